@@ -1,0 +1,45 @@
+"""What a user can mend: one small family of exceptions, and how they name the nearest right word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EpochalError(Exception):
+    """Something that the user can mend; its text says what, with which values, the likely cause and the fix.
+
+    The command line prints the text in a line or two and exits with status 2. Any other exception is a bug.
+    """
+
+
+class PlanError(EpochalError, ValueError):
+    """Numbers that cannot be a training plan, such as a batch size above the number of samples."""
+
+
+class OptionError(EpochalError, ValueError):
+    """An option that does not exist, or whose value is out of range."""
+
+
+class DataError(EpochalError, ValueError):
+    """Data that are missing, damaged, or not what they should be."""
+
+
+class ModelError(EpochalError, ValueError):
+    """A model that does not fit its data or its training."""
+
+
+class RunError(EpochalError):
+    """A run folder that is missing, in use, damaged, or cannot be written."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the text for an unknown name, with the nearest known one where there is one near.
+
+    >>> unknown_name("model", "cmn", ["mlp", "cnn"])
+    "unknown model 'cmn': did you mean 'cnn'? Known: cnn, mlp"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    guess = f" did you mean '{near[0]}'?" if near else ""
+    return f"unknown {kind} '{name}':{guess} Known: {', '.join(names)}"
