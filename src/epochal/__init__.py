@@ -1,3 +1,63 @@
-"""Train neural networks in exact epochs, batches and iterations."""
+"""Train neural networks in exact epochs, batches and iterations.
+
+>>> from epochal import Plan
+>>> Plan(samples=60_000, batch_size=100, iterations=30_000).full_epochs
+50
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from epochal.clock import Plan, Position, Span
+    from epochal.data import Dataset, from_arrays, load_data
+    from epochal.errors import EpochalError
+    from epochal.models import Model, from_functions
+    from epochal.order import Order
+    from epochal.run import Run, TrainConfig, train
 
 __version__ = "0.1.0"
+__all__ = [
+    "Dataset",
+    "EpochalError",
+    "Model",
+    "Order",
+    "Plan",
+    "Position",
+    "Run",
+    "Span",
+    "TrainConfig",
+    "from_arrays",
+    "from_functions",
+    "load_data",
+    "train",
+]
+
+_HOMES = {
+    "Dataset": "data",
+    "EpochalError": "errors",
+    "Model": "models",
+    "Order": "order",
+    "Plan": "clock",
+    "Position": "clock",
+    "Run": "run",
+    "Span": "clock",
+    "TrainConfig": "run",
+    "from_arrays": "data",
+    "from_functions": "models",
+    "load_data": "data",
+    "train": "run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its room when it is first asked for, so that `import epochal` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'epochal' has no attribute '{name}'")
+    return getattr(import_module(f"epochal.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

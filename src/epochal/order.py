@@ -42,7 +42,7 @@ class Order:
     """The sequence in which each epoch visits ``samples`` samples.
 
     >>> Order(samples=10, seed=7).indices(epoch=0, start=2, stop=5)
-    array([6, 3, 5])
+    array([9, 6, 0])
 
     Arguments:
         samples: N, 1 to 2⁶².

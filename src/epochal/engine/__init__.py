@@ -1,0 +1,27 @@
+"""The engine room: state, pure update, compiled chunk, evaluation, micro-batches. The only place that compiles."""
+
+from epochal.engine.audit import Audit, ExpectedAudit
+from epochal.engine.chunk import CAPACITY
+from epochal.engine.engine import Chunked, Engine
+from epochal.engine.evaluation import Evaluation
+from epochal.engine.objective import Objective, build_objective
+from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.state import State, named_leaves, weights_sha256
+
+__all__ = [
+    "CAPACITY",
+    "Audit",
+    "Chunked",
+    "Engine",
+    "Evaluation",
+    "ExpectedAudit",
+    "Objective",
+    "OptimizerOptions",
+    "State",
+    "build_objective",
+    "build_optimizer",
+    "default_learning_rate",
+    "named_leaves",
+    "warmup_updates",
+    "weights_sha256",
+]

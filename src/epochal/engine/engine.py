@@ -1,0 +1,183 @@
+"""The engine: the only place that compiles. It turns a state and a position into later ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jaxtyping import Float
+
+from epochal.clock import Position
+from epochal.data import Dataset, Split
+from epochal.engine.audit import Audit
+from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, place_at
+from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict, to_evaluation
+from epochal.engine.memory import memory_limit, smaller_micro_batch
+from epochal.engine.objective import Objective
+from epochal.engine.samples import Samples, put_on_device
+from epochal.engine.state import State, initial_state
+from epochal.engine.update import Program
+from epochal.errors import ModelError
+from epochal.models import Model
+from epochal.order import Order
+
+Losses = Float[np.ndarray, " iterations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """What a chunk of iterations did: each one's loss, the audit of their samples, and the seconds that they took."""
+
+    losses: Losses
+    audit: Audit
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    chunk: Chunk
+    micro_batch: int
+
+
+@dataclass(slots=True)
+class Engine:
+    """Trains and evaluates one model on one data set, with any batch size.
+
+    It compiles once for each batch size that it meets, and holds the data on the device as they are stored.
+
+    Attributes:
+        micro_batch: the most samples computed at once; ``None`` lets the engine choose from predicted memory.
+        compile_seconds: time spent in compilation so far.
+    """
+
+    model: Model
+    data: Dataset
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    order: Order
+    seed: int = 0
+    micro_batch: int | None = None
+    compile_seconds: float = 0.0
+    _chunks: dict[int, _Compiled] = field(default_factory=dict, init=False, repr=False)
+    _splits: dict[str, Samples] = field(default_factory=dict, init=False, repr=False)
+    _functions: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def initial_state(self) -> State:
+        """Return the state before the first iteration. Raises `ModelError` where the model does not fit the data."""
+        try:
+            state = initial_state(self.model, self.optimizer, self.seed)
+            x = jax.ShapeDtypeStruct((1, *self.data.sample_shape), np.float32)
+            noise = jax.random.key(0)
+            outputs, _ = jax.eval_shape(
+                lambda x: self.model.apply(state.params, state.model_state, x, noise, True), x
+            )
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(
+                f"model '{self.model.name}' does not fit samples of shape {self.data.sample_shape}: {_first_line(error)}"
+            ) from error
+        if outputs.shape != (1, self.data.outputs):
+            raise ModelError(
+                f"model '{self.model.name}' returns shape {outputs.shape} for one sample of '{self.data.name}'; "
+                f"(1, {self.data.outputs}) is needed"
+            )
+        return state
+
+    def prepare(self, state: State, batch_size: int) -> int:
+        """Compile for this batch size if that is still to do; return the micro-batch that is used."""
+        return self._compiled(state, batch_size).micro_batch
+
+    def run(self, state: State, position: Position, batch_size: int, count: int) -> tuple[State, Chunked]:
+        """Run ``count`` iterations (1 to `CAPACITY`) of ``batch_size`` samples from ``position``, within its epoch.
+
+        ``state`` is used up: its arrays are overwritten by the new state's.
+        """
+        if not 1 <= count <= CAPACITY:
+            raise ValueError(f"a chunk has 1 to {CAPACITY} iterations, not {count}")
+        if position.offset + count * batch_size > self.order.samples:
+            raise ValueError(f"{count} batches of {batch_size} from {position} leave the epoch")
+        compiled = self._compiled(state, batch_size)
+        started = time.perf_counter()
+        place = place_at(self.order, position, count)
+        state, record = compiled.chunk(state, self._on_device(self.data.train), place)
+        chunked = _read(record, count, started)
+        return state, chunked
+
+    def evaluate(self, state: State, split: Split) -> Evaluation:
+        """Evaluate each sample of the split once."""
+        evaluate = self._function("evaluate", split, state, lambda: build_evaluate(self.model, self.objective))
+        sums = evaluate(state.params, state.model_state, self._on_device(split))
+        return to_evaluation(sums, self.objective)
+
+    def predict(self, state: State, split: Split) -> Float[np.ndarray, "n outputs"]:
+        """Return the model's outputs for each sample of the split, before any softmax."""
+        predict = self._function("predict", split, state, lambda: build_predict(self.model))
+        return np.asarray(predict(state.params, state.model_state, self._on_device(split)))
+
+    def _compiled(self, state: State, batch_size: int) -> _Compiled:
+        if batch_size not in self._chunks:
+            started = time.perf_counter()
+            self._chunks[batch_size] = self._compile_to_fit(state, batch_size)
+            self.compile_seconds += time.perf_counter() - started
+        return self._chunks[batch_size]
+
+    def _compile_to_fit(self, state: State, batch_size: int) -> _Compiled:
+        """Compile, with smaller micro-batches until the predicted memory fits."""
+        micro_batch = min(self.micro_batch or batch_size, batch_size)
+        if self.model.couples_samples and micro_batch < batch_size:
+            raise ModelError(
+                f"model '{self.model.name}' couples the samples of a batch (batch statistics), so a batch of "
+                f"{batch_size} cannot be split into micro-batches of {micro_batch} exactly; leave micro_batch out"
+            )
+        limit = memory_limit()
+        while True:
+            chunk, predicted = self._compile(state, batch_size, micro_batch)
+            settled = self.micro_batch is not None or self.model.couples_samples or micro_batch == 1
+            if settled or predicted <= limit:
+                return _Compiled(chunk, micro_batch)
+            micro_batch = smaller_micro_batch(micro_batch, predicted, limit)
+
+    def _compile(self, state: State, batch_size: int, micro_batch: int) -> tuple[Chunk, int]:
+        """Return the compiled chunk and the bytes that it needs for intermediate values."""
+        program = Program(self.model, self.objective, self.optimizer, self.order, batch_size, micro_batch)
+        chunk = jax.jit(build_chunk(program, self.seed), donate_argnums=0)
+        place = place_at(self.order, Position(), 1)
+        compiled = chunk.lower(state, self._on_device(self.data.train), place).compile()
+        memory = compiled.memory_analysis()
+        return compiled, 0 if memory is None else int(memory.temp_size_in_bytes)
+
+    def _function(self, name: str, split: Split, state: State, build: Callable[[], Callable[..., Any]]) -> Any:
+        """Return the compiled evaluation or prediction for a split of this shape."""
+        key = (name, split.x.shape, split.x.dtype, split.y.shape)
+        if key not in self._functions:
+            started = time.perf_counter()
+            lowered = jax.jit(build()).lower(state.params, state.model_state, self._on_device(split))
+            self._functions[key] = lowered.compile()
+            self.compile_seconds += time.perf_counter() - started
+        return self._functions[key]
+
+    def _on_device(self, split: Split) -> Samples:
+        """Keep the data set's own splits on the device; put any other there for this once."""
+        name = {id(self.data.train): "train", id(self.data.test): "test"}.get(id(split))
+        if name is None:
+            return put_on_device(split, self.data.recipe)
+        if name not in self._splits:
+            self._splits[name] = put_on_device(split, self.data.recipe)
+        return self._splits[name]
+
+
+def _read(record: Record, count: int, started: float) -> Chunked:
+    """Wait for the chunk and read its record."""
+    losses = np.asarray(record.losses).reshape(-1)[:count]
+    audit = Audit(int(record.samples), int(record.hash_low), int(record.hash_high))
+    return Chunked(losses, audit, time.perf_counter() - started)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

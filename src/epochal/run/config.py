@@ -1,0 +1,107 @@
+"""A training's configuration: one frozen dataclass is the Python call, the file `run.toml` and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from epochal.clock import Last, Plan, parse_count
+from epochal.errors import OptionError, unknown_name
+
+DEFAULT_BATCH_SIZE = 100
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What to train, on what, for how long, and how. `epochal.train` takes these as keyword arguments.
+
+    Attributes:
+        data: a data set's name, or a file or folder of your own.
+        target: the target's column in a table of your own (the last one where not given).
+        model: linear, mlp, cnn or rnn.
+        hidden: sizes of the hidden layers (of the recurrent state for rnn); the model's own where not given.
+        dropout: share of hidden values left out while training, 0 to below 1 (mlp and cnn).
+        batch_size: samples an update, 1 to N, or ``all``; 100 where not given, or N if that is less.
+        epochs: budget in passes over the training set.
+        iterations: budget in weight updates.
+        budget: budget with its unit: 50ep, 30000it or 3000000sa. 10 epochs where no budget is given.
+        last: keep or drop an epoch's smaller last batch.
+        optimizer: sgd, momentum, nesterov, adam or adamw.
+        lr: learning rate; one that suits optimizer and batch size where not given.
+        schedule: constant, cosine, linear or one-cycle, over the plan's updates.
+        warmup: linear warm-up before it: 1ep, 500it or 50000sa.
+        momentum: for momentum and nesterov, 0 to below 1.
+        weight_decay: for adamw, at least 0.
+        loss: cross-entropy or mean-squared-error; the task's usual one where not given.
+        seed: decides the initial weights, every epoch's order and all noise; 0 to 2⁶⁴ - 1.
+        micro_batch: the most samples computed at once; chosen from predicted memory where not given.
+        evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
+    """
+
+    data: str = "digits"
+    target: str | None = None
+    model: str = "mlp"
+    hidden: tuple[int, ...] | None = None
+    dropout: float | None = None
+    batch_size: int | str | None = None
+    epochs: int | str | None = None
+    iterations: int | str | None = None
+    budget: str | None = None
+    last: Last = "keep"
+    optimizer: str = "sgd"
+    lr: float | None = None
+    schedule: str = "constant"
+    warmup: str | None = None
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    loss: str | None = None
+    seed: int = 0
+    micro_batch: int | None = None
+    evaluate_every: int = 1
+
+    def __post_init__(self) -> None:
+        parse_count("evaluate_every", self.evaluate_every)
+        if self.micro_batch is not None:
+            parse_count("micro_batch", self.micro_batch)
+        if not 0 <= self.seed < 2**64:
+            raise OptionError(f"seed must be 0 to 2**64 - 1, got {self.seed}")
+
+    def plan(self, samples: int) -> Plan:
+        """Return the plan for a training set of this size. Raises `PlanError` where there is none."""
+        unlimited = self.epochs is None and self.iterations is None and self.budget is None
+        return Plan(
+            samples,
+            min(DEFAULT_BATCH_SIZE, samples) if self.batch_size is None else self.batch_size,
+            epochs=DEFAULT_EPOCHS if unlimited else self.epochs,
+            iterations=self.iterations,
+            budget=self.budget,
+            last=self.last,
+        )
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """The options that were given for the model."""
+        options = {"hidden": self.hidden, "dropout": self.dropout}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was given, for a TOML file, which has no ``None``."""
+        values = dataclasses.asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Read `to_dict`'s result. Raises `OptionError` for an unknown name."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise OptionError(unknown_name("option", name, known))
+        hidden = values.get("hidden")
+        return cls(**{**values, "hidden": None if hidden is None else tuple(hidden)})

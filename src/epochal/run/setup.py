@@ -1,0 +1,119 @@
+"""From a configuration to everything that a training needs: data, plan, model, objective, engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from epochal.clock import Plan
+from epochal.data import Dataset
+from epochal.engine import (
+    Engine,
+    Objective,
+    OptimizerOptions,
+    build_objective,
+    build_optimizer,
+    default_learning_rate,
+    warmup_updates,
+)
+from epochal.models import Model, build_model
+from epochal.order import Order
+from epochal.run.config import TrainConfig
+from epochal.run.folder import RunFile, present_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """Parts given as Python objects, which stand in place of what the configuration names."""
+
+    model: Model | None = None
+    optimizer: optax.GradientTransformation | None = None
+    loss: Callable[..., Any] | None = None
+    data: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts that were given."""
+        given = {
+            "data": self.data,
+            "model": self.model is not None,
+            "optimizer": self.optimizer is not None,
+            "loss": self.loss is not None,
+        }
+        return tuple(name for name, is_given in given.items() if is_given)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that a training needs. ``config`` is resolved: its defaults are filled in."""
+
+    config: TrainConfig
+    data: Dataset
+    plan: Plan
+    model: Model
+    objective: Objective
+    engine: Engine
+    custom: Custom
+
+    def run_file(self, parameters: int) -> RunFile:
+        """Return what `run.toml` will hold."""
+        device = jax.devices()[0]
+        return RunFile(
+            self.config,
+            {
+                "name": self.data.name,
+                "fingerprint": self.data.fingerprint,
+                "train": len(self.data.train),
+                "test": len(self.data.test),
+                "sample_shape": list(self.data.sample_shape),
+                "task": self.data.task,
+                "outputs": self.data.outputs,
+            },
+            {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)},
+            present_versions(),
+            {"platform": device.platform, "kind": device.device_kind, "count": 1},
+            self.custom.names,
+        )
+
+
+def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
+    """Build everything from the configuration and its data.
+
+    Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
+    """
+    custom = custom or Custom()
+    plan = config.plan(len(data.train))
+    lr = default_learning_rate(config.optimizer, plan.batch_size) if config.lr is None else config.lr
+    options = OptimizerOptions(
+        optimizer=config.optimizer,
+        lr=lr,
+        schedule=config.schedule,
+        warmup=warmup_updates(config.warmup, plan),
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
+    objective = build_objective(custom.loss or config.loss, data.task)
+    optimizer = custom.optimizer or build_optimizer(options, plan.updates)
+    engine = Engine(
+        model, data, objective, optimizer, Order(plan.samples, config.seed), config.seed, config.micro_batch
+    )
+    resolved = dataclasses.replace(
+        config,
+        batch_size=plan.batch_size,
+        epochs=None,
+        iterations=None,
+        budget=str(plan.budget),
+        lr=lr,
+        loss=objective.name,
+    )
+    return Setup(resolved, data, plan, model, objective, engine, custom)
+
+
+def _without_none(options: Any) -> dict[str, Any]:
+    return {name: value for name, value in dict(options).items() if value is not None}
