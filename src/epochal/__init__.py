@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.clock import Plan, Position, Span
@@ -52,12 +53,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its room when it is first asked for, so that `import epochal` stays light."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'epochal' has no attribute '{name}'")
-    return getattr(import_module(f"epochal.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -340,6 +340,15 @@ class Plan:
         """Return how many samples the iteration after ``position`` uses."""
         return min(self.batch_size, self.samples - position.offset)
 
+    def facts(self) -> dict[str, int | str]:
+        """Return everything that can be counted before training, by its name."""
+        names = (
+            "samples", "batch_size", "last", "method", "batches_per_epoch", "iterations_per_epoch",
+            "updates_per_epoch", "samples_per_epoch", "dropped_per_epoch", "last_batch_size", "iterations", "updates",
+            "full_epochs", "extra_iterations", "samples_used",
+        )  # fmt: skip
+        return {**{name: getattr(self, name) for name in names}, "budget": str(self.budget)}
+
     def _batches_from(self, offset: int) -> int:
         """Count the batches of the samples from ``offset`` to the epoch's end."""
         rest = self.samples - offset

@@ -104,7 +104,7 @@ class Order:
         index: Indices = (left.astype(np.uint64) * columns + right).astype(np.int64)
         return index
 
-    def compiled_indices(self, keys: jax.Array, positions: jax.Array) -> jax.Array:
+    def compiled_indices(self, keys: jax.Array | Keys, positions: jax.Array) -> jax.Array:
         """Return the sample indices at ``positions`` (uint32, any shape), inside a compiled function.
 
         The same values as `indices`, for N below 2³². ``keys`` are the epoch's, as an array argument of that

@@ -31,11 +31,11 @@ CAPACITY = _ROW * _ROWS
 class Place(NamedTuple):
     """Where a chunk starts and how long it is, all as arrays, so that no value is compiled in."""
 
-    order_keys: UInt32[Array, " rounds"]
-    offset: UInt32[Array, ""]
-    iteration_high: UInt32[Array, ""]
-    iteration_low: UInt32[Array, ""]
-    count: Int[Array, ""]
+    order_keys: UInt32[Array | np.ndarray, " rounds"]
+    offset: UInt32[Array | np.ndarray, ""]
+    iteration_high: UInt32[Array | np.ndarray, ""]
+    iteration_low: UInt32[Array | np.ndarray, ""]
+    iterations: Int[Array | np.ndarray, ""]
 
 
 class Record(NamedTuple):
@@ -54,15 +54,15 @@ def place_at(order: Order, position: Position, count: int) -> Place:
     """Return where a chunk of ``count`` iterations starts."""
     return Place(
         order.keys(position.epoch),
-        np.uint32(position.offset),
-        np.uint32(position.iteration >> 32),
-        np.uint32(position.iteration & 0xFFFFFFFF),
-        np.int32(count),
+        np.array(position.offset, np.uint32),
+        np.array(position.iteration >> 32, np.uint32),
+        np.array(position.iteration & 0xFFFFFFFF, np.uint32),
+        np.array(count, np.int32),
     )
 
 
 def build_chunk(program: Program, seed: int) -> Chunk:
-    """Return the function that runs ``place.count`` iterations of full batches from ``place``; not yet compiled."""
+    """Return the function that runs ``place.iterations`` iterations of full batches from ``place``; not yet compiled."""
 
     def chunk(state: State, samples: Samples, place: Place) -> tuple[State, Record]:
         def iterate(i: jax.Array, carry: _Carry) -> _Carry:
@@ -80,7 +80,7 @@ def build_chunk(program: Program, seed: int) -> Chunk:
             return _Carry(state, row, record)
 
         nothing = Record(jnp.zeros((_ROWS, _ROW)), jnp.uint32(0), jnp.uint32(0), jnp.uint32(0))
-        end = lax.fori_loop(jnp.int32(0), place.count, iterate, _Carry(state, jnp.zeros(_ROW), nothing))
+        end = lax.fori_loop(jnp.int32(0), place.iterations, iterate, _Carry(state, jnp.zeros(_ROW), nothing))
         return end.state, end.record
 
     return chunk

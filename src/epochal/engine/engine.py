@@ -73,9 +73,7 @@ class Engine:
             state = initial_state(self.model, self.optimizer, self.seed)
             x = jax.ShapeDtypeStruct((1, *self.data.sample_shape), np.float32)
             noise = jax.random.key(0)
-            outputs, _ = jax.eval_shape(
-                lambda x: self.model.apply(state.params, state.model_state, x, noise, True), x
-            )
+            outputs, _ = jax.eval_shape(lambda x: self.model.apply(state.params, state.model_state, x, noise, True), x)
         except (TypeError, ValueError) as error:
             if isinstance(error, ModelError):
                 raise

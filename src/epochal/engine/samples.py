@@ -18,7 +18,9 @@ class Samples(NamedTuple):
     shift: Float[Array, "..."]
     scale: Float[Array, "..."]
 
-    def take(self, indices: Int[Array, " batch"]) -> tuple[Float[Array, "batch *sample"], Shaped[Array, "batch *target"]]:
+    def take(
+        self, indices: Int[Array, " batch"]
+    ) -> tuple[Float[Array, "batch *sample"], Shaped[Array, "batch *target"]]:
         """Return model input and targets of these samples; every index must be within range."""
         x = self.x.at[indices].get(mode="promise_in_bounds")
         return self.prepare(x), self.y.at[indices].get(mode="promise_in_bounds")

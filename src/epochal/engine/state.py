@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -49,10 +50,11 @@ def named_leaves(tree: PyTree[Any]) -> dict[str, np.ndarray[Any, Any]]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def weights_sha256(params: Params) -> str:
-    """Return the SHA-256 of the parameters: name, type, shape and bytes of each array, sorted by name."""
+def weights_sha256(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Return the SHA-256 of the parameters among a state's named arrays, sorted by name: name, type, shape, bytes."""
     digest = hashlib.sha256()
-    for name, array in sorted(named_leaves(params).items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for name, array in sorted(arrays.items()):
+        if name.startswith(".params"):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Float, PyTree, UInt32
@@ -44,7 +45,7 @@ class Program:
 class Batch(NamedTuple):
     """Which samples an iteration uses: positions of an epoch's order, and the key of its random noise."""
 
-    order_keys: UInt32[Array, " rounds"]
+    order_keys: UInt32[Array | np.ndarray, " rounds"]
     start: UInt32[Array, ""]
     noise: jax.Array | None
 

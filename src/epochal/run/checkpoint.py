@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class EpochSoFar:
     loss_sum: float = 0.0
     iterations: int = 0
     seconds: float = 0.0
-    audit: Audit = Audit()
+    audit: Audit = field(default_factory=Audit)
 
     def add(self, losses: np.ndarray[Any, Any], batch_size: int, seconds: float, audit: Audit) -> EpochSoFar:
         """Add a chunk. Losses are added one after another, so that chunks of any length give the same bits."""
@@ -72,8 +72,12 @@ class Checkpoint:
         wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
         found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
         if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
-            raise RunError("the checkpoint holds other arrays than this model and optimizer have; was run.toml changed?")
-        return jax.tree_util.tree_unflatten(structure, [jax.numpy.asarray(self.arrays[name]) for name in wanted])
+            raise RunError(
+                "the checkpoint holds other arrays than this model and optimizer have; was run.toml changed?"
+            )
+        leaves = [jax.numpy.asarray(self.arrays[name]) for name in wanted]
+        state: State = jax.tree_util.tree_unflatten(structure, leaves)
+        return state
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -91,7 +95,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         _sync_folder(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot save a checkpoint in {folder}: {error.strerror}; earlier checkpoints are intact") from error
+        raise RunError(
+            f"cannot save a checkpoint in {folder}: {error.strerror}; earlier checkpoints are intact"
+        ) from error
     return path
 
 

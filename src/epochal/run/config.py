@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from tyro.conf import Positional, arg
 
 from epochal.clock import Last, Plan, parse_count
 from epochal.errors import OptionError, unknown_name
 
 DEFAULT_BATCH_SIZE = 100
 DEFAULT_EPOCHS = 10
+
+Count: TypeAlias = Annotated[int | str | None, arg(metavar="N", help_behavior_hint="")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,25 +45,25 @@ class TrainConfig:
         evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
     """
 
-    data: str = "digits"
-    target: str | None = None
-    model: str = "mlp"
-    hidden: tuple[int, ...] | None = None
-    dropout: float | None = None
-    batch_size: int | str | None = None
-    epochs: int | str | None = None
-    iterations: int | str | None = None
-    budget: str | None = None
+    data: Positional[Annotated[str, arg(metavar="DATA")]] = "digits"
+    target: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="")] = None
+    model: Annotated[str, arg(metavar="NAME")] = "mlp"
+    hidden: Annotated[tuple[int, ...] | None, arg(metavar="N …", help_behavior_hint="")] = None
+    dropout: Annotated[float | None, arg(metavar="SHARE", help_behavior_hint="")] = None
+    batch_size: Annotated[int | str | None, arg(metavar="B", help_behavior_hint="")] = None
+    epochs: Count = None
+    iterations: Count = None
+    budget: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
     last: Last = "keep"
-    optimizer: str = "sgd"
-    lr: float | None = None
-    schedule: str = "constant"
-    warmup: str | None = None
+    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
+    lr: Annotated[float | None, arg(metavar="RATE", help_behavior_hint="")] = None
+    schedule: Annotated[str, arg(metavar="NAME")] = "constant"
+    warmup: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    loss: str | None = None
+    loss: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     seed: int = 0
-    micro_batch: int | None = None
+    micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     evaluate_every: int = 1
 
     def __post_init__(self) -> None:

@@ -89,7 +89,12 @@ class RunFolder:
                 raise RunError(f"{self.run_toml} has format {content['format']}; this Epochal reads up to {FORMAT}")
             config = TrainConfig.from_dict(content["config"])
             return RunFile(
-                config, content["data"], content["model"], content["versions"], content["device"], tuple(content["custom"])
+                config,
+                content["data"],
+                content["model"],
+                content["versions"],
+                content["device"],
+                tuple(content["custom"]),
             )
         except FileNotFoundError:
             raise RunError(f"{self.path} is no run folder: it has no run.toml") from None
@@ -100,7 +105,7 @@ class RunFolder:
 
 
 def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -> RunFolder:
-    """Make an empty folder: the given one, or the next free ``runs/STEM-1``, ``runs/STEM-2``, …
+    """Make an empty folder: the given one, or the next free of ``runs/STEM-1``, ``runs/STEM-2`` and so on.
 
     Raises `RunError` where the given one already holds something, or nothing can be made there.
     """
@@ -108,7 +113,9 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
-                raise RunError(f"{path} is not empty; choose another folder, or go on with its run: epochal resume {path}")
+                raise RunError(
+                    f"{path} is not empty; choose another folder, or go on with its run: epochal resume {path}"
+                )
             return RunFolder(path)
         root.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run"

@@ -121,42 +121,51 @@ class History:
     def losses(self) -> Float32[np.ndarray, " iterations"]:
         """The loss of every iteration, in order: the mean over its batch before its update."""
         blocks = self._query("SELECT losses FROM iterations ORDER BY first")
-        return np.frombuffer(b"".join(block for (block,) in blocks), "<f4").astype(np.float32, copy=False)
+        return np.frombuffer(b"".join(row["losses"] for row in blocks), "<f4").astype(np.float32, copy=False)
 
     @property
     def epochs(self) -> tuple[EpochRow, ...]:
         """A row for each complete epoch, and one for a last epoch that the budget cut short."""
         rows = self._query(
-            "SELECT epoch, end_iteration, iterations, epochs.samples, expected_samples, complete, train_loss, loss,"
-            " accuracy, seconds, audit_hash, expected_hash FROM epochs LEFT JOIN evaluations"
+            "SELECT epoch, end_iteration, iterations, epochs.samples, expected_samples, complete, train_loss,"
+            " loss AS test_loss, accuracy AS test_accuracy, seconds, audit_hash, expected_hash FROM epochs LEFT JOIN evaluations"
             " ON evaluations.iteration = end_iteration AND split = 'test' ORDER BY epoch"
         )
-        return tuple(EpochRow(*row[:5], bool(row[5]), _number(row[6]), *row[7:]) for row in rows)
+        return tuple(
+            EpochRow(**{**row, "complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])})
+            for row in rows
+        )
 
     @property
     def evaluations(self) -> tuple[EvaluationRow, ...]:
         """Every evaluation, by iteration."""
-        rows = self._query("SELECT iteration, split, samples, loss, accuracy FROM evaluations ORDER BY iteration, split")
-        return tuple(EvaluationRow(*row[:3], _number(row[3]), row[4]) for row in rows)
+        rows = self._query(
+            "SELECT iteration, split, samples, loss, accuracy FROM evaluations ORDER BY iteration, split"
+        )
+        return tuple(EvaluationRow(**{**row, "loss": _number(row["loss"])}) for row in rows)
 
     @property
     def sessions(self) -> tuple[SessionRow, ...]:
         """The processes that worked on the run, in order."""
-        return tuple(SessionRow(*row) for row in self._query("SELECT * FROM sessions ORDER BY id"))
+        return tuple(SessionRow(**row) for row in self._query("SELECT * FROM sessions ORDER BY id"))
 
     @property
     def events(self) -> tuple[EventRow, ...]:
         """What happened, in order."""
         rows = self._query("SELECT time, iteration, kind, detail FROM events ORDER BY id")
-        return tuple(EventRow(*row[:3], json.loads(row[3])) for row in rows)
+        return tuple(EventRow(**{**row, "detail": json.loads(row["detail"])}) for row in rows)
 
-    def _query(self, sql: str) -> list[Any]:
+    def _query(self, sql: str) -> list[dict[str, Any]]:
         with self._reading() as database:
-            return database.execute(sql).fetchall()
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql)]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with _as_run_error(self.path), _closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with (
+            _as_run_error(self.path),
+            _closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+        ):
             yield database
 
 

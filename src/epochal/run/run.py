@@ -96,7 +96,7 @@ class Run:
     @property
     def weights_sha256(self) -> str:
         """The SHA-256 of the weights, each array with its name, type and shape, in a fixed order."""
-        return weights_sha256(self.state.params)
+        return weights_sha256(self._checkpoint.arrays)
 
     @property
     def params(self) -> Any:

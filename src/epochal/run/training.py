@@ -35,8 +35,8 @@ class Training:
     listener: Listener
     should_stop: Callable[[], bool]
     state: State
-    position: Position = Position()
-    so_far: EpochSoFar = EpochSoFar()
+    position: Position = field(default_factory=Position)
+    so_far: EpochSoFar = field(default_factory=EpochSoFar)
     _expected: ExpectedAudit = field(init=False)
     _chunk_length: int = field(default=8, init=False)
     _chunk_seconds: float = field(default=0.0, init=False)
@@ -125,9 +125,7 @@ class Training:
         if not len(test):
             return None
         evaluation = self.setup.engine.evaluate(self.state, test)
-        row = EvaluationRow(
-            self.position.iteration, "test", evaluation.samples, evaluation.loss, evaluation.accuracy
-        )
+        row = EvaluationRow(self.position.iteration, "test", evaluation.samples, evaluation.loss, evaluation.accuracy)
         self.history.add_evaluation(row)
         return row
 

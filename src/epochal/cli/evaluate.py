@@ -1,0 +1,48 @@
+"""`epochal evaluate`: a run's model on each sample of a split once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateCommand:
+    """Evaluate a run's model: the loss and accuracy over each sample once.
+
+    Example: epochal evaluate runs/mnist-mlp-1
+
+    Attributes:
+        run: the run's folder.
+        data: another data set, or a file of your own, with samples of the same shape; the run's own where not given.
+        split: which samples.
+        json: print JSON.
+    """
+
+    run: Positional[Annotated[Path, arg(metavar="RUN")]]
+    data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
+    split: Literal["test", "train"] = "test"
+    json: bool = False
+
+    def execute(self) -> int:
+        """Evaluate and print the result."""
+        from epochal.cli.progress import load_with_progress
+        from epochal.cli.screen import open_console, percent, print_json
+        from epochal.run.run import Run
+
+        console = open_console()
+        run = Run.open(self.run)
+        data = run.data if self.data is None else load_with_progress(console, self.data)
+        result = run.evaluate(data.train if self.split == "train" else data.test)
+        if self.json:
+            facts = {"samples": result.samples, "loss": result.loss, "accuracy": result.accuracy}
+            print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})
+            return 0
+        console.print(f"{data.name}, {self.split} split: {result.samples:,} samples, each once")
+        console.print(
+            f"loss {result.loss:.4f}" + ("" if result.accuracy is None else f"   accuracy {percent(result.accuracy)}")
+        )
+        return 0

@@ -1,0 +1,78 @@
+"""`epochal predict`: a run's model on files of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from epochal.errors import DataError
+
+if TYPE_CHECKING:
+    from epochal.run.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictCommand:
+    """Apply a run's model to samples in .npy files: one sample, or an array of them, as the data set stores them.
+
+    Example: epochal predict runs/mnist-mlp-1 digit.npy
+
+    Attributes:
+        run: the run's folder.
+        files: .npy files.
+        json: print JSON, with the scores of every class.
+    """
+
+    run: Positional[Annotated[Path, arg(metavar="RUN")]]
+    files: Positional[Annotated[tuple[Path, ...], arg(metavar="FILE …")]]
+    json: bool = False
+
+    def execute(self) -> int:
+        """Predict and print one line a sample."""
+        from epochal.cli.screen import print_json
+        from epochal.run.run import Run
+
+        if not self.files:
+            raise DataError("name one or more .npy files of samples")
+        run = Run.open(self.run)
+        rows = [row for path in self.files for row in _predict_file(run, path)]
+        if self.json:
+            print_json(rows)
+            return 0
+        for row in rows:
+            print(f"{row['file']}\t{row['sample']}\t{row['prediction']}" + _share(row))
+        return 0
+
+
+def _share(row: dict[str, Any]) -> str:
+    return f"\t{100 * row['probability']:.1f} %" if "probability" in row else ""
+
+
+def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
+    import numpy as np
+
+    try:
+        x = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"cannot read {path} as a .npy array: {error}") from error
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "uif":
+        raise DataError(f"{path} holds no array of numbers; save one with numpy.save")
+    outputs = run.predict(x)
+    names = run.data.class_names
+    if names is None:
+        return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(outputs)]
+    shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return [
+        {
+            "file": str(path),
+            "sample": i,
+            "prediction": names[int(row.argmax())],
+            "probability": float(row.max()),
+            "probabilities": dict(zip(names, row.tolist(), strict=True)),
+        }
+        for i, row in enumerate(shares)
+    ]

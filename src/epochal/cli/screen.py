@@ -1,0 +1,86 @@
+"""What all commands print with: one look for tables, numbers and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH_WITHOUT_TERMINAL = 80
+
+
+def open_console() -> Console:
+    """Return the console for results: 80 columns where the output is no terminal."""
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """Print plain JSON; numbers that are not finite become null, which JSON has instead."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def build_table(*columns: tuple[str, str], title: str | None = None) -> Table:
+    """Return an empty table with columns of (heading, ``"left"`` or ``"right"``)."""
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for heading, side in columns:
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    return table
+
+
+def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:
+    """Add rows of text, taken as it is, and return the table."""
+    from rich.text import Text
+
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would.
+
+    >>> duration(0.0123), duration(65), duration(7384)
+    ('0.01 s', '1 min 05 s', '2 h 03 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def percent(share: float | None) -> str:
+    """Write a share of 1 in percent, or a dash for none.
+
+    >>> percent(0.98125), percent(None)
+    ('98.12 %', '–')
+    """
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def plural(count: int, word: str) -> str:
+    """Count things.
+
+    >>> plural(1, "epoch"), plural(6000, "batch")
+    ('1 epoch', '6,000 batches')
+    """
+    ending = "" if count == 1 else "es" if word.endswith("ch") and word != "epoch" else "s"
+    return f"{count:,} {word}{ending}"

@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM: the first asks training to stop after the chunk in hand, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """Whether a stop was asked for, and by which signal."""
+
+    signals: list[int] = field(default_factory=list)
+
+    def is_asked(self) -> bool:
+        """Return whether a stop was asked for."""
+        return bool(self.signals)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 128 and the signal's number, as shells report it."""
+        return 128 + self.signals[0] if self.signals else 0
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Watch for SIGINT and SIGTERM while the block runs.
+
+    Python calls signal handlers between two bytecodes of the main thread, which may be waiting in a long iteration.
+    So the signals come through a socket to a thread of their own, which can leave at once at the second.
+    """
+    request = StopRequest()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = {number: signal.signal(number, lambda number, frame: None) for number in _SIGNALS}
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, request), daemon=True).start()
+    try:
+        yield request
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        writer.close()
+
+
+def _watch(reader: socket.socket, request: StopRequest) -> None:
+    with reader:
+        while received := reader.recv(1):
+            if received[0] not in _SIGNALS:
+                continue
+            request.signals.append(received[0])
+            if len(request.signals) > 1:
+                _leave(request.exit_status)
+            print("\nstopping after the iterations in hand; once more leaves at once", file=sys.stderr, flush=True)
+
+
+def _leave(status: int) -> None:
+    if sys.stdout.isatty():
+        sys.stdout.write(_SHOW_CURSOR)
+        sys.stdout.flush()
+    os._exit(status)

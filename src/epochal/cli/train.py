@@ -1,0 +1,104 @@
+"""`epochal train`: the plan, live progress, and what was planned beside what was counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from epochal.run.config import TrainConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from epochal.run.run import Run
+    from epochal.run.setup import Setup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainCommand:
+    """Train a model, count every epoch, batch and iteration, and keep the run in a folder.
+
+    Example: epochal train mnist --model mlp --batch-size 100 --iterations 30000
+
+    Attributes:
+        config: what to train.
+        run: the run's folder; runs/DATA-MODEL-1, or the next free number, where not given.
+        json: print the result as JSON, and nothing else.
+    """
+
+    config: TrainConfig = field(default_factory=TrainConfig, metadata={"config": TrainConfig})
+    run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
+    json: bool = False
+
+    def execute(self) -> int:
+        """Train; a first Ctrl-C stops after the iterations in hand and saves."""
+        from rich.console import Console
+
+        from epochal.cli.progress import TrainingProgress, load_with_progress
+        from epochal.cli.screen import open_console, print_json
+        from epochal.cli.signals import stop_on_signal
+        from epochal.run.run import start
+        from epochal.run.setup import set_up
+        from epochal.run.summary import describe_run
+
+        console = Console(quiet=True) if self.json else open_console()
+        config = self.config
+        setup = set_up(config, load_with_progress(console, config.data, config.target, config.seed))
+        _print_setup(setup, console)
+        with stop_on_signal() as stop, TrainingProgress(console, setup.plan) as progress:
+            run = start(setup, self.run, progress, stop.is_asked)
+        if self.json:
+            print_json(describe_run(run))
+        else:
+            print_result(run, console)
+        return stop.exit_status
+
+
+def _print_setup(setup: Setup, console: Console) -> None:
+    from epochal.cli.plan import print_plan
+
+    config, data = setup.config, setup.data
+    sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
+    console.print(
+        f"{data.name}: {sizes}   model {setup.model.name}, {config.optimizer} at learning rate {config.lr:g}\n"
+    )
+    print_plan(setup.plan, console)
+    console.print()
+
+
+def print_result(run: Run, console: Console) -> None:
+    """Print what a run did: planned beside counted, the test result, where it lies, and what to try next."""
+    from epochal.cli.screen import add_rows, build_table, duration, percent
+    from epochal.run.summary import planned_beside_counted
+
+    history = run.history
+    if run.status == "finished":
+        table = build_table(("", "left"), ("planned", "right"), ("counted", "right"), ("", "left"))
+        facts = planned_beside_counted(run.plan, history)
+        rows = [(fact.name, f"{fact.planned:,}", f"{fact.counted:,}", "✓" if fact.agrees else "✗") for fact in facts]
+        console.print(add_rows(table, rows))
+    else:
+        position, plan = run.position, run.plan
+        console.print(f"\n{run.status} at iteration {position.iteration:,} of {plan.iterations:,}")
+    evaluations = history.evaluations
+    if evaluations:
+        last = evaluations[-1]
+        accuracy = "" if last.accuracy is None else f"test accuracy {percent(last.accuracy)}   "
+        console.print(f"{accuracy}test loss {last.loss:.4f}   ({last.samples:,} samples, each once)")
+    rate = run.iterations_per_second
+    console.print(f"{duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
+    console.print(f"run: {run.path}", soft_wrap=True)
+    for line in _next_steps(run):
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def _next_steps(run: Run) -> list[str]:
+    config = run.config
+    other = "all" if run.plan.method != "bgd" else "100"
+    steps = [f"epochal train {config.data} --model {config.model} --batch-size {other}   (another batch size)"]
+    if config.model in ("linear", "mlp") and len(run.file.data["sample_shape"]) >= 2:
+        steps.append(f"epochal train {config.data} --model cnn   (a model made for images)")
+    return ["try next:", f"epochal evaluate {run.path}   (each test sample once)", *steps]
