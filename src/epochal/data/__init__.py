@@ -1,0 +1,50 @@
+"""The data room: named data sets, the user's own files, splits, fingerprints; NumPy only, and never JAX.
+
+`registry` knows names and sizes from the standard library alone; everything that holds arrays is imported on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from epochal.data.arrays import from_arrays
+    from epochal.data.dataset import Dataset, Recipe, Split
+    from epochal.data.loading import load_data
+    from epochal.data.registry import Available, Description, available, describe
+
+__all__ = [
+    "Available",
+    "Dataset",
+    "Description",
+    "Recipe",
+    "Split",
+    "available",
+    "describe",
+    "from_arrays",
+    "load_data",
+]
+
+_HOMES = {
+    "Available": "registry",
+    "Dataset": "dataset",
+    "Description": "registry",
+    "Recipe": "dataset",
+    "Split": "dataset",
+    "available": "registry",
+    "describe": "registry",
+    "from_arrays": "arrays",
+    "load_data": "loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'epochal.data' has no attribute '{name}'")
+    return getattr(import_module(f"epochal.data.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

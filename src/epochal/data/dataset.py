@@ -1,0 +1,129 @@
+"""What a data set is: two splits of samples, and the recipe that turns a stored sample into model input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+Task: TypeAlias = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """How a stored sample becomes model input: ``(x - shift) * scale`` in float32.
+
+    >>> Recipe.of(shift=0, scale=1 / 16)(np.array([0, 8, 16], np.uint8))
+    array([0. , 0.5, 1. ], dtype=float32)
+
+    Attributes:
+        shift: float32, of a shape that broadcasts to one sample; ``()`` for images.
+        scale: float32, likewise.
+    """
+
+    shift: Float32[np.ndarray, ...]
+    scale: Float32[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, shift: Any, scale: Any) -> Recipe:
+        """Return the recipe with these numbers or arrays as float32."""
+        return cls(frozen(np.asarray(shift, np.float32)), frozen(np.asarray(scale, np.float32)))
+
+    def __call__(self, x: Any) -> Any:
+        """Return ``x``, a NumPy or JAX array of any number of samples, as model input."""
+        return (x.astype(np.float32) - self.shift) * self.scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Samples and their targets, row by row.
+
+    Attributes:
+        x: ``(n, *sample_shape)`` in storage type: uint8 or float32.
+        y: ``(n,)`` int32 class numbers from 0, or ``(n,)`` or ``(n, k)`` float32 values.
+    """
+
+    x: Shaped[np.ndarray, " n *sample"]
+    y: Shaped[np.ndarray, " n *target"]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Training and test samples in storage type, with everything needed to feed a model.
+
+    `epochal.data.from_arrays` builds one from arrays and checks them; `epochal.data.load_data` finds one by name.
+
+    Attributes:
+        name: what the user calls it.
+        train: the N samples that an epoch visits.
+        test: samples that training never sees.
+        recipe: turns stored samples into model input.
+        class_names: one name for each class number; ``None`` for regression.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    recipe: Recipe
+    class_names: tuple[str, ...] | None
+
+    @property
+    def task(self) -> Task:
+        """``"classification"`` or ``"regression"``."""
+        return "regression" if self.class_names is None else "classification"
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, such as ``(28, 28)``."""
+        return self.train.x.shape[1:]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model must put out: one for each class or each regression target."""
+        return prod(self.train.y.shape[1:]) if self.class_names is None else len(self.class_names)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that both splits take in memory."""
+        return sum(split.x.nbytes + split.y.nbytes for split in (self.train, self.test))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content: every array with its type and shape, and the class names, but not the name.
+
+        Equal fingerprints mean equal bytes on every machine. It costs about a second for a gigabyte.
+        """
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        for label, array in self._arrays():
+            portable = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+            digest.update(f"\n{label} {portable.dtype.str} {array.shape}\n".encode())
+            digest.update(portable.data)
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train):,} training and {len(self.test):,} test samples of shape {self.sample_shape}"
+        return f"Dataset '{self.name}': {sizes}, {self.task} with {self.outputs} outputs"
+
+    def _arrays(self) -> Iterator[tuple[str, Shaped[np.ndarray, ...]]]:
+        yield "train.x", self.train.x
+        yield "train.y", self.train.y
+        yield "test.x", self.test.x
+        yield "test.y", self.test.y
+        yield "shift", self.recipe.shift
+        yield "scale", self.recipe.scale
+
+
+def frozen(array: Shaped[np.ndarray, ...]) -> Shaped[np.ndarray, ...]:
+    """Return a view of ``array`` that cannot be written through."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
