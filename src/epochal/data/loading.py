@@ -1,0 +1,116 @@
+"""`load_data`: a data set by its name, from a file, or from arrays."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epochal.data.arrays import from_arrays
+from epochal.data.dataset import Dataset, Task
+from epochal.data.files import IDX_STEMS, find_idx, load_idx_folder, load_path
+from epochal.data.registry import DATA_SETS, Description, describe, generated_file
+from epochal.data.storage import Progress, cache_folder, own_folder, whole_file
+from epochal.errors import DataError, unknown_name
+
+
+def load_data(
+    source: str | os.PathLike[str] | Dataset | tuple[Any, Any],
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    task: Task | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return a data set.
+
+    >>> load_data("digits")
+    Dataset 'digits': 1,437 training and 360 test samples of shape (8, 8), classification with 10 outputs
+
+    Args:
+        source: a name (``digits``, ``digits-60k``, ``mnist``, ``fashion-mnist``, ``kmnist``); a file ``.npz``, ``.csv``
+            or ``.tsv``; a folder of four IDX files; arrays ``(x, y)``; or a `Dataset`, which is returned as it is. A
+            name comes before a file of the same name; write ``./mnist`` for the latter.
+        target: of a table, the target column's name; without it, the last.
+        seed: of the test split, for data that bring none. The named sets bring theirs.
+        task: ``"classification"`` or ``"regression"``, where the type of the targets does not say it.
+        progress: called with a title, what is done and what there is to do, while something is fetched or made.
+
+    Raises:
+        DataError: if it is unknown, missing, damaged, or cannot be downloaded or kept.
+    """
+    if isinstance(source, Dataset):
+        return source
+    if isinstance(source, tuple):
+        return from_arrays(*source, seed=seed, task=task)
+    if isinstance(source, str) and source in DATA_SETS:
+        if target is not None or task is not None:
+            raise DataError(f"{source} has its own targets; target and task are for your own files")
+        return _load_named(describe(source), progress)
+    path = Path(source)
+    if isinstance(source, str) and not path.exists() and path.name == source and not path.suffix:
+        raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")
+    return load_path(path.expanduser(), target=target, seed=seed, task=task)
+
+
+def _load_named(about: Description, progress: Progress | None) -> Dataset:
+    if about.name == "digits":
+        from epochal.data.digits import load_digits
+
+        data = load_digits()
+    elif about.files:
+        data = load_idx_folder(_published_files(about, progress), name=about.name, class_names=about.class_names)
+    else:
+        data = _generated(about, progress)
+    sizes = (len(data.train), len(data.test), data.sample_shape)
+    if sizes != (about.train, about.test, about.sample_shape) or about.fingerprint not in (None, data.fingerprint):
+        raise DataError(
+            f"{about.name}: the content is not the published one ({sizes[0]:,} + {sizes[1]:,} samples, fingerprint "
+            f"{data.fingerprint[:16]}…); get it again, or load its folder by path as data of your own"
+        )
+    return data
+
+
+def _published_files(about: Description, progress: Progress | None) -> Path:
+    """Return the folder with the files of a public data set, each with the published content."""
+    own = own_folder(about.name)
+    if own is None:
+        from epochal.data.download import download
+
+        folder = cache_folder(about.name)
+        download(about, folder, progress=progress)
+        return folder
+    from epochal.data.download import is_sound
+
+    for stem, file in zip(IDX_STEMS, about.files, strict=True):
+        path = find_idx(own, stem)
+        if path is not None and path.suffix == ".gz" and not is_sound(path, file):
+            raise DataError(
+                f"{path} ({path.stat().st_size:,} bytes) is not the published file of {file.size:,} bytes: its SHA-256 "
+                f"differs; get it again, or load the folder by path as data of your own"
+            )
+    return own
+
+
+def _generated(about: Description, progress: Progress | None) -> Dataset:
+    """Return `digits-60k` from the cache, or make it and keep it there."""
+    from epochal.data.digits import make_digits_60k
+
+    path = cache_folder(about.name) / generated_file(about)
+    try:
+        kept = load_path(path)
+        if kept.fingerprint == about.fingerprint:
+            return replace(kept, name=about.name)
+    except DataError:
+        pass
+    data = make_digits_60k(progress)
+    try:
+        with whole_file(path) as file:
+            np.savez(file, x_train=data.train.x, y_train=data.train.y, x_test=data.test.x, y_test=data.test.y)
+    except DataError as error:
+        warnings.warn(f"{about.name} will be made again next time: {error}", stacklevel=3)
+    return data
