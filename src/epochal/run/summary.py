@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from epochal.clock import Plan
 from epochal.run.events import EpochRow
 from epochal.run.history import History
-from epochal.run.run import Run
+
+if TYPE_CHECKING:
+    from epochal.run.run import Run
 
 
 @dataclass(frozen=True, slots=True)
