@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
 from epochal.order import Order
 
@@ -32,7 +33,7 @@ class Audit:
     high: int = 0
 
     @classmethod
-    def of_indices(cls, indices: np.ndarray[Any, Any]) -> Audit:
+    def of_indices(cls, indices: Integer[np.ndarray, " n"]) -> Audit:
         """Return the audit of these sample indices (integers below 2³²)."""
         low, high = index_hashes(indices.astype(np.uint32))
         return cls(indices.size, int(low.sum(dtype=np.uint64)) & _WORD, int(high.sum(dtype=np.uint64)) & _WORD)

@@ -62,7 +62,7 @@ def place_at(order: Order, position: Position, count: int) -> Place:
 
 
 def build_chunk(program: Program, seed: int) -> Chunk:
-    """Return the function that runs ``place.iterations`` iterations of full batches from ``place``; not yet compiled."""
+    """Return the function that runs ``place.iterations`` full batches from ``place``; not yet compiled."""
 
     def chunk(state: State, samples: Samples, place: Place) -> tuple[State, Record]:
         def iterate(i: jax.Array, carry: _Carry) -> _Carry:

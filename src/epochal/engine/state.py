@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import PyTree, Shaped
 
 from epochal.models import Model
 
@@ -44,13 +44,13 @@ def initial_state(model: Model, optimizer: optax.GradientTransformation, seed: i
     return State(params, model_state, optimizer.init(params))
 
 
-def named_leaves(tree: PyTree[Any]) -> dict[str, np.ndarray[Any, Any]]:
+def named_leaves(tree: PyTree[Any]) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Return the tree's arrays on the host by their path, in the tree's fixed order."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def weights_sha256(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
     """Return the SHA-256 of the parameters among a state's named arrays, sorted by name: name, type, shape, bytes."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):

@@ -1,0 +1,42 @@
+"""What every test has: shapes and types checked at run time, the CPU, and a working folder and cache of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # read when JAX is first imported, which is below the next line
+install_import_hook("epochal", "beartype.beartype")  # checks every annotation of the package, in tests only
+
+settings.register_profile("here", deadline=None)  # the first example of a test may include a compilation
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty: run folders made by a test land there; so do caches, child processes' included."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder that EPOCHAL_DATA names; the test is skipped where there is none."""
+    folder = os.environ.get("EPOCHAL_DATA")
+    if not folder:
+        pytest.skip("needs real data: set EPOCHAL_DATA to the folder that holds mnist/")
+    return Path(folder).absolute()
+
+
+@pytest.fixture(scope="session")
+def mnist(data_folder: Path) -> Path:
+    """The folder of the real MNIST files."""
+    if not (data_folder / "mnist").is_dir():
+        pytest.skip(f"needs the MNIST files: {data_folder} holds no mnist/")
+    return data_folder / "mnist"
