@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from epochal.errors import EpochalError
     from epochal.models import Model, from_functions
     from epochal.order import Order
-    from epochal.run import Run, TrainConfig, train
+    from epochal.run import Run, TrainConfig, rerun, resume, train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "from_arrays",
     "from_functions",
     "load_data",
+    "rerun",
+    "resume",
     "train",
 ]
 
@@ -49,6 +51,8 @@ _HOMES = {
     "from_arrays": "data",
     "from_functions": "models",
     "load_data": "data",
+    "rerun": "run",
+    "resume": "run",
     "train": "run",
 }
 

@@ -26,6 +26,8 @@ _METHOD_NAMES: dict[Method, str] = {
     "mbgd": "mini-batch gradient descent",
 }
 _SHOWN_DIGITS = 24
+_MOST_DIGITS = 1000  # Python prints integers of up to 4,300 digits, and two of these are multiplied
+_WHOLE_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)")
 
 
 def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> int:
@@ -34,15 +36,17 @@ def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> 
     >>> parse_count("samples", "9007199254740993")
     9007199254740993
 
-    Text may group its digits with ``_`` or ``,``. Raises `PlanError` for anything that is no whole number, floats
-    included: 6e4 may look whole, but larger floats silently are not the number that was written.
+    Text may group its digits: ``60_000`` or ``60,000``, but ``1,5`` is refused, as it may mean a fraction. Raises
+    `PlanError` for anything that is no whole number, floats included: 6e4 may look whole, but larger floats silently
+    are not the number that was written.
     """
     if isinstance(value, str):
-        digits = value.strip().replace("_", "").replace(",", "")
-        if not re.fullmatch(r"[+-]?[0-9]+", digits):
+        text = value.strip()
+        if not _WHOLE_NUMBER.fullmatch(text):
             raise PlanError(f"{name} must be a whole number, got '{_shortened(value)}'")
-        if len(digits) > 4000:
-            raise PlanError(f"{name} has {len(digits):,} digits; at most 4,000 are read")
+        digits = text.replace("_", "").replace(",", "")
+        if len(digits) > _MOST_DIGITS:
+            raise PlanError(f"{name} has {len(digits):,} digits; at most {_MOST_DIGITS:,} are read")
         number = int(digits)
     elif isinstance(value, bool):
         raise PlanError(f"{name} must be a whole number, got {value}")
@@ -52,11 +56,14 @@ def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> 
         except TypeError:
             raise PlanError(f"{name} must be a whole number, got {value!r}; write it as an int") from None
     if number < at_least:
-        raise PlanError(f"{name} must be at least {at_least}, got {_shortened(str(number))}")
+        raise PlanError(f"{name} must be at least {at_least}, got {_shortened(number)}")
     return number
 
 
-def _shortened(text: str) -> str:
+def _shortened(value: int | str) -> str:
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python prints no integer of 4,300 digits
+        return f"a number of {value.bit_length():,} bits"
+    text = str(value)
     return text if len(text) <= _SHOWN_DIGITS else f"{text[:12]}…{text[-4:]} ({len(text)} characters)"
 
 
@@ -206,8 +213,8 @@ class Plan:
         size = samples if batch_size == "all" else parse_count("batch size", batch_size)
         if size > samples:
             raise PlanError(
-                f"batch size {_shortened(str(size))} is above the {samples:,} training samples; "
-                f"use at most {samples}, or 'all'"
+                f"batch size {_shortened(size)} is above the {_shortened(samples)} training samples; "
+                f"use at most {_shortened(samples)}, or 'all'"
             )
         if last not in ("keep", "drop"):
             raise PlanError(f"last must be 'keep' or 'drop', got '{last}'")
@@ -332,13 +339,33 @@ class Plan:
         epochs, batches = divmod(span.amount - rest, self.iterations_per_epoch)
         return Position(iteration, position.epoch + 1 + epochs, batches * self.batch_size)
 
+    def remaining(self, position: Position) -> Span:
+        """Return the iterations from ``position`` to the budget's end; none where it is spent.
+
+        ``position`` need not lie on this plan's batches, as after a change of the batch size.
+        """
+        left = self.budget.amount - position.iteration
+        if self.budget.unit is not Unit.ITERATIONS:
+            used = position.epoch * self.samples_per_epoch + position.offset
+            end = self.budget.amount * (self.samples_per_epoch if self.budget.unit is Unit.EPOCHS else 1)
+            left = self._iterations_within(position, end - used)
+        return Span.iterations(max(0, left))
+
+    def _iterations_within(self, position: Position, samples: int) -> int:
+        """Count the iterations from ``position`` that so many samples pay for in full."""
+        rest = self._batches_from(position.offset)
+        in_epoch = (self.samples if self.last == "keep" else position.offset + rest * self.batch_size) - position.offset
+        if samples < in_epoch:
+            return samples // self.batch_size
+        return rest + self.iterations_after(samples=samples - in_epoch)
+
     def iterations_left_in_epoch(self, position: Position) -> int:
         """Return how many iterations end the epoch that ``position`` is in."""
         return self._batches_from(position.offset)
 
     def next_batch_size(self, position: Position) -> int:
         """Return how many samples the iteration after ``position`` uses."""
-        return min(self.batch_size, self.samples - position.offset)
+        return self.batch_size if self.last == "drop" else min(self.batch_size, self.samples - position.offset)
 
     def facts(self) -> dict[str, int | str]:
         """Return everything that can be counted before training, by its name."""
@@ -352,6 +379,8 @@ class Plan:
     def _batches_from(self, offset: int) -> int:
         """Count the batches of the samples from ``offset`` to the epoch's end."""
         rest = self.samples - offset
+        if rest <= 0:
+            raise PlanError(f"offset {offset} is outside an epoch of {self.samples} samples; is it another plan's?")
         return rest // self.batch_size if self.last == "drop" else -(-rest // self.batch_size)
 
 
@@ -369,6 +398,10 @@ def _one_budget(
         return Span.epochs(parse_count("epochs", epochs))
     if iterations is not None:
         return Span.iterations(parse_count("iterations", iterations))
+    if isinstance(budget, str):
+        return Span.parse(budget)
+    if isinstance(budget, Span):
+        return budget
     if budget is not None:
-        return Span.parse(budget) if isinstance(budget, str) else budget
+        raise PlanError(f"budget must be a training length, got {budget!r}; write 50ep, 30000it or 3000000sa")
     return Span.epochs(1)

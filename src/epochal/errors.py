@@ -33,6 +33,10 @@ class RunError(EpochalError):
     """A run folder that is missing, in use, damaged, or cannot be written."""
 
 
+class DivergedError(EpochalError):
+    """A training whose loss or weights are no longer finite."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the text for an unknown name, with the nearest known one where there is one near.
 

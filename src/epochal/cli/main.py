@@ -16,6 +16,8 @@ from epochal.errors import EpochalError, OptionError, unknown_name
 COMMANDS = {
     "plan": "the arithmetic of a training, before it",
     "train": "train a model",
+    "resume": "go on with a run where it was stopped or killed",
+    "rerun": "repeat a run and compare the bits of its weights",
     "evaluate": "evaluate a run's model, each sample once",
     "predict": "apply a run's model to files",
     "show": "describe a run",

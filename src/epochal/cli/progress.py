@@ -13,7 +13,8 @@ from rich.text import Text
 from epochal.cli.screen import percent
 from epochal.clock import Plan, Position
 from epochal.data import Dataset, load_data
-from epochal.run.events import Ended, EpochEnded, EpochRow, Event, Progressed, Started
+from epochal.data.dataset import Task
+from epochal.run.events import Ended, EpochEnded, EpochRow, Event, Progressed, Started, Warned
 
 _SECONDS_BETWEEN_LINES = 0.1
 
@@ -21,9 +22,9 @@ _SECONDS_BETWEEN_LINES = 0.1
 class TrainingProgress:
     """Listens to a training and shows it. Use it as a context, so that the terminal is left in order."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._plan = plan
+        self._plan: Plan | None = None
         self._rate = 0.0
         self._line_at = 0.0
         self._bar = _training_bar(console) if console.is_terminal else None
@@ -32,7 +33,7 @@ class TrainingProgress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=self._plan.iterations, counters="compiling …")
+            self._task = self._bar.add_task("", total=None, counters="compiling …")
         return self
 
     def __exit__(
@@ -44,23 +45,28 @@ class TrainingProgress:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case Started(position=position):
+            case Started(position=position, plan=plan):
+                self._plan = plan
                 self._move(position, "")
             case Progressed(position=position, loss=loss):
                 self._rate = event.iterations_per_second
                 self._move(position, f"loss {loss:.4f}  {self._rate:,.0f} it/s")
             case EpochEnded(row=row):
                 self._print_line(row)
+            case Warned(message=message):
+                self._console.print(Text(f"warning: {message}"))
             case Ended(position=position):
                 self._move(position, "")
 
     def _move(self, position: Position, rest: str) -> None:
-        if self._bar is not None and self._task is not None:
+        if self._bar is not None and self._task is not None and self._plan is not None:
             counters = f"{_place(position, self._plan)}  {rest}"
-            self._bar.update(self._task, completed=position.iteration, counters=counters)
+            end = position.iteration + self._plan.remaining(position).amount
+            self._bar.update(self._task, completed=position.iteration, total=end, counters=counters)
 
     def _print_line(self, row: EpochRow) -> None:
         """Print the epoch's line; in a terminal, where epochs fly by, not every one."""
+        assert self._plan is not None
         now = time.monotonic()
         last = row.end_iteration == self._plan.iterations
         if self._console.is_terminal and not last and now - self._line_at < _SECONDS_BETWEEN_LINES:
@@ -101,7 +107,7 @@ def _training_bar(console: Console) -> Progress:
     )
 
 
-def load_with_progress(console: Console, source: str, target: str | None = None, seed: int = 0) -> Dataset:
+def load_with_progress(console: Console, source: str, target: str | None = None, task: Task | None = None) -> Dataset:
     """Load a data set; show a bar in a terminal while it is fetched or made."""
     with Progress(
         TextColumn("{task.description}"),
@@ -117,4 +123,4 @@ def load_with_progress(console: Console, source: str, target: str | None = None,
                 tasks[title] = bar.add_task(title)
             bar.update(tasks[title], completed=done, total=total)
 
-        return load_data(source, target=target, seed=seed, progress=advance if console.is_terminal else None)
+        return load_data(source, target=target, task=task, progress=advance if console.is_terminal else None)

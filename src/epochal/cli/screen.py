@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -15,10 +16,10 @@ from rich.table import Table
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
-def open_console() -> Console:
-    """Return the console for results: 80 columns where the output is no terminal."""
-    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(width=width, highlight=False, soft_wrap=False)
+def open_console(*, quiet: bool = False) -> Console:
+    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, highlight=False, quiet=quiet)
 
 
 def print_json(value: Any) -> None:

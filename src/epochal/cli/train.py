@@ -11,8 +11,11 @@ from tyro.conf import arg
 from epochal.run.config import TrainConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
+    from epochal.run.events import Listener
     from epochal.run.run import Run
     from epochal.run.setup import Setup
 
@@ -35,26 +38,35 @@ class TrainCommand:
 
     def execute(self) -> int:
         """Train; a first Ctrl-C stops after the iterations in hand and saves."""
-        from rich.console import Console
-
-        from epochal.cli.progress import TrainingProgress, load_with_progress
-        from epochal.cli.screen import open_console, print_json
-        from epochal.cli.signals import stop_on_signal
-        from epochal.run.run import start
+        from epochal.cli.progress import load_with_progress
+        from epochal.cli.screen import open_console
+        from epochal.run.session import start
         from epochal.run.setup import set_up
-        from epochal.run.summary import describe_run
 
-        console = Console(quiet=True) if self.json else open_console()
+        console = open_console(quiet=self.json)
         config = self.config
-        setup = set_up(config, load_with_progress(console, config.data, config.target, config.seed))
+        setup = set_up(config, load_with_progress(console, config.data, config.target, config.task))
         _print_setup(setup, console)
-        with stop_on_signal() as stop, TrainingProgress(console, setup.plan) as progress:
-            run = start(setup, self.run, progress, stop.is_asked)
-        if self.json:
-            print_json(describe_run(run))
-        else:
-            print_result(run, console)
-        return stop.exit_status
+        return work_and_print(console, lambda listener, should_stop: start(setup, self.run, listener, should_stop))
+
+
+def work_and_print(console: Console, work: Callable[[Listener, Callable[[], bool]], Run]) -> int:
+    """Let a run be worked on with progress and signals, print its result, and return the exit status.
+
+    A quiet console stands for JSON.
+    """
+    from epochal.cli.progress import TrainingProgress
+    from epochal.cli.screen import print_json
+    from epochal.cli.signals import stop_on_signal
+    from epochal.run.summary import describe_run
+
+    with stop_on_signal() as stop, TrainingProgress(console) as progress:
+        run = work(progress, stop.is_asked)
+    if console.quiet:
+        print_json(describe_run(run))
+    else:
+        print_result(run, console)
+    return stop.exit_status
 
 
 def _print_setup(setup: Setup, console: Console) -> None:
@@ -81,8 +93,11 @@ def print_result(run: Run, console: Console) -> None:
         rows = [(fact.name, f"{fact.planned:,}", f"{fact.counted:,}", "✓" if fact.agrees else "✗") for fact in facts]
         console.print(add_rows(table, rows))
     else:
-        position, plan = run.position, run.plan
-        console.print(f"\n{run.status} at iteration {position.iteration:,} of {plan.iterations:,}")
+        position = run.position
+        console.print(
+            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; go on with:"
+        )
+        console.print(f"  epochal resume {run.path}", soft_wrap=True)
     evaluations = history.evaluations
     if evaluations:
         last = evaluations[-1]

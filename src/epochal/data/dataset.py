@@ -37,7 +37,12 @@ class Recipe:
 
     def __call__(self, x: Any) -> Any:
         """Return ``x``, a NumPy or JAX array of any number of samples, as model input."""
-        return (x.astype(np.float32) - self.shift) * self.scale
+        return to_input(x, self.shift, self.scale)
+
+
+def to_input(x: Any, shift: Any, scale: Any) -> Any:
+    """Return stored samples as model input, float32: the one formula, for NumPy and the compiled loop alike."""
+    return (x.astype(np.float32) - shift) * scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)

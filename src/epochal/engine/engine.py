@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ class Engine:
             if isinstance(error, ModelError):
                 raise
             raise ModelError(
-                f"model '{self.model.name}' does not fit samples of shape {self.data.sample_shape}: {_first_line(error)}"
+                f"model '{self.model.name}' does not fit samples of shape {self.data.sample_shape}: "
+                f"{_first_line(error)}"
             ) from error
         if outputs.shape != (1, self.data.outputs):
             raise ModelError(
@@ -86,6 +88,11 @@ class Engine:
                 f"(1, {self.data.outputs}) is needed"
             )
         return state
+
+    def count_parameters(self) -> int:
+        """Return how many numbers training adjusts. Raises `ModelError` where the model does not fit the data."""
+        params = jax.eval_shape(self.initial_state).params
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from epochal.data import Recipe, Split
+from epochal.data.dataset import to_input
 
 
 class Samples(NamedTuple):
@@ -27,7 +28,8 @@ class Samples(NamedTuple):
 
     def prepare(self, x: Shaped[Array, "batch *sample"]) -> Float[Array, "batch *sample"]:
         """Turn stored values into model input."""
-        return (x.astype(jnp.float32) - self.shift) * self.scale
+        prepared: Array = to_input(x, self.shift, self.scale)
+        return prepared
 
 
 def put_on_device(split: Split, recipe: Recipe) -> Samples:

@@ -8,11 +8,22 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.run.config import TrainConfig
-    from epochal.run.run import Run, start, train
+    from epochal.run.run import Run, Snapshot
+    from epochal.run.session import Rerun, rerun, resume, start, train
     from epochal.run.setup import set_up
 
-__all__ = ["Run", "TrainConfig", "set_up", "start", "train"]
+__all__ = ["Rerun", "Run", "Snapshot", "TrainConfig", "rerun", "resume", "set_up", "start", "train"]
 
-_HOMES = {"Run": "run", "TrainConfig": "config", "set_up": "setup", "start": "run", "train": "run"}
+_HOMES = {
+    "Rerun": "session",
+    "Run": "run",
+    "Snapshot": "run",
+    "TrainConfig": "config",
+    "rerun": "session",
+    "resume": "session",
+    "set_up": "setup",
+    "start": "session",
+    "train": "session",
+}
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

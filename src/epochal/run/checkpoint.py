@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float32, Shaped
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from epochal.clock import Position
-from epochal.engine import Audit, State, named_leaves
+from epochal.engine import Audit, State, named_leaves, weights_sha256
 from epochal.errors import RunError
+from epochal.run.files import write_durably
 
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
 
@@ -36,7 +37,9 @@ class EpochSoFar:
     seconds: float = 0.0
     audit: Audit = field(default_factory=Audit)
 
-    def add(self, losses: np.ndarray[Any, Any], batch_size: int, seconds: float, audit: Audit) -> EpochSoFar:
+    def add(
+        self, losses: Float32[np.ndarray, " iterations"], batch_size: int, seconds: float, audit: Audit
+    ) -> EpochSoFar:
         """Add a chunk. Losses are added one after another, so that chunks of any length give the same bits."""
         terms = np.concatenate([[self.loss_sum], losses.astype(np.float64) * batch_size])
         return EpochSoFar(
@@ -58,13 +61,28 @@ class Checkpoint:
 
     position: Position
     so_far: EpochSoFar
-    arrays: dict[str, np.ndarray[Any, Any]]
+    arrays: dict[str, Shaped[np.ndarray, "..."]]
 
     @classmethod
     def of(cls, state: State, position: Position, so_far: EpochSoFar) -> Checkpoint:
         """Copy the state to the host."""
-        arrays = {name: np.array(array) for name, array in named_leaves(state).items()}
+        arrays = {name: np.array(array, order="C") for name, array in named_leaves(state).items()}
         return cls(position, so_far, arrays)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of the weights, each array with its name, type and shape, in a fixed order."""
+        return weights_sha256(self.arrays)
+
+    @property
+    def weights(self) -> Checkpoint:
+        """The same point with the model's weights and state alone, not the optimizer's."""
+        kept = {name: array for name, array in self.arrays.items() if not name.startswith(".optimizer_state")}
+        return Checkpoint(self.position, self.so_far, kept)
+
+    def is_finite(self) -> bool:
+        """Return whether every number in it is finite."""
+        return all(np.isfinite(array).all() for array in self.arrays.values() if array.dtype.kind == "f")
 
     def state(self, like: State) -> State:
         """Return the state on the device, with the structure of ``like``. Raises `RunError` where they differ."""
@@ -72,9 +90,7 @@ class Checkpoint:
         wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
         found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
         if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
-            raise RunError(
-                "the checkpoint holds other arrays than this model and optimizer have; was run.toml changed?"
-            )
+            raise RunError("the checkpoint's arrays are not those of this model and optimizer; was run.toml changed?")
         leaves = [jax.numpy.asarray(self.arrays[name]) for name in wanted]
         state: State = jax.tree_util.tree_unflatten(structure, leaves)
         return state
@@ -84,27 +100,39 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write the checkpoint so that either all of it is in the folder or nothing; return its file."""
     content = _to_bytes(checkpoint)
     name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
-    path, temporary = folder / name, folder / f"{name}.tmp"
+    path = folder / name
     try:
         folder.mkdir(exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(folder)
+        write_durably(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"cannot save a checkpoint in {folder}: {error.strerror}; earlier checkpoints are intact"
-        ) from error
+        raise RunError(f"cannot save a checkpoint in {folder}: {error.strerror}; earlier ones are intact") from error
     return path
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Return the folder's checkpoint files, the newest position first."""
-    found = [(int(match[1]), path) for path in folder.glob("*.safetensors") if (match := _NAME.fullmatch(path.name))]
+    found = [(iteration_of(path), path) for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name)]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def iteration_of(path: Path) -> int:
+    """Return the iteration in a checkpoint file's name."""
+    return int(path.name.split("-")[0])
+
+
+def newest_checkpoint(
+    folder: Path, most_iterations: int, warn: Callable[[str], None] = lambda text: None
+) -> Checkpoint | None:
+    """Return the newest undamaged checkpoint of at most so many iterations; ``warn`` is told what is passed over."""
+    for path in checkpoint_files(folder):
+        if iteration_of(path) > most_iterations:
+            warn(f"{path} is newer than the history, which has {most_iterations} iterations; passed over")
+            continue
+        try:
+            return load_checkpoint(path)
+        except RunError as error:
+            warn(f"{error}; passed over for the one before")
+    return None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -133,8 +161,7 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
         "seconds": so_far.seconds.hex(),
         "audit": [so_far.audit.samples, so_far.audit.low, so_far.audit.high],
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}
-    content: bytes = save_tensors(arrays, metadata={"format": "1", "epochal": json.dumps(about)})
+    content: bytes = save_tensors(checkpoint.arrays, metadata={"format": "1", "epochal": json.dumps(about)})
     return content
 
 
@@ -145,12 +172,3 @@ def _from_bytes(content: bytes) -> Checkpoint:
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
     )
     return Checkpoint(Position(about["iteration"], about["epoch"], about["offset"]), so_far, load_tensors(content))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import Positional, arg
 
@@ -14,7 +14,13 @@ from epochal.errors import OptionError, unknown_name
 
 DEFAULT_BATCH_SIZE = 100
 DEFAULT_EPOCHS = 10
+BUDGETS = frozenset({"epochs", "iterations", "budget"})
+CHANGEABLE = (
+    "epochs", "iterations", "budget", "batch_size", "micro_batch", "lr", "evaluate_every", "checkpoint_every", "on_nan",
+)  # fmt: skip
+"""What a run may change at any position and still be one run."""
 
+Task: TypeAlias = Literal["classification", "regression"]
 Count: TypeAlias = Annotated[int | str | None, arg(metavar="N", help_behavior_hint="")]
 
 
@@ -42,7 +48,11 @@ class TrainConfig:
         loss: cross-entropy or mean-squared-error; the task's usual one where not given.
         seed: decides the initial weights, every epoch's order and all noise; 0 to 2⁶⁴ - 1.
         micro_batch: the most samples computed at once; chosen from predicted memory where not given.
+        task: classification or regression, where the targets of your own data do not say it.
         evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
+        checkpoint_every: seconds between checkpoints; as often as costs at most 2 % of the time where not given.
+        snapshots: keep the weights of every epoch, and of iterations 1, 2, 4, 8 … within the first.
+        on_nan: stop or continue when a loss is not finite.
     """
 
     data: Positional[Annotated[str, arg(metavar="DATA")]] = "digits"
@@ -64,12 +74,18 @@ class TrainConfig:
     loss: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     seed: int = 0
     micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    task: Annotated[Task | None, arg(metavar="NAME", help_behavior_hint="")] = None
     evaluate_every: int = 1
+    checkpoint_every: Annotated[float | None, arg(metavar="SECONDS", help_behavior_hint="")] = None
+    snapshots: bool = False
+    on_nan: Literal["stop", "continue"] = "stop"
 
     def __post_init__(self) -> None:
         parse_count("evaluate_every", self.evaluate_every)
         if self.micro_batch is not None:
             parse_count("micro_batch", self.micro_batch)
+        if self.checkpoint_every is not None and not self.checkpoint_every >= 0:
+            raise OptionError(f"checkpoint_every must be at least 0 seconds, got {self.checkpoint_every}")
         if not 0 <= self.seed < 2**64:
             raise OptionError(f"seed must be 0 to 2**64 - 1, got {self.seed}")
 
@@ -90,6 +106,15 @@ class TrainConfig:
         """The options that were given for the model."""
         options = {"hidden": self.hidden, "dropout": self.dropout}
         return {name: value for name, value in options.items() if value is not None}
+
+    def changed(self, change: Mapping[str, Any]) -> TrainConfig:
+        """Return the configuration after a change; a new budget replaces the old one. Raises `OptionError`."""
+        for name in change:
+            if name not in CHANGEABLE:
+                raise OptionError(f"{unknown_name('option that a run can change', name, CHANGEABLE)}; start a new run")
+        if BUDGETS & change.keys():
+            change = {**dict.fromkeys(BUDGETS), **change}
+        return dataclasses.replace(self, **change)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was given, for a TOML file, which has no ``None``."""

@@ -86,6 +86,13 @@ class EpochEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should know and that does not stop the training."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Training is over, or was stopped, at ``position``."""
 
@@ -93,5 +100,5 @@ class Ended:
     status: str
 
 
-Event: TypeAlias = Started | Progressed | EpochEnded | Ended
+Event: TypeAlias = Started | Progressed | EpochEnded | Warned | Ended
 Listener: TypeAlias = Callable[[Event], None]

@@ -14,9 +14,18 @@ import tomli_w
 
 from epochal.errors import EpochalError, RunError
 from epochal.run.config import TrainConfig
+from epochal.run.files import write_durably
 
 FORMAT = 1
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` goes on with it.\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Options that a run changed after ``iteration`` iterations."""
+
+    iteration: int
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class RunFile:
         model: the model's name and options, and how many parameters it has.
         versions: of everything that decides the bits of the result.
         device: platform, kind and count.
+        changes: what later sessions changed, and when.
         custom: parts that were given as Python objects (data, model, optimizer, loss) and so cannot be rebuilt by name.
     """
 
@@ -38,6 +48,24 @@ class RunFile:
     versions: dict[str, str]
     device: dict[str, Any]
     custom: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    def config_at(self, iteration: int) -> TrainConfig:
+        """Return the configuration under which the iteration after so many runs."""
+        config = self.config
+        for change in self.changes:
+            if change.iteration <= iteration:
+                config = config.changed(change.options)
+        return config
+
+    @property
+    def present_config(self) -> TrainConfig:
+        """The configuration after all changes."""
+        return self.config_at(self.changes[-1].iteration) if self.changes else self.config
+
+    def next_change(self, iteration: int) -> int | None:
+        """Return the iteration of the first change after ``iteration``."""
+        return min((change.iteration for change in self.changes if change.iteration > iteration), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +85,16 @@ class RunFolder:
         return self.path / "history.db"
 
     @property
+    def lock(self) -> Path:
+        """The lock of the process that works on the run."""
+        return self.path / "run.lock"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of kept weights."""
+        return self.path / "snapshots"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
@@ -71,11 +109,10 @@ class RunFolder:
             "model": file.model,
             "versions": file.versions,
             "device": file.device,
+            "changes": [{"iteration": change.iteration, **change.options} for change in file.changes],
         }
-        temporary = self.path / "run.toml.tmp"
         try:
-            temporary.write_text(_HEADING + tomli_w.dumps(content), encoding="utf-8")
-            temporary.replace(self.run_toml)
+            write_durably(self.run_toml, (_HEADING + tomli_w.dumps(content)).encode())
         except OSError as error:
             raise RunError(f"cannot write {self.run_toml}: {error.strerror}") from error
 
@@ -88,6 +125,7 @@ class RunFolder:
             if content["format"] > FORMAT:
                 raise RunError(f"{self.run_toml} has format {content['format']}; this Epochal reads up to {FORMAT}")
             config = TrainConfig.from_dict(content["config"])
+            changes = tuple(Change(change.pop("iteration"), change) for change in content["changes"])
             return RunFile(
                 config,
                 content["data"],
@@ -95,6 +133,7 @@ class RunFolder:
                 content["versions"],
                 content["device"],
                 tuple(content["custom"]),
+                changes,
             )
         except FileNotFoundError:
             raise RunError(f"{self.path} is no run folder: it has no run.toml") from None

@@ -6,13 +6,15 @@ Losses are kept in blocks of iterations, as little-endian float32. Readers and t
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
 from jaxtyping import Float32
@@ -27,7 +29,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE iterations (
     first INTEGER PRIMARY KEY,     -- the block's first iteration, counted from 0
     count INTEGER NOT NULL,
-    losses BLOB NOT NULL           -- count float32, little-endian: mean loss of each batch before its update
+    losses BLOB NOT NULL,          -- count float32, little-endian: mean loss of each batch before its update
+    crc32 INTEGER NOT NULL         -- of losses
 ) STRICT;
 CREATE TABLE epochs (
     epoch INTEGER PRIMARY KEY,     -- epochs complete with this one, from 1
@@ -78,6 +81,10 @@ class EvaluationRow:
     loss: float
     accuracy: float | None
 
+    def badness(self) -> tuple[float, float]:
+        """Return what the better of two evaluations has less of."""
+        return (-(self.accuracy or 0.0), math.inf if math.isnan(self.loss) else self.loss)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
@@ -117,19 +124,46 @@ class History:
         if int(version) > SCHEMA_VERSION:
             raise RunError(f"{path} has schema version {version}; this Epochal reads up to {SCHEMA_VERSION}: update it")
 
+    def check(self) -> None:
+        """Read everything once. Raises `RunError` where any of it is damaged."""
+        (health,) = self._query("PRAGMA quick_check(1)")
+        if health["quick_check"] != "ok":
+            raise RunError(f"{self.path} is damaged: {health['quick_check']}")
+        assert self.losses.size >= 0
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations it holds from the first on without a gap."""
+        count = 0
+        for row in self._query("SELECT first, count FROM iterations ORDER BY first"):
+            if row["first"] != count:
+                break
+            count += row["count"]
+        return count
+
+    def best_evaluation(self) -> EvaluationRow | None:
+        """Return the test evaluation with the highest accuracy, or the lowest loss where there is no accuracy."""
+        rows = [row for row in self.evaluations if row.split == "test"]
+        return min(rows, key=EvaluationRow.badness, default=None)
+
     @property
     def losses(self) -> Float32[np.ndarray, " iterations"]:
         """The loss of every iteration, in order: the mean over its batch before its update."""
-        blocks = self._query("SELECT losses FROM iterations ORDER BY first")
-        return np.frombuffer(b"".join(row["losses"] for row in blocks), "<f4").astype(np.float32, copy=False)
+        rows = self._query("SELECT first, count, losses, crc32 FROM iterations ORDER BY first")
+        for row in rows:
+            if len(row["losses"]) != 4 * row["count"] or crc32(row["losses"]) != row["crc32"]:
+                raise RunError(
+                    f"{self.path} is damaged: the losses from iteration {row['first']:,} on are not as written"
+                )
+        return np.frombuffer(b"".join(row["losses"] for row in rows), "<f4").astype(np.float32, copy=False)
 
     @property
     def epochs(self) -> tuple[EpochRow, ...]:
         """A row for each complete epoch, and one for a last epoch that the budget cut short."""
         rows = self._query(
             "SELECT epoch, end_iteration, iterations, epochs.samples, expected_samples, complete, train_loss,"
-            " loss AS test_loss, accuracy AS test_accuracy, seconds, audit_hash, expected_hash FROM epochs LEFT JOIN evaluations"
-            " ON evaluations.iteration = end_iteration AND split = 'test' ORDER BY epoch"
+            " loss AS test_loss, accuracy AS test_accuracy, seconds, audit_hash, expected_hash"
+            " FROM epochs LEFT JOIN evaluations ON evaluations.iteration = end_iteration AND split = 'test' ORDER BY epoch"
         )
         return tuple(
             EpochRow(**{**row, "complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])})
@@ -148,6 +182,12 @@ class History:
     def sessions(self) -> tuple[SessionRow, ...]:
         """The processes that worked on the run, in order."""
         return tuple(SessionRow(**row) for row in self._query("SELECT * FROM sessions ORDER BY id"))
+
+    @property
+    def last_status(self) -> str | None:
+        """How the last session ended, by its own account; ``None`` before the first."""
+        rows = self._query("SELECT status FROM sessions ORDER BY id DESC LIMIT 1")
+        return str(rows[0]["status"]) if rows else None
 
     @property
     def events(self) -> tuple[EventRow, ...]:
@@ -174,17 +214,26 @@ class HistoryWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        new = not path.exists()
+        self._session = 0
         with _as_run_error(path):
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute("BEGIN")
-            if new:
+            if not self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 for statement in _SCHEMA.split(";\n"):
                     self._database.execute(statement)
                 self._database.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-        self._session = 0
+        self.commit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Commit and leave one plain file."""
+        with _as_run_error(self.path):
+            self._database.execute("COMMIT")
+            self._database.close()
 
     def start_session(self, iteration: int) -> None:
         """Begin this process's row."""
@@ -201,7 +250,8 @@ class HistoryWriter:
 
     def add_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
         """Add a block of iterations' losses, the first of them that of iteration ``first`` (from 0)."""
-        self._execute("INSERT INTO iterations VALUES (?, ?, ?)", (first, losses.size, losses.astype("<f4").tobytes()))
+        content = losses.astype("<f4").tobytes()
+        self._execute("INSERT INTO iterations VALUES (?, ?, ?, ?)", (first, losses.size, content, crc32(content)))
 
     def add_epoch(self, row: EpochRow) -> None:
         """Add an epoch's row; the test results belong to the evaluation at its end. Replaces a row cut short."""
@@ -220,17 +270,24 @@ class HistoryWriter:
         values = (_now(), iteration, kind, json.dumps(detail))
         self._execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?)", values)
 
-    def commit(self) -> None:
-        """Make everything so far survive this process."""
+    def commit(self, *, durably: bool = False) -> None:
+        """Make everything so far survive this process, and if ``durably`` a loss of power as well."""
         with _as_run_error(self.path):
             self._database.execute("COMMIT")
+            if durably:
+                self._database.execute("PRAGMA wal_checkpoint(FULL)")
             self._database.execute("BEGIN")
 
-    def close(self) -> None:
-        """Commit and leave one plain file."""
-        with _as_run_error(self.path):
-            self._database.execute("COMMIT")
-            self._database.close()
+    def roll_back(self, iteration: int) -> None:
+        """Forget, in one transaction, what was recorded after so many iterations; sessions and events stay."""
+        cut = "SELECT first, losses FROM iterations WHERE first < ? AND first + count > ?"
+        across = self._execute(cut, (iteration, iteration)).fetchall()
+        self._execute("DELETE FROM iterations WHERE first + count > ?", (iteration,))
+        for first, losses in across:
+            self.add_losses(first, np.frombuffer(losses, "<f4")[: iteration - first])
+        self._execute("DELETE FROM epochs WHERE end_iteration > ? OR NOT complete", (iteration,))
+        self._execute("DELETE FROM evaluations WHERE iteration > ?", (iteration,))
+        self.commit(durably=True)
 
     def _execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         with _as_run_error(self.path):

@@ -1,33 +1,40 @@
-"""`train`, and `Run`: what a training leaves behind and what can be asked of it."""
+"""`Run`: what a training leaves behind, and what can be asked of it."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 from jaxtyping import Float
 
 from epochal.clock import Plan, Position
 from epochal.data import Dataset, Split, load_data
-from epochal.engine import Evaluation, State, named_leaves, weights_sha256
+from epochal.engine import Evaluation, State
 from epochal.errors import DataError, RunError
-from epochal.models import Model
-from epochal.run.checkpoint import Checkpoint, checkpoint_files, load_checkpoint
+from epochal.run.checkpoint import Checkpoint, checkpoint_files, iteration_of, load_checkpoint, newest_checkpoint
 from epochal.run.config import TrainConfig
-from epochal.run.events import Listener
-from epochal.run.folder import RunFile, RunFolder, create_run_folder
-from epochal.run.history import History, HistoryWriter, SessionRow
+from epochal.run.folder import RunFile, RunFolder
+from epochal.run.history import History
+from epochal.run.lock import is_locked
 from epochal.run.setup import Custom, Setup, set_up
-from epochal.run.training import Training
 
 DataSource = str | os.PathLike[str] | Dataset | tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The weights after ``iteration`` iterations, in a file."""
+
+    iteration: int
+    path: Path
+
+    def load(self) -> Checkpoint:
+        """Read position and weights. Raises `RunError` where the file is damaged."""
+        return load_checkpoint(self.path)
 
 
 @dataclass(slots=True)
@@ -57,8 +64,8 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        """The resolved configuration."""
-        return self.file.config
+        """The resolved configuration, with what later sessions changed."""
+        return self.file.present_config
 
     @property
     def plan(self) -> Plan:
@@ -72,13 +79,14 @@ class Run:
 
     @property
     def status(self) -> str:
-        """How the last session ended, or ``running``."""
-        return self._last_session.status
+        """How the last session ended: finished, stopped, diverged, failed or interrupted; or running, or new."""
+        last = self.history.last_status or "new"
+        return "interrupted" if last == "running" and not is_locked(self.folder.lock) else last
 
     @property
     def position(self) -> Position:
-        """Where the weights stand: the newest checkpoint's position."""
-        return self._checkpoint.position
+        """Where the weights stand: the newest checkpoint's position, or the beginning where there is none yet."""
+        return self.checkpoint.position if checkpoint_files(self.folder.checkpoints) else Position()
 
     @property
     def seconds(self) -> float:
@@ -95,8 +103,8 @@ class Run:
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the weights, each array with its name, type and shape, in a fixed order."""
-        return weights_sha256(self._checkpoint.arrays)
+        """The SHA-256 of the newest checkpoint's weights."""
+        return self.checkpoint.weights_sha256
 
     @property
     def params(self) -> Any:
@@ -110,31 +118,49 @@ class Run:
 
     @property
     def setup(self) -> Setup:
-        """Everything that the run was trained with, rebuilt from its configuration if need be."""
+        """Everything that the run is trained with, rebuilt from its configuration if need be."""
         if self._setup is None:
-            if self.file.custom:
-                parts = " and ".join(self.file.custom)
-                raise RunError(f"{self.path} was trained from Python with its own {parts}; open it there")
-            data = load_data(self.config.data, target=self.config.target, seed=self.config.seed)
-            if data.fingerprint != self.file.data["fingerprint"]:
-                raise DataError(f"'{self.config.data}' no longer holds the data that {self.path} was trained on")
-            self._setup = set_up(self.config, data)
+            self._setup = self.rebuild()
         return self._setup
+
+    def rebuild(self, custom: Custom | None = None, data: DataSource | None = None) -> Setup:
+        """Build what the run is trained with; parts that were given as Python objects have to be given again."""
+        custom = custom or Custom()
+        missing = [name for name in self.file.custom if name not in custom.names]
+        if missing:
+            raise RunError(
+                f"{self.path} was trained from Python with its own {' and '.join(missing)}; give them again: "
+                f"epochal.resume('{self.path}', {', '.join(f'{name}=…' for name in missing)})"
+            )
+        config = self.config
+        dataset = load_data(config.data if data is None else data, target=config.target, task=config.task)
+        if dataset.fingerprint != self.file.data["fingerprint"]:
+            raise DataError(f"'{config.data}' does not hold the data that {self.path} was trained on")
+        return set_up(config, dataset, custom)
 
     @property
     def state(self) -> State:
         """The newest checkpoint's state, on the device."""
         if self._state is None:
-            self._state = self._checkpoint.state(self.setup.engine.initial_state())
+            self._state = self.checkpoint.state(self.setup.engine.initial_state())
         return self._state
 
     def evaluate(self, data: DataSource | Split | None = None) -> Evaluation:
-        """Evaluate each sample once: the run's own test set, a `Split`, or another data set's test set."""
+        """Evaluate each sample once: the run's own test set, a `Split`, or another data set's test set.
+
+        Raises `DataError` for samples of another shape, or classes other than those that the model was trained on.
+        """
         if data is None:
             data = self.data.test
-        split = data if isinstance(data, Split) else load_data(data).test
-        self._check_fit(split)
-        return self.setup.engine.evaluate(self.state, split)
+        if not isinstance(data, Split):
+            data = load_data(data)
+            if data.class_names != self.data.class_names:
+                raise DataError(
+                    f"'{data.name}' has other classes than '{self.data.name}', which the model was trained on"
+                )
+            data = data.test
+        self._check_fit(data)
+        return self.setup.engine.evaluate(self.state, data)
 
     def predict(self, x: Any) -> Float[np.ndarray, "n outputs"]:
         """Return the model's outputs, ``(n, outputs)`` float32, for samples ``x`` as the data set stores them.
@@ -156,82 +182,14 @@ class Run:
             raise DataError("there are no samples to evaluate")
 
     @property
-    def _last_session(self) -> SessionRow:
-        sessions = self.history.sessions
-        if not sessions:
-            raise RunError(f"{self.path} holds no training yet")
-        return sessions[-1]
+    def checkpoint(self) -> Checkpoint:
+        """The newest checkpoint that is not damaged. Raises `RunError` where there is none."""
+        checkpoint = newest_checkpoint(self.folder.checkpoints, self.history.iterations)
+        if checkpoint is None:
+            raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {self.path}")
+        return checkpoint
 
     @property
-    def _checkpoint(self) -> Checkpoint:
-        files = checkpoint_files(self.folder.checkpoints)
-        if not files:
-            raise RunError(f"{self.path} holds no checkpoint yet")
-        return load_checkpoint(files[0])
-
-
-def train(
-    data: DataSource = "digits",
-    *,
-    model: str | Model = "mlp",
-    optimizer: str | optax.GradientTransformation = "sgd",
-    loss: str | Callable[..., Any] | None = None,
-    run: str | os.PathLike[str] | None = None,
-    listener: Listener | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    **options: Any,
-) -> Run:
-    """Train a model and return its `Run`.
-
-    >>> run = train("digits", batch_size=100, epochs=50)  # doctest: +SKIP
-
-    Args:
-        data: a data set's name, a file or folder, a `Dataset`, or arrays ``(x, y)``.
-        model: linear, mlp, cnn or rnn, or a `Model` of your own (`epochal.models.from_functions`).
-        optimizer: sgd, momentum, nesterov, adam or adamw, or any Optax transformation.
-        loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
-        run: the folder to make; ``runs/DATA-MODEL-1`` (or the next free number) where not given.
-        listener: called with each event (`epochal.run.events`) while training.
-        should_stop: asked after each chunk of iterations; a true answer ends the training there.
-        options: the other fields of `TrainConfig`, such as ``batch_size=100``, ``epochs=10``, ``lr=0.1``.
-
-    Raises:
-        EpochalError: for anything that the user can mend, before anything is written.
-    """
-    custom = Custom(
-        model=None if isinstance(model, str) else model,
-        optimizer=None if isinstance(optimizer, str) else optimizer,
-        loss=loss if callable(loss) else None,
-        data=not isinstance(data, (str, os.PathLike)),
-    )
-    named: dict[str, Any] = {"data": data, "model": model, "optimizer": optimizer, "loss": loss}
-    config = TrainConfig.from_dict({**{k: v for k, v in named.items() if isinstance(v, str)}, **options})
-    dataset = load_data(data, target=config.target, seed=config.seed)
-    if custom.model is not None:
-        config = dataclasses.replace(config, model=custom.model.name)
-    if custom.data:
-        config = dataclasses.replace(config, data=dataset.name)
-    return start(set_up(config, dataset, custom), run, listener, should_stop)
-
-
-def start(
-    setup: Setup,
-    path: str | os.PathLike[str] | None = None,
-    listener: Listener | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> Run:
-    """Train what is set up, in a new run folder, to the end of its plan."""
-    state = setup.engine.initial_state()
-    parameters = sum(array.size for array in named_leaves(state.params).values())
-    folder = create_run_folder(None if path is None else Path(path), f"{setup.data.name}-{setup.config.model}")
-    file = setup.run_file(parameters)
-    folder.write(file)
-    history = HistoryWriter(folder.history_db)
-    try:
-        training = Training(
-            setup, folder, history, listener or (lambda event: None), should_stop or (lambda: False), state
-        )
-        training.run()
-    finally:
-        history.close()
-    return Run(folder, file, setup, training.state)
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The weights that were kept on the way (``snapshots=True``), by iteration."""
+        return tuple(Snapshot(iteration_of(path), path) for path in reversed(checkpoint_files(self.folder.snapshots)))

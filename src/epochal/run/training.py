@@ -1,4 +1,4 @@
-"""The host loop: asks the engine for chunks of iterations, advances the position, keeps the history."""
+"""The host loop: asks the engine for chunks of iterations, advances the position, keeps history and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from epochal.clock import Position, Span
 from epochal.engine import CAPACITY, Chunked, ExpectedAudit, State
-from epochal.errors import RunError
-from epochal.run.checkpoint import Checkpoint, EpochSoFar, save_checkpoint
+from epochal.errors import DivergedError, RunError
+from epochal.run.checkpoint import Checkpoint, EpochSoFar, checkpoint_files, iteration_of
 from epochal.run.events import Ended, EpochEnded, EpochRow, Listener, Progressed, Started
 from epochal.run.folder import RunFolder
 from epochal.run.history import EvaluationRow, HistoryWriter
+from epochal.run.saving import CheckpointSaver
 from epochal.run.setup import Setup
 
 _CHUNK_SECONDS = 0.2
@@ -23,63 +24,85 @@ _COMMIT_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Training:
-    """One process's work on a run, from a checkpoint or from the beginning to the end of the budget.
+    """One process's work on a run under one configuration, from a position to the end of its budget.
 
     Attributes:
         should_stop: asked after each chunk; a true answer ends the training there.
+        stop_at: the iteration at which the training hands over to another configuration, if it does.
     """
 
     setup: Setup
     folder: RunFolder
     history: HistoryWriter
+    saver: CheckpointSaver
     listener: Listener
     should_stop: Callable[[], bool]
     state: State
-    position: Position = field(default_factory=Position)
-    so_far: EpochSoFar = field(default_factory=EpochSoFar)
+    position: Position
+    so_far: EpochSoFar
+    stop_at: int | None = None
+    best: EvaluationRow | None = None
     _expected: ExpectedAudit = field(init=False)
     _chunk_length: int = field(default=8, init=False)
     _chunk_seconds: float = field(default=0.0, init=False)
     _first_iteration: int = field(default=0, init=False)
+    _offset_reached: int = field(default=0, init=False)
+    _snapshot_at: int | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
     _committed: float = field(default=0.0, init=False)
 
-    def run(self) -> None:
-        """Train until the budget is spent or a stop is asked for; then evaluate and save."""
+    def run(self) -> str:
+        """Train; return ``finished`` at the end of the budget, ``stopped`` or, at ``stop_at``, ``changed``."""
         self._begin()
-        plan = self.setup.plan
-        status = "finished"
-        while self.position < plan.end:
+        try:
+            status = self._loop()
+            self._end(status)
+        except BaseException as error:
+            self._update_session("diverged" if isinstance(error, DivergedError) else "failed")
+            raise
+        return status
+
+    def _loop(self) -> str:
+        while left := self._left():
             if self.should_stop():
-                status = "stopped"
-                break
-            self._train_chunk()
+                return "stopped"
+            self._train_chunk(left)
             if self.position.offset == 0:
                 self._end_epoch(self.position.epoch, complete=True)
-                self.so_far = EpochSoFar()
-            self._commit_at_times()
-        self._end(status)
+            self._save_at_times()
+        return "finished" if self._is_finished() else "changed"
 
     def _begin(self) -> None:
         setup = self.setup
         self._expected = ExpectedAudit.of(setup.engine.order)
         setup.engine.prepare(self.state, setup.plan.next_batch_size(self.position))
         self._first_iteration = self.position.iteration
+        self._offset_reached = self.position.offset
         self._started = self._committed = time.monotonic()
         self.history.start_session(self.position.iteration)
         self.history.commit()
+        self._keep_snapshot()
         self.listener(Started(self.position, setup.plan, setup.engine.compile_seconds))
 
-    def _train_chunk(self) -> None:
+    def _left(self) -> int:
+        """Count the iterations to the end of the budget, or to the next change."""
+        left = self.setup.plan.remaining(self.position).amount
+        return left if self.stop_at is None else min(left, self.stop_at - self.position.iteration)
+
+    def _is_finished(self) -> bool:
+        return self.setup.plan.remaining(self.position).amount == 0
+
+    def _train_chunk(self, left: int) -> None:
         """Run some iterations of one batch size, inside the epoch and the budget; then advance, once, in this place."""
         plan, engine = self.setup.plan, self.setup.engine
         batch_size = plan.next_batch_size(self.position)
         full_batches = (plan.samples - self.position.offset) // batch_size
-        left = (plan.end - self.position).amount
-        count = min(self._chunk_length, full_batches, left)
+        count = min(self._chunk_length, full_batches, left, self._to_snapshot())
         self.state, chunk = engine.run(self.state, self.position, batch_size, count)
         self.history.add_losses(self.position.iteration, chunk.losses)
         self.so_far = self.so_far.add(chunk.losses, batch_size, chunk.seconds, chunk.audit)
+        self._check_finite(chunk)
+        self._offset_reached = self.position.offset + count * batch_size
         self.position = plan.advance(self.position, Span.iterations(count))
         self._report(chunk, count)
 
@@ -91,11 +114,10 @@ class Training:
 
     def _end_epoch(self, epoch: int, *, complete: bool) -> None:
         """Compare the epoch's audit with what it had to be, evaluate where that is due, and write the epoch's row."""
-        used = self.setup.plan.samples_per_epoch if complete else self.position.offset
-        expected = self._expected.after(epoch - 1, used)
         audit = self.so_far.audit
-        finished = self.position >= self.setup.plan.end
-        test = self._evaluate() if finished or epoch % self.setup.config.evaluate_every == 0 else None
+        expected = self._expected.after(epoch - 1, self._offset_reached)
+        due = self._is_finished() or epoch % self.setup.config.evaluate_every == 0
+        test = self._evaluate() if due else None
         row = EpochRow(
             epoch=epoch,
             end_iteration=self.position.iteration,
@@ -114,11 +136,15 @@ class Training:
         self.listener(EpochEnded(self.position, row))
         if not row.is_exact:
             self.history.add_event(self.position.iteration, "audit failed", epoch=epoch)
-            self.history.commit()
             raise RunError(
                 f"epoch {epoch} used {row.samples} samples with hash {row.audit_hash}; "
                 f"{row.expected_samples} with hash {row.expected_hash} were due: a bug in Epochal, please report it"
             )
+        if complete:
+            self.so_far = EpochSoFar()
+        if test is not None and (self.best is None or test.badness() < self.best.badness()):
+            self.best = test
+            self.saver.offer_best(self._checkpoint())
 
     def _evaluate(self) -> EvaluationRow | None:
         test = self.setup.data.test
@@ -129,21 +155,75 @@ class Training:
         self.history.add_evaluation(row)
         return row
 
-    def _commit_at_times(self) -> None:
-        now = time.monotonic()
-        if now - self._committed >= _COMMIT_SECONDS:
+    def _save_at_times(self) -> None:
+        self._keep_snapshot()
+        if self.saver.is_due():
+            self._save()
+        elif time.monotonic() - self._committed >= _COMMIT_SECONDS:
             self._update_session("running")
             self.history.commit()
-            self._committed = now
+            self._committed = time.monotonic()
+
+    def _save(self) -> None:
+        """Start saving a checkpoint. The history up to it is forced to the disk first, so that it is never behind."""
+        started = time.monotonic()
+        checkpoint = self._checkpoint()
+        if not checkpoint.is_finite() and self.setup.config.on_nan == "stop":
+            raise self._diverged("the weights are not finite", self.position.iteration)
+        self._update_session("running")
+        self.history.commit(durably=True)
+        self._committed = time.monotonic()
+        self.saver.save(checkpoint, self._committed - started)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint.of(self.state, self.position, self.so_far)
 
     def _end(self, status: str) -> None:
         if self.position.offset and status == "finished":
             self._end_epoch(self.position.epoch + 1, complete=False)
-        save_checkpoint(self.folder.checkpoints, Checkpoint.of(self.state, self.position, self.so_far))
+        self._keep_snapshot(at_end=True)
+        self._save()
+        self.saver.wait()
         self._update_session(status)
         self.history.add_event(self.position.iteration, status)
-        self.history.commit()
+        self.history.commit(durably=True)
         self.listener(Ended(self.position, status))
+
+    def _check_finite(self, chunk: Chunked) -> None:
+        if self.setup.config.on_nan == "stop" and not np.isfinite(chunk.losses).all():
+            first = int(np.argmin(np.isfinite(chunk.losses)))
+            raise self._diverged(f"the loss is {chunk.losses[first]}", self.position.iteration + first + 1)
+
+    def _diverged(self, what: str, iteration: int) -> DivergedError:
+        """Record the divergence; return the error that says where the last good weights are and what helps."""
+        self.saver.wait()
+        self.history.add_event(iteration, "diverged", reason=what)
+        files = checkpoint_files(self.folder.checkpoints)
+        good = (
+            f"the last good checkpoint is of iteration {iteration_of(files[0]):,}"
+            if files
+            else "there is no checkpoint yet"
+        )
+        rate = self.setup.config.lr or 0.0
+        return DivergedError(
+            f"{what} at iteration {iteration:,}; {good}. A smaller learning rate usually helps (it is "
+            f"{rate:g}):\n  epochal resume {self.folder.path} --lr {rate / 3:.2g}"
+            "   (or train anew with --warmup 1ep; --on-nan continue goes on regardless)"
+        )
+
+    def _keep_snapshot(self, *, at_end: bool = False) -> None:
+        """Keep the weights where the configuration asks for it: at 0, 1, 2, 4 … in the first epoch, at epochs' ends."""
+        iteration, first_epoch = self.position.iteration, self.position.epoch == 0
+        is_due = self.position.offset == 0 or (first_epoch and iteration & (iteration - 1) == 0) or at_end
+        if self.setup.config.snapshots and is_due and iteration != self._snapshot_at:
+            self._snapshot_at = iteration
+            self.saver.keep(self.folder.snapshots, self._checkpoint().weights)
+
+    def _to_snapshot(self) -> int:
+        """Count the iterations to the next snapshot inside the first epoch."""
+        if not self.setup.config.snapshots or self.position.epoch:
+            return CAPACITY
+        return (1 << self.position.iteration.bit_length()) - self.position.iteration
 
     def _update_session(self, status: str) -> None:
         seconds = time.monotonic() - self._started
