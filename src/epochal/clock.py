@@ -344,11 +344,16 @@ class Plan:
 
         ``position`` need not lie on this plan's batches, as after a change of the batch size.
         """
-        left = self.budget.amount - position.iteration
-        if self.budget.unit is not Unit.ITERATIONS:
-            used = position.epoch * self.samples_per_epoch + position.offset
-            end = self.budget.amount * (self.samples_per_epoch if self.budget.unit is Unit.EPOCHS else 1)
-            left = self._iterations_within(position, end - used)
+        amount = self.budget.amount
+        match self.budget.unit:
+            case Unit.ITERATIONS:
+                left = amount - position.iteration
+            case Unit.EPOCHS:
+                whole = amount - position.epoch - 1  # those after the epoch in hand
+                left = self._batches_from(position.offset) + whole * self.iterations_per_epoch if whole >= 0 else 0
+            case Unit.SAMPLES:
+                used = position.epoch * self.samples_per_epoch + position.offset
+                left = self._iterations_within(position, amount - used)
         return Span.iterations(max(0, left))
 
     def _iterations_within(self, position: Position, samples: int) -> int:
