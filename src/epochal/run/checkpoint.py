@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -24,6 +25,8 @@ from epochal.clock import Position
 from epochal.engine import Audit, State, named_leaves, weights_sha256
 from epochal.errors import RunError
 from epochal.run.files import write_durably
+
+Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
 
@@ -61,7 +64,7 @@ class Checkpoint:
 
     position: Position
     so_far: EpochSoFar
-    arrays: dict[str, Shaped[np.ndarray, "..."]]
+    arrays: Arrays
 
     @classmethod
     def of(cls, state: State, position: Position, so_far: EpochSoFar) -> Checkpoint:
@@ -165,10 +168,25 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
     return content
 
 
+def read_position(path: Path) -> Position:
+    """Read a checkpoint's position from its header, without its arrays."""
+    try:
+        with path.open("rb") as file:
+            about = _about(file.read(8), file.read)
+        return Position(about["iteration"], about["epoch"], about["offset"])
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"cannot read checkpoint {path}: {error}") from error
+
+
 def _from_bytes(content: bytes) -> Checkpoint:
-    header_size = int.from_bytes(content[:8], "little")
-    about = json.loads(json.loads(content[8 : 8 + header_size])["__metadata__"]["epochal"])
+    about = _about(content[:8], lambda size: content[8 : 8 + size])
     so_far = EpochSoFar(
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
     )
     return Checkpoint(Position(about["iteration"], about["epoch"], about["offset"]), so_far, load_tensors(content))
+
+
+def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
+    """Return Epochal's part of a safetensors header."""
+    about: dict[str, Any] = json.loads(json.loads(read(int.from_bytes(size, "little")))["__metadata__"]["epochal"])
+    return about

@@ -163,7 +163,8 @@ class History:
         rows = self._query(
             "SELECT epoch, end_iteration, iterations, epochs.samples, expected_samples, complete, train_loss,"
             " loss AS test_loss, accuracy AS test_accuracy, seconds, audit_hash, expected_hash"
-            " FROM epochs LEFT JOIN evaluations ON evaluations.iteration = end_iteration AND split = 'test' ORDER BY epoch"
+            " FROM epochs LEFT JOIN evaluations ON evaluations.iteration = end_iteration AND split = 'test'"
+            " ORDER BY epoch"
         )
         return tuple(
             EpochRow(**{**row, "complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])})

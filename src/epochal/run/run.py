@@ -15,7 +15,14 @@ from epochal.clock import Plan, Position
 from epochal.data import Dataset, Split, load_data
 from epochal.engine import Evaluation, State
 from epochal.errors import DataError, RunError
-from epochal.run.checkpoint import Checkpoint, checkpoint_files, iteration_of, load_checkpoint, newest_checkpoint
+from epochal.run.checkpoint import (
+    Arrays,
+    Checkpoint,
+    checkpoint_files,
+    load_checkpoint,
+    newest_checkpoint,
+    read_position,
+)
 from epochal.run.config import TrainConfig
 from epochal.run.folder import RunFile, RunFolder
 from epochal.run.history import History
@@ -27,14 +34,22 @@ DataSource = str | os.PathLike[str] | Dataset | tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The weights after ``iteration`` iterations, in a file."""
+    """The weights at a position, in a file."""
 
     iteration: int
+    epoch: int
+    offset: int
     path: Path
 
-    def load(self) -> Checkpoint:
-        """Read position and weights. Raises `RunError` where the file is damaged."""
-        return load_checkpoint(self.path)
+    @classmethod
+    def of(cls, path: Path) -> Snapshot:
+        """Read the position alone, not the weights."""
+        position = read_position(path)
+        return cls(position.iteration, position.epoch, position.offset, path)
+
+    def load(self) -> Arrays:
+        """Read the weights and the model's state by name. Raises `RunError` where the file is damaged."""
+        return load_checkpoint(self.path).arrays
 
 
 @dataclass(slots=True)
@@ -192,4 +207,4 @@ class Run:
     @property
     def snapshots(self) -> tuple[Snapshot, ...]:
         """The weights that were kept on the way (``snapshots=True``), by iteration."""
-        return tuple(Snapshot(iteration_of(path), path) for path in reversed(checkpoint_files(self.folder.snapshots)))
+        return tuple(Snapshot.of(path) for path in reversed(checkpoint_files(self.folder.snapshots)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import optax
 
-from epochal.clock import Position
+from epochal.clock import Position, Span
 from epochal.data import load_data
 from epochal.engine import State
 from epochal.errors import PlanError
@@ -106,7 +106,8 @@ def resume(
         listener: as for `train`.
         should_stop: as for `train`.
         changes: from here on: ``epochs``, ``iterations`` or ``budget`` (in all), ``batch_size``, ``micro_batch``,
-            ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``. They are recorded in `run.toml`.
+            ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``. They are recorded in `run.toml`. With
+            ``iterations`` of just where it stands, an unfinished run ends there.
 
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
@@ -208,7 +209,8 @@ class _Session:
         """Write changes from this position on into `run.toml`, with their defaults filled in."""
         file = self.run.file
         plan = file.present_config.changed(changes).plan(file.data["train"])
-        if not plan.remaining(position).amount:
+        ends_here = plan.budget == Span.iterations(position.iteration) and self.run.history.last_status != "finished"
+        if not plan.remaining(position).amount and not ends_here:
             raise PlanError(
                 f"{self.run.path} stands at iteration {position.iteration:,} (epoch {position.epoch:,}), so a budget "
                 f"of {plan.budget} is spent; give a larger one, such as --epochs {position.epoch + 10}"
