@@ -113,17 +113,18 @@ class Order:
         import jax.numpy as jnp
         from jax import lax
 
-        def outside(digits: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return jnp.any(self._is_outside(*digits))
+        def unfinished(walk: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+            return jnp.any(walk[2])
 
-        def walk(digits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            again = self._permute(jnp, keys, *digits)
-            stay = ~self._is_outside(*digits)
-            return jnp.where(stay, digits[0], again[0]), jnp.where(stay, digits[1], again[1])
+        def once(walk: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+            left, right, moving = walk
+            new_left, new_right = self._permute(jnp, keys, left, right)
+            left, right = jnp.where(moving, new_left, left), jnp.where(moving, new_right, right)
+            return left, right, self._is_outside(left, right)
 
         columns = jnp.uint32(self.columns)
-        start = self._permute(jnp, keys, positions // columns, positions % columns)
-        left, right = lax.while_loop(outside, walk, start)
+        start = (positions // columns, positions % columns, jnp.ones(positions.shape, bool))
+        left, right, _ = lax.while_loop(unfinished, once, start)
         index: jax.Array = left * columns + right
         return index
 

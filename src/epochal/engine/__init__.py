@@ -2,6 +2,7 @@
 
 from epochal.engine.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
+from epochal.engine.compilation import keep_compiled_programs
 from epochal.engine.engine import Chunked, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.objective import Objective, build_objective
@@ -21,6 +22,7 @@ __all__ = [
     "build_objective",
     "build_optimizer",
     "default_learning_rate",
+    "keep_compiled_programs",
     "named_leaves",
     "warmup_updates",
     "weights_sha256",

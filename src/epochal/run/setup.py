@@ -19,6 +19,7 @@ from epochal.engine import (
     build_objective,
     build_optimizer,
     default_learning_rate,
+    keep_compiled_programs,
     warmup_updates,
 )
 from epochal.models import Model, build_model
@@ -86,6 +87,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
 
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
+    keep_compiled_programs()
     custom = custom or Custom()
     plan = config.plan(len(data.train))
     lr = default_learning_rate(config.optimizer, plan.batch_size) if config.lr is None else config.lr
