@@ -17,6 +17,7 @@ All arithmetic is on 32-bit unsigned integers, and one formula serves NumPy and 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -56,6 +57,12 @@ class Order:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("samples", "seed"):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, operator.index(value))
+            except TypeError:
+                raise OptionError(f"{name} must be a whole number, got {value!r}") from None
         if not 1 <= self.samples <= _MOST_SAMPLES:
             raise PlanError(f"an order needs 1 to 2**62 samples, got {self.samples}")
         if not 0 <= self.seed < 2**64:
