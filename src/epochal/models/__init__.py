@@ -1,0 +1,6 @@
+"""The models room: linear, mlp, cnn, rnn as pairs of pure functions, and the door for the user's own."""
+
+from epochal.models.build import MODELS, build_model
+from epochal.models.model import Model, from_functions
+
+__all__ = ["MODELS", "Model", "build_model", "from_functions"]

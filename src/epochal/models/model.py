@@ -1,0 +1,80 @@
+"""What a model is to the engine: two pure functions, and what the engine has to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import jax
+from jaxtyping import Array, Float, PyTree
+
+Key: TypeAlias = jax.Array
+Params: TypeAlias = PyTree[Any]
+ModelState: TypeAlias = PyTree[Any]
+Samples: TypeAlias = Float[Array, "batch *sample"]
+Outputs: TypeAlias = Float[Array, "batch outputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A pair of pure functions.
+
+    Attributes:
+        name: for the record.
+        init: ``key -> (params, state)``: the first weights, and the model's own state, ``()`` where it has none.
+        apply: ``(params, state, x, key, training) -> (outputs, state)``: x is float32 ``(b, *sample_shape)``, outputs
+            are ``(b, k)``; ``key`` is ``None`` unless the model is random and training.
+        random: whether `apply` needs a key while training, as for dropout.
+        couples_samples: whether an output depends on other samples of its batch, as with batch statistics; such a
+            batch cannot be split into micro-batches exactly.
+        options: what it was built with, for the record.
+    """
+
+    name: str
+    init: Callable[[Key], tuple[Params, ModelState]]
+    apply: Callable[[Params, ModelState, Samples, Key | None, bool], tuple[Outputs, ModelState]]
+    random: bool = False
+    couples_samples: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def from_functions(
+    init: Callable[[Key], Any],
+    apply: Callable[..., Any],
+    *,
+    name: str = "custom",
+    has_state: bool = False,
+    random: bool = False,
+    couples_samples: bool = False,
+) -> Model:
+    """Make a model of your own two functions.
+
+    >>> import jax.numpy as jnp
+    >>> model = from_functions(lambda key: jnp.zeros((4, 3)), lambda params, x: x @ params, name="mine")
+    >>> model.apply(model.init(jax.random.key(0))[0], (), jnp.ones((2, 4)), None, True)[0].shape
+    (2, 3)
+
+    Args:
+        init: ``key -> params``; with ``has_state``, ``key -> (params, state)``.
+        apply: ``(params, x) -> outputs``; with ``has_state``, ``(params, state, x, training) -> (outputs, state)``;
+            with ``random``, a last argument ``key``, which is ``None`` outside training.
+        name: for the record.
+        has_state: the model has a state of its own, such as running averages.
+        random: the model needs a key while training.
+        couples_samples: outputs depend on other samples of the batch, as with batch statistics.
+    """
+
+    def init_both(key: Key) -> tuple[Params, ModelState]:
+        return init(key) if has_state else (init(key), ())
+
+    def apply_both(
+        params: Params, state: ModelState, x: Samples, key: Key | None, training: bool
+    ) -> tuple[Outputs, ModelState]:
+        noise = (key if training else None,) if random else ()
+        if has_state:
+            outputs, state = apply(params, state, x, training, *noise)
+            return outputs, state
+        return apply(params, x, *noise), state
+
+    return Model(name, init_both, apply_both, random, couples_samples)
