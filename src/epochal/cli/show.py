@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 class ShowCommand:
     """Describe a run: its plan, its position, its epochs and their audits, its result.
 
-    Example: epochal show runs/mnist-mlp-1
+    Example: epochal show runs/mnist-mlp-1 --csv > losses.csv
 
     Attributes:
         run: the run's folder.
-        json: print everything as JSON.
+        json: print everything but the iterations as JSON.
+        csv: print a table of its history as CSV.
+        parquet: write a table of its history to this Parquet file (needs Polars).
+        table: the table: iterations, epochs, evaluations, sessions or events.
     """
 
     run: Positional[Annotated[Path, arg(metavar="RUN")]]
     json: bool = False
+    csv: bool = False
+    parquet: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    table: Annotated[str, arg(metavar="NAME")] = "iterations"
 
     def execute(self) -> int:
         """Print the run."""
@@ -35,6 +42,9 @@ class ShowCommand:
         from epochal.run.run import Run
         from epochal.run.summary import describe_run
 
+        if self.csv or self.parquet is not None:
+            self._export()
+            return 0
         run = Run.open(self.run)
         if self.json:
             print_json(describe_run(run))
@@ -43,6 +53,20 @@ class ShowCommand:
         _print_epochs(run, console)
         print_result(run, console)
         return 0
+
+    def _export(self) -> None:
+        """Write one table, without importing JAX."""
+        from epochal.run.folder import RunFolder
+        from epochal.run.frames import write_csv, write_parquet
+        from epochal.run.history import History
+
+        folder = RunFolder(self.run)
+        folder.read()
+        history = History(folder.history_db)
+        if self.parquet is not None:
+            write_parquet(history, self.table, self.parquet)
+        if self.csv:
+            write_csv(history, self.table, sys.stdout)
 
 
 def _print_epochs(run: Run, console: Console) -> None:

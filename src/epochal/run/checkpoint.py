@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +24,7 @@ from safetensors.numpy import save as save_tensors
 from epochal.clock import Position
 from epochal.engine import Audit, State, named_leaves, weights_sha256
 from epochal.errors import RunError
-from epochal.run.files import write_durably
+from epochal.run.files import make_folder_durably, write_durably
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -60,17 +60,22 @@ class EpochSoFar:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A point that training can go on from: state on the host, position, and the sums of the epoch in hand."""
+    """A point that training can go on from: state on the host, position, and the sums of the epoch in hand.
+
+    Attributes:
+        origin: what decided the state (`RunFile.origin`), so that it is never gone on with under anything else.
+    """
 
     position: Position
     so_far: EpochSoFar
     arrays: Arrays
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State, position: Position, so_far: EpochSoFar) -> Checkpoint:
+    def of(cls, state: State, position: Position, so_far: EpochSoFar, origin: Mapping[str, Any]) -> Checkpoint:
         """Copy the state to the host."""
         arrays = {name: np.array(array, order="C") for name, array in named_leaves(state).items()}
-        return cls(position, so_far, arrays)
+        return cls(position, so_far, arrays, origin)
 
     @property
     def weights_sha256(self) -> str:
@@ -81,7 +86,7 @@ class Checkpoint:
     def weights(self) -> Checkpoint:
         """The same point with the model's weights and state alone, not the optimizer's."""
         kept = {name: array for name, array in self.arrays.items() if not name.startswith(".optimizer_state")}
-        return Checkpoint(self.position, self.so_far, kept)
+        return Checkpoint(self.position, self.so_far, kept, self.origin)
 
     def is_finite(self) -> bool:
         """Return whether every number in it is finite."""
@@ -105,10 +110,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     path = folder / name
     try:
-        folder.mkdir(exist_ok=True)
+        make_folder_durably(folder)
         write_durably(path, content)
     except OSError as error:
-        raise RunError(f"cannot save a checkpoint in {folder}: {error.strerror}; earlier ones are intact") from error
+        raise RunError(
+            f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "
+            f"`epochal resume {folder.parent}` goes on from there"
+        ) from error
     return path
 
 
@@ -124,17 +132,28 @@ def iteration_of(path: Path) -> int:
 
 
 def newest_checkpoint(
-    folder: Path, most_iterations: int, warn: Callable[[str], None] = lambda text: None
+    folder: Path, recorded: Callable[[], int], warn: Callable[[str], None] = lambda text: None
 ) -> Checkpoint | None:
-    """Return the newest undamaged checkpoint of at most so many iterations; ``warn`` is told what is passed over."""
-    for path in checkpoint_files(folder):
-        if iteration_of(path) > most_iterations:
-            warn(f"{path} is newer than the history, which has {most_iterations} iterations; passed over")
-            continue
+    """Return the newest undamaged checkpoint that the history reaches, or ``None`` where none was ever saved.
+
+    ``recorded`` counts the history's iterations; ``warn`` is told what is passed over. Raises `RunError` where there
+    are some and none of them can be used.
+    """
+    files = checkpoint_files(folder)
+    iterations = recorded()  # after the files were listed: a process at work puts the history first
+    problems = []
+    for path in files:
         try:
+            if iteration_of(path) > iterations:
+                raise RunError(f"checkpoint {path} is newer than the history, which has {iterations:,} iterations")
             return load_checkpoint(path)
         except RunError as error:
+            if not path.exists():  # a process at work has newer ones by now
+                return newest_checkpoint(folder, recorded, warn)
+            problems.append(str(error))
             warn(f"{error}; passed over for the one before")
+    if files:
+        raise RunError(f"none of the checkpoints in {folder} can be used: {problems[0]}")
     return None
 
 
@@ -163,6 +182,7 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
         "iterations": so_far.iterations,
         "seconds": so_far.seconds.hex(),
         "audit": [so_far.audit.samples, so_far.audit.low, so_far.audit.high],
+        "origin": checkpoint.origin,
     }
     content: bytes = save_tensors(checkpoint.arrays, metadata={"format": "1", "epochal": json.dumps(about)})
     return content
@@ -183,7 +203,8 @@ def _from_bytes(content: bytes) -> Checkpoint:
     so_far = EpochSoFar(
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
     )
-    return Checkpoint(Position(about["iteration"], about["epoch"], about["offset"]), so_far, load_tensors(content))
+    position = Position(about["iteration"], about["epoch"], about["offset"])
+    return Checkpoint(position, so_far, load_tensors(content), about["origin"])
 
 
 def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+_TEMPORARY = ".tmp"
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -11,7 +14,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
     Raises `OSError` where any of it fails; whatever stood under that name is then still there.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f"{path.name}{_TEMPORARY}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -20,8 +23,21 @@ def write_durably(path: Path, content: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def make_folder_durably(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they survive a loss of power.
+
+    Raises `OSError` where it cannot be made.
+    """
+    if path.is_dir():
+        return
+    make_folder_durably(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -31,3 +47,9 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes left behind; nobody may be writing there."""
+    for path in folder.glob(f"*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +16,7 @@ import tomli_w
 
 from epochal.errors import EpochalError, RunError
 from epochal.run.config import TrainConfig
-from epochal.run.files import write_durably
+from epochal.run.files import make_folder_durably, sync_folder, write_durably
 
 FORMAT = 1
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` goes on with it.\n\n"
@@ -67,6 +69,37 @@ class RunFile:
         """Return the iteration of the first change after ``iteration``."""
         return min((change.iteration for change in self.changes if change.iteration > iteration), default=None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the file's content."""
+        return {
+            "format": FORMAT,
+            "custom": list(self.custom),
+            "config": self.config.to_dict(),
+            "data": self.data,
+            "model": self.model,
+            "versions": self.versions,
+            "device": self.device,
+            "changes": [{"iteration": change.iteration, **change.options} for change in self.changes],
+        }
+
+    def origin(self, iteration: int) -> dict[str, Any]:
+        """Return everything that decided the state after ``iteration`` iterations, for a checkpoint to carry."""
+        content = self.to_dict()
+        return {**content, "changes": [change for change in content["changes"] if change["iteration"] < iteration]}
+
+    def check_origin(self, origin: Mapping[str, Any], iteration: int) -> None:
+        """Raise `RunError` where a checkpoint's origin is not this file's, so that its state belongs to another run.
+
+        Versions and device may differ, and so may the place and name of the data, whose fingerprint may not.
+        """
+        found, wanted = _deciding(origin), _deciding(self.origin(iteration))
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                raise RunError(
+                    f"the checkpoint of iteration {iteration:,} was made with {name} = {found.get(name)}, but run.toml "
+                    f"says {wanted.get(name)}; put run.toml back as it was (`epochal resume` has options for changes)"
+                )
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -101,18 +134,8 @@ class RunFolder:
 
     def write(self, file: RunFile) -> None:
         """Write `run.toml` as a whole or not at all."""
-        content = {
-            "format": FORMAT,
-            "custom": list(file.custom),
-            "config": file.config.to_dict(),
-            "data": file.data,
-            "model": file.model,
-            "versions": file.versions,
-            "device": file.device,
-            "changes": [{"iteration": change.iteration, **change.options} for change in file.changes],
-        }
         try:
-            write_durably(self.run_toml, (_HEADING + tomli_w.dumps(content)).encode())
+            write_durably(self.run_toml, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
         except OSError as error:
             raise RunError(f"cannot write {self.run_toml}: {error.strerror}") from error
 
@@ -143,32 +166,43 @@ class RunFolder:
             raise RunError(f"{self.run_toml} is damaged: {error}") from error
 
 
+def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
+    """Return the part of an origin that decides the bits of the state, as comparable text."""
+    values = {name: value for name, value in origin["config"].items() if name not in ("data", "target", "task")}
+    values |= {"data": origin["data"]["fingerprint"], "custom": origin["custom"], "changes": origin["changes"]}
+    return {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+
+
 def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -> RunFolder:
     """Make an empty folder: the given one, or the next free of ``runs/STEM-1``, ``runs/STEM-2`` and so on.
 
     Raises `RunError` where the given one already holds something, or nothing can be made there.
     """
     try:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(
-                    f"{path} is not empty; choose another folder, or go on with its run: epochal resume {path}"
-                )
-            return RunFolder(path)
-        root.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run"
-        number = 1
-        while True:
-            folder = root / f"{stem}-{number}"
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                number += 1
-                continue
-            return RunFolder(folder)
+        if path is None:
+            path = _next_free(root, re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run")
+        make_folder_durably(path)
+        folder = RunFolder(path)
+        if any(found not in (folder.lock, folder.run_toml.with_name("run.toml.tmp")) for found in path.iterdir()):
+            raise RunError(f"{path} is not empty; choose another folder, or go on with its run: epochal resume {path}")
+        return folder
     except OSError as error:
         raise RunError(f"cannot make the run folder {path or root}: {error.strerror}") from error
+
+
+def _next_free(root: Path, stem: str) -> Path:
+    """Make the next free numbered folder."""
+    make_folder_durably(root)
+    number = 1
+    while True:
+        path = root / f"{stem}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        sync_folder(root)
+        return path
 
 
 def present_versions() -> dict[str, str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from epochal.errors import RunError
+
+_TRIES, _SECONDS_BETWEEN = 10, 0.02
 
 
 @contextmanager
@@ -25,17 +28,12 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it") from None
+        if not _take(descriptor):
+            raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it")
         about = {"process": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(about).encode(), 0)
-        try:
-            yield
-        finally:
-            os.ftruncate(descriptor, 0)
+        _write(descriptor, json.dumps(about).encode())
+        yield
+        _write(descriptor, b"")
     finally:
         os.close(descriptor)
 
@@ -53,6 +51,24 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _take(descriptor: int) -> bool:
+    """Take the lock; try for a moment, since `is_locked` in another process holds it for as long as it asks."""
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_SECONDS_BETWEEN)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Say who holds the lock, for people; a full disk does not matter here."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, content, 0)
 
 
 def _holder(path: Path) -> str:

@@ -92,6 +92,11 @@ class Run:
         """Every iteration's loss, every epoch with its audit, evaluations, sessions and events."""
         return History(self.folder.history_db)
 
+    def check(self) -> None:
+        """Read the whole history once. Raises `RunError` where it is damaged, or missing beside checkpoints."""
+        if self.folder.history_db.is_file() or checkpoint_files(self.folder.checkpoints):
+            self.history.check()
+
     @property
     def status(self) -> str:
         """How the last session ended: finished, stopped, diverged, failed or interrupted; or running, or new."""
@@ -199,7 +204,8 @@ class Run:
     @property
     def checkpoint(self) -> Checkpoint:
         """The newest checkpoint that is not damaged. Raises `RunError` where there is none."""
-        checkpoint = newest_checkpoint(self.folder.checkpoints, self.history.iterations)
+        history = self.history
+        checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: history.iterations)
         if checkpoint is None:
             raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {self.path}")
         return checkpoint

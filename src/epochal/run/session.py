@@ -14,17 +14,18 @@ import optax
 from epochal.clock import Position, Span
 from epochal.data import load_data
 from epochal.engine import State
-from epochal.errors import PlanError
+from epochal.errors import PlanError, RunError
 from epochal.models import Model
-from epochal.run.checkpoint import EpochSoFar, newest_checkpoint
+from epochal.run.checkpoint import EpochSoFar, checkpoint_files, iteration_of, newest_checkpoint
 from epochal.run.config import BUDGETS, TrainConfig
 from epochal.run.events import Event, Listener, Warned
-from epochal.run.folder import Change, create_run_folder, present_versions
-from epochal.run.history import HistoryWriter
+from epochal.run.files import remove_leftovers
+from epochal.run.folder import Change, RunFile, create_run_folder, present_versions
 from epochal.run.lock import locked
+from epochal.run.recording import HistoryWriter
 from epochal.run.run import DataSource, Run
 from epochal.run.saving import CheckpointSaver
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.setup import Custom, Setup, present_device, set_up
 from epochal.run.training import Training
 
 StopQuestion = Callable[[], bool]
@@ -114,17 +115,18 @@ def resume(
     """
     run = Run.open(path)
     custom = Custom(model, optimizer, loss, data is not None and not isinstance(data, (str, os.PathLike)))
-    with locked(run.folder.lock), HistoryWriter(run.folder.history_db) as writer:
-        run.history.check()
-        session = _Session(run, writer, listener, should_stop)
-        setup = run.rebuild(custom, data)
-        point = session.last_point(setup)
-        is_at_end = not setup.plan.remaining(point.position).amount
-        if is_at_end and not changes and run.history.last_status == "finished":
-            return run
-        if changes:
-            session.record_changes(point.position, changes)
-        return session.work(point, setup)
+    with locked(run.folder.lock):
+        run = Run.open(path)  # nobody changes it any more
+        run.check()
+        with HistoryWriter(run.folder.history_db) as writer:
+            session = _Session(run, writer, listener, should_stop)
+            setup = run.rebuild(custom, data)
+            point = session.last_point(setup)
+            if changes:
+                setup = session.change(point, setup, changes)
+            elif not setup.plan.remaining(point.position).amount and run.history.last_status == "finished":
+                return run
+            return session.work(point, setup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +146,25 @@ def rerun(
     path: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,
     *,
+    data: DataSource | None = None,
+    model: Model | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    loss: Callable[..., Any] | None = None,
     listener: Listener | None = None,
     should_stop: StopQuestion | None = None,
 ) -> Rerun:
-    """Repeat a run from its `run.toml`, changes included, up to where it stands now."""
+    """Repeat a run from its `run.toml`, changes included, up to where it stands now, in the new folder ``to``.
+
+    The other arguments are those of `resume`.
+    """
     original = Run.open(path)
-    end = original.checkpoint.position.iteration
-    setup = original.rebuild()
+    checkpoint = original.checkpoint
+    original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+    custom = Custom(model, optimizer, loss, data is not None and not isinstance(data, (str, os.PathLike)))
+    setup = original.rebuild(custom, data)
     folder = create_run_folder(None if to is None else Path(to), f"{original.path.resolve().name}-rerun")
-    run = Run(folder, dataclasses.replace(original.file, versions=present_versions()))
-    repeated = _start_in_folder(run, setup, listener, should_stop, until=end)
+    run = Run(folder, _at_present(original.file))
+    repeated = _start_in_folder(run, setup, listener, should_stop, until=checkpoint.position.iteration)
     return Rerun(original, repeated)
 
 
@@ -167,10 +178,17 @@ def _custom(data: DataSource, model: Any, optimizer: Any, loss: Any) -> Custom:
     )
 
 
+def _at_present(file: RunFile) -> RunFile:
+    """Return the file with the versions and the device of this process."""
+    return dataclasses.replace(file, versions=present_versions(), device=present_device())
+
+
 def _start_in_folder(
     run: Run, setup: Setup, listener: Listener | None, should_stop: StopQuestion | None, until: int | None = None
 ) -> Run:
     with locked(run.folder.lock):
+        if run.folder.run_toml.exists():
+            raise RunError(f"{run.path} was begun by another process just now; choose another folder")
         run.folder.write(run.file)
         with HistoryWriter(run.folder.history_db) as writer:
             session = _Session(run, writer, listener, should_stop, until)
@@ -199,15 +217,19 @@ class _Session:
     def last_point(self, setup: Setup) -> _Point:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
         state = setup.engine.initial_state()
-        folder, iterations = self.run.folder.checkpoints, self.run.history.iterations
-        checkpoint = newest_checkpoint(folder, iterations, self.warn)
+        history = self.run.history
+        checkpoint = newest_checkpoint(self.run.folder.checkpoints, lambda: history.iterations, self.warn)
         if checkpoint is None:
             return _Point(state)
+        self.run.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
         return _Point(checkpoint.state(state), checkpoint.position, checkpoint.so_far)
 
-    def record_changes(self, position: Position, changes: Mapping[str, Any]) -> None:
-        """Write changes from this position on into `run.toml`, with their defaults filled in."""
-        file = self.run.file
+    def change(self, point: _Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:
+        """Write changes from this point on into `run.toml`, and return what is trained with from there.
+
+        Raises what `set_up` raises, and `PlanError` for a budget that is spent, before anything is written.
+        """
+        file, position = self.run.file, point.position
         plan = file.present_config.changed(changes).plan(file.data["train"])
         ends_here = plan.budget == Span.iterations(position.iteration) and self.run.history.last_status != "finished"
         if not plan.remaining(position).amount and not ends_here:
@@ -221,27 +243,31 @@ class _Session:
         if "batch_size" in options:
             options["batch_size"] = plan.batch_size
         past = tuple(change for change in file.changes if change.iteration <= position.iteration)
-        self.run.file = dataclasses.replace(file, changes=(*past, Change(position.iteration, options)))
-        self.run.folder.write(self.run.file)
+        file = dataclasses.replace(file, changes=(*past, Change(position.iteration, options)))
+        setup = set_up(file.present_config, setup.data, setup.custom)
+        setup.engine.prepare(point.state, setup.plan.next_batch_size(position))
+        self.run.file = file
+        self.run.folder.write(file)
         self.history.add_event(position.iteration, "changed", **options)
+        return setup
 
     def work(self, point: _Point, setup: Setup) -> Run:
         """Train from a point to the end, one configuration after another."""
         file = self.run.file
         self._begin(point.position)
-        with CheckpointSaver(self.run.folder.checkpoints, setup.config.checkpoint_every) as saver:
+        with CheckpointSaver(self.run.folder.checkpoints) as saver:
             best = self.run.history.best_evaluation()
             saver.best = best.iteration if best else None
             while True:
                 config = file.config_at(point.position.iteration)
                 if config != setup.config:
                     setup = set_up(config, setup.data, setup.custom)
-                change = file.next_change(point.position.iteration)
-                training = self._training(setup, saver, point, change)
+                saver.set_interval(config.checkpoint_every)
+                training = self._training(setup, saver, point)
                 training.best = best
                 status = training.run()
                 point, best = _Point(training.state, training.position, training.so_far), training.best
-                if status == "stopped" or point.position.iteration != change:
+                if status != "changed":
                     break
         return Run(self.run.folder, file, setup)
 
@@ -252,19 +278,48 @@ class _Session:
 
     def _begin(self, position: Position) -> None:
         """Forget what came after the position, and record who goes on from there."""
-        known, present = self.run.file.versions, present_versions()
+        known, present = self.run.file, _at_present(self.run.file)
         changed = [
-            f"{name} {known.get(name)} → {present[name]}" for name in present if known.get(name) != present[name]
+            f"{name} {known.versions.get(name)} → {version}"
+            for name, version in present.versions.items()
+            if known.versions.get(name) != version
         ]
+        if known.device != present.device:
+            changed.append(f"device {_words(known.device)} → {_words(present.device)}")
         if changed:
-            self.warn(f"other versions than the run began with, so its bits may differ: {', '.join(changed)}")
+            self.warn(f"the run began with others, so its bits may differ: {', '.join(changed)}")
+        self._forget_files_after(position.iteration)
         self.history.roll_back(position.iteration)
         kind = "resumed" if position.iteration else "started"
-        self.history.add_event(position.iteration, kind, process=os.getpid(), versions=present)
+        versions, device = present.versions, present.device
+        self.history.add_event(position.iteration, kind, process=os.getpid(), versions=versions, device=device)
 
-    def _training(self, setup: Setup, saver: CheckpointSaver, point: _Point, change: int | None) -> Training:
+    def _forget_files_after(self, iteration: int) -> None:
+        """Clear away what a killed process left: half-written files, and files from after the iteration.
+
+        Checkpoints that were passed over are put aside, so that no later start takes them for this run's; snapshots
+        will be made again.
+        """
+        folder = self.run.folder
+        try:
+            for place in (folder.path, folder.checkpoints, folder.snapshots):
+                remove_leftovers(place)
+            for path in checkpoint_files(folder.checkpoints):
+                if iteration_of(path) > iteration:
+                    path.replace(path.with_name(f"{path.name}.passed-over"))
+            for path in checkpoint_files(folder.snapshots):
+                if iteration_of(path) > iteration:
+                    path.unlink()
+        except OSError as error:
+            raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error
+
+    def _training(self, setup: Setup, saver: CheckpointSaver, point: _Point) -> Training:
+        """Return the training under one configuration, up to the next change or to ``until``."""
+        change = self.run.file.next_change(point.position.iteration)
+        is_last = change is None or (self.until is not None and self.until <= change)
         return Training(
             setup=setup,
+            file=_at_present(self.run.file),
             folder=self.run.folder,
             history=self.history,
             saver=saver,
@@ -273,9 +328,14 @@ class _Session:
             state=point.state,
             position=point.position,
             so_far=point.so_far,
-            stop_at=min((end for end in (change, self.until) if end is not None), default=None),
+            stop_at=self.until if is_last else change,
+            stop_as="stopped" if is_last else "changed",
         )
 
     def _tell(self, event: Event) -> None:
         if self.listener is not None:
             self.listener(event)
+
+
+def _words(device: Mapping[str, Any]) -> str:
+    return f"{device.get('count')} × {device.get('platform')} {device.get('kind')}"

@@ -63,7 +63,6 @@ class Setup:
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
-        device = jax.devices()[0]
         return RunFile(
             self.config,
             {
@@ -77,7 +76,7 @@ class Setup:
             },
             {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)},
             present_versions(),
-            {"platform": device.platform, "kind": device.device_kind, "count": 1},
+            present_device(),
             self.custom.names,
         )
 
@@ -115,6 +114,12 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         loss=objective.name,
     )
     return Setup(resolved, data, plan, model, objective, engine, custom)
+
+
+def present_device() -> dict[str, Any]:
+    """Return the device that this process trains on."""
+    device = jax.devices()[0]
+    return {"platform": device.platform, "kind": device.device_kind, "count": 1}
 
 
 def _without_none(options: Any) -> dict[str, Any]:

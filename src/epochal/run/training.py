@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +14,14 @@ from epochal.engine import CAPACITY, Chunked, ExpectedAudit, State
 from epochal.errors import DivergedError, RunError
 from epochal.run.checkpoint import Checkpoint, EpochSoFar, checkpoint_files, iteration_of
 from epochal.run.events import Ended, EpochEnded, EpochRow, Listener, Progressed, Started
-from epochal.run.folder import RunFolder
-from epochal.run.history import EvaluationRow, HistoryWriter
-from epochal.run.saving import CheckpointSaver
+from epochal.run.folder import RunFile, RunFolder
+from epochal.run.history import EvaluationRow
+from epochal.run.recording import HistoryWriter
+from epochal.run.saving import Cadence, CheckpointSaver
 from epochal.run.setup import Setup
 
 _CHUNK_SECONDS = 0.2
-_COMMIT_SECONDS = 1.0
+_COMMIT_SECONDS, _COMMITS_TO_COST = 1.0, 100
 
 
 @dataclass(slots=True)
@@ -27,11 +29,14 @@ class Training:
     """One process's work on a run under one configuration, from a position to the end of its budget.
 
     Attributes:
+        file: what `run.toml` holds, for checkpoints to carry.
         should_stop: asked after each chunk; a true answer ends the training there.
-        stop_at: the iteration at which the training hands over to another configuration, if it does.
+        stop_at: the iteration before the budget's end at which it stops, if it does.
+        stop_as: the status that it then returns: ``stopped``, or ``changed`` to go on under another configuration.
     """
 
     setup: Setup
+    file: RunFile
     folder: RunFolder
     history: HistoryWriter
     saver: CheckpointSaver
@@ -41,6 +46,7 @@ class Training:
     position: Position
     so_far: EpochSoFar
     stop_at: int | None = None
+    stop_as: str = "stopped"
     best: EvaluationRow | None = None
     _expected: ExpectedAudit = field(init=False)
     _chunk_length: int = field(default=8, init=False)
@@ -49,16 +55,17 @@ class Training:
     _offset_reached: int = field(default=0, init=False)
     _snapshot_at: int | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
-    _committed: float = field(default=0.0, init=False)
+    _commits: Cadence = field(default_factory=lambda: Cadence(_COMMIT_SECONDS, _COMMITS_TO_COST), init=False)
 
     def run(self) -> str:
-        """Train; return ``finished`` at the end of the budget, ``stopped`` or, at ``stop_at``, ``changed``."""
+        """Train; return ``finished`` at the budget's end, ``stopped`` where asked to, or ``stop_as`` at ``stop_at``."""
         self._begin()
         try:
             status = self._loop()
             self._end(status)
         except BaseException as error:
-            self._update_session("diverged" if isinstance(error, DivergedError) else "failed")
+            with suppress(RunError):  # the disk may be full, which is then the error on its way
+                self._update_session(_status_of(error))
             raise
         return status
 
@@ -70,7 +77,7 @@ class Training:
             if self.position.offset == 0:
                 self._end_epoch(self.position.epoch, complete=True)
             self._save_at_times()
-        return "finished" if self._is_finished() else "changed"
+        return "finished" if self._is_finished() else self.stop_as
 
     def _begin(self) -> None:
         setup = self.setup
@@ -78,14 +85,14 @@ class Training:
         setup.engine.prepare(self.state, setup.plan.next_batch_size(self.position))
         self._first_iteration = self.position.iteration
         self._offset_reached = self.position.offset
-        self._started = self._committed = time.monotonic()
+        self._started = time.monotonic()
         self.history.start_session(self.position.iteration)
         self.history.commit()
         self._keep_snapshot()
         self.listener(Started(self.position, setup.plan, setup.engine.compile_seconds))
 
     def _left(self) -> int:
-        """Count the iterations to the end of the budget, or to the next change."""
+        """Count the iterations to the end of the budget, or to ``stop_at``."""
         left = self.setup.plan.remaining(self.position).amount
         return left if self.stop_at is None else min(left, self.stop_at - self.position.iteration)
 
@@ -159,24 +166,27 @@ class Training:
         self._keep_snapshot()
         if self.saver.is_due():
             self._save()
-        elif time.monotonic() - self._committed >= _COMMIT_SECONDS:
-            self._update_session("running")
-            self.history.commit()
-            self._committed = time.monotonic()
+        elif self._commits.is_due():
+            self._commit("running")
 
     def _save(self) -> None:
-        """Start saving a checkpoint. The history up to it is forced to the disk first, so that it is never behind."""
+        """Start saving a checkpoint. The history up to it is on the disk first, so that it is never behind."""
         started = time.monotonic()
         checkpoint = self._checkpoint()
         if not checkpoint.is_finite() and self.setup.config.on_nan == "stop":
             raise self._diverged("the weights are not finite", self.position.iteration)
-        self._update_session("running")
-        self.history.commit(durably=True)
-        self._committed = time.monotonic()
-        self.saver.save(checkpoint, self._committed - started)
+        copy_seconds = time.monotonic() - started
+        self._commit("running")
+        self.saver.save(checkpoint, copy_seconds)
+
+    def _commit(self, status: str) -> None:
+        started = time.monotonic()
+        self._update_session(status)
+        self.history.commit()
+        self._commits.restart(time.monotonic() - started)
 
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint.of(self.state, self.position, self.so_far)
+        return Checkpoint.of(self.state, self.position, self.so_far, self.file.origin(self.position.iteration))
 
     def _end(self, status: str) -> None:
         if self.position.offset and status == "finished":
@@ -184,9 +194,8 @@ class Training:
         self._keep_snapshot(at_end=True)
         self._save()
         self.saver.wait()
-        self._update_session(status)
         self.history.add_event(self.position.iteration, status)
-        self.history.commit(durably=True)
+        self._commit(status)
         self.listener(Ended(self.position, status))
 
     def _check_finite(self, chunk: Chunked) -> None:
@@ -228,6 +237,12 @@ class Training:
     def _update_session(self, status: str) -> None:
         seconds = time.monotonic() - self._started
         self.history.update_session(self.position.iteration, seconds, self._chunk_seconds, status)
+
+
+def _status_of(error: BaseException) -> str:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def next_chunk_length(length: int, count: int, seconds: float) -> int:

@@ -1,0 +1,101 @@
+"""The tables of `history.db` and the checksums of their rows. `docs/run-folder.md` describes them for other tools."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from epochal.errors import RunError
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE iterations (
+    first INTEGER PRIMARY KEY,     -- the block's first iteration, counted from 0
+    count INTEGER NOT NULL,
+    losses BLOB NOT NULL,          -- count float32, little-endian: mean loss of each batch before its update
+    crc32 INTEGER NOT NULL         -- of losses
+) STRICT;
+CREATE TABLE epochs (
+    epoch INTEGER PRIMARY KEY,     -- epochs complete with this one, from 1
+    end_iteration INTEGER NOT NULL,
+    iterations INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    expected_samples INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    train_loss REAL,
+    seconds REAL NOT NULL,
+    audit_hash TEXT NOT NULL,
+    expected_hash TEXT NOT NULL,
+    crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
+) STRICT;
+CREATE TABLE evaluations (
+    iteration INTEGER NOT NULL,
+    split TEXT NOT NULL,
+    samples INTEGER NOT NULL,
+    loss REAL,
+    accuracy REAL,
+    crc32 INTEGER NOT NULL,
+    PRIMARY KEY (iteration, split)
+) STRICT;
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY,
+    started TEXT NOT NULL,         -- UTC, ISO 8601
+    first_iteration INTEGER NOT NULL,
+    end_iteration INTEGER NOT NULL,
+    seconds REAL NOT NULL,         -- from the start of training to the last commit
+    chunk_seconds REAL NOT NULL,   -- of these, in training chunks
+    status TEXT NOT NULL,          -- running, finished, stopped, changed, diverged, failed
+    crc32 INTEGER NOT NULL         -- without the id
+) STRICT;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    time TEXT NOT NULL,            -- UTC, ISO 8601
+    iteration INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,          -- JSON
+    crc32 INTEGER NOT NULL         -- without the id
+) STRICT;
+"""
+
+
+def stored(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values as SQLite gives them back: no NaN, no negative zero, no booleans.
+
+    >>> stored([math.nan, -0.0, True, "x"])
+    (None, 0.0, 1, 'x')
+    """
+    return tuple(_stored(value) for value in values)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value) + 0.0
+    return int(value) if isinstance(value, bool) else value
+
+
+def checksum(values: Iterable[Any]) -> int:
+    """Return the CRC-32 of a row's stored values, as a compact JSON array."""
+    return crc32(json.dumps(list(values), separators=(",", ":")).encode())
+
+
+@contextmanager
+def as_run_error(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a `RunError` that says whether the file is damaged or only cannot be used."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise  # two rows for one thing: a bug, not the file's fault
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+            raise RunError(f"{path} is damaged or no history: {error}") from error
+        raise RunError(f"cannot use {path}: {error}; is the disk full, or the folder read-only?") from error
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"{path} is damaged or no history: {error}") from error
