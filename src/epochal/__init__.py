@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from epochal.models import Model, from_functions
     from epochal.order import Order
     from epochal.run import Run, TrainConfig, rerun, resume, train
+    from epochal.study import Study, compare
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "Position",
     "Run",
     "Span",
+    "Study",
     "TrainConfig",
+    "compare",
     "from_arrays",
     "from_functions",
     "load_data",
@@ -47,7 +50,9 @@ _HOMES = {
     "Position": "clock",
     "Run": "run",
     "Span": "clock",
+    "Study": "study",
     "TrainConfig": "run",
+    "compare": "study",
     "from_arrays": "data",
     "from_functions": "models",
     "load_data": "data",

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a model",
     "resume": "go on with a run where it was stopped or killed",
     "rerun": "repeat a run and compare the bits of its weights",
+    "compare": "train side by side: batch sizes, models, optimizers, rates, seeds",
     "evaluate": "evaluate a run's model, each sample once",
     "predict": "apply a run's model to files",
     "show": "describe a run",

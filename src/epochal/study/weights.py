@@ -1,0 +1,98 @@
+"""Weights as vectors: the kept weights of a run's way, and their place in one fixed order of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Float, PyTree, Shaped
+
+from epochal.engine import Engine
+from epochal.errors import RunError
+from epochal.run.run import Run, Snapshot
+
+Vector: TypeAlias = Float[np.ndarray, " weights"]
+Vectors: TypeAlias = Float[np.ndarray, "vectors weights"]
+Arrays: TypeAlias = Mapping[str, Shaped[np.ndarray, "..."]]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpace:
+    """One model's weights as vectors, array after array in the model's own order.
+
+    Attributes:
+        shapes: each array's shape by its name in checkpoints, such as ``.params['w1']``.
+        structure: the model's own structure of them.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    structure: Any
+
+    @classmethod
+    def of(cls, engine: Engine) -> WeightSpace:
+        """Return the space of this engine's model."""
+        state = jax.eval_shape(engine.initial_state)
+        paths, _ = jax.tree_util.tree_flatten_with_path(state)
+        named = {jax.tree_util.keystr(path): leaf.shape for path, leaf in paths}
+        shapes = {name: shape for name, shape in named.items() if name.startswith(".params")}
+        return cls(shapes, jax.tree.structure(state.params))
+
+    @property
+    def size(self) -> int:
+        """How many numbers a vector has."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def holds(self, arrays: Arrays) -> bool:
+        """Return whether these named arrays are weights of this model."""
+        return {name: array.shape for name, array in arrays.items() if name.startswith(".params")} == self.shapes
+
+    def vector(self, arrays: Arrays) -> Vector:
+        """Return named arrays as one float32 vector."""
+        return np.concatenate([np.asarray(arrays[name], np.float32).ravel() for name in self.shapes])
+
+    def arrays(self, vectors: Vector | Vectors) -> list[Float[np.ndarray, "..."]]:
+        """Return the arrays of a vector, or of several with their number as the first axis, in the space's order."""
+        parts = []
+        start = 0
+        for shape in self.shapes.values():
+            size = math.prod(shape)
+            parts.append(vectors[..., start : start + size].reshape(*vectors.shape[:-1], *shape))
+            start += size
+        return parts
+
+    def params(self, vectors: Vector | Vectors) -> PyTree[Any]:
+        """Return the same as float32, with the model's own structure."""
+        arrays = [np.asarray(array, np.float32) for array in self.arrays(vectors)]
+        return jax.tree.unflatten(self.structure, arrays)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dot:
+    """A point on a run's way: its weights after ``iteration`` updates, ``epoch`` epochs with the part of the last."""
+
+    run: str
+    iteration: int
+    epoch: float
+    weights: Vector
+
+
+def read_way(name: str, run: Run, space: WeightSpace) -> tuple[Dot, ...]:
+    """Read the weights that a run kept on its way.
+
+    Raises `RunError` where it kept none, they belong to another model, or one of their files is damaged.
+    """
+    if not run.snapshots:
+        raise RunError("it kept no weights on its way; train it with --snapshots")
+    return tuple(_read_dot(name, run, snapshot, space) for snapshot in run.snapshots)
+
+
+def _read_dot(name: str, run: Run, snapshot: Snapshot, space: WeightSpace) -> Dot:
+    arrays = snapshot.load()
+    if not space.holds(arrays):
+        raise RunError("its model has other weights than the first run's")
+    epoch = snapshot.epoch + snapshot.offset / run.plan.samples
+    return Dot(name, snapshot.iteration, epoch, space.vector(arrays))
