@@ -132,6 +132,38 @@ class History:
         """What happened, in order."""
         return tuple(EventRow(**{**row, "detail": json.loads(row["detail"])}) for row in self._rows("events"))
 
+    def losses_from(self, iteration: int) -> tuple[int, Float32[np.ndarray, " iterations"]]:
+        """Return the newest losses, from ``iteration`` or a little before it, and the iteration of the first of them.
+
+        It reads the blocks that hold them and no others: for those who follow a run.
+        """
+        start = "(SELECT max(first) FROM iterations WHERE first <= ?)"
+        with self._reading() as database:
+            rows = database.execute(
+                f"SELECT first, losses, crc32 FROM iterations WHERE first >= {start} ORDER BY first", (iteration,)
+            ).fetchall()
+        if any(crc32(losses) != crc for _, losses, crc in rows):
+            raise self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
+        losses = np.frombuffer(b"".join(losses for _, losses, _ in rows), "<f4").astype(np.float32, copy=False)
+        return (rows[0][0] if rows else iteration), losses
+
+    def epochs_after(self, epoch: int) -> tuple[EpochRow, ...]:
+        """Return the rows after the first ``epoch`` epochs, without test results."""
+        return tuple(_epoch(row, None) for row in self._rows("epochs", where="epoch > ?", value=epoch))
+
+    def evaluations_after(self, iteration: int) -> tuple[EvaluationRow, ...]:
+        """Return the evaluations after more than ``iteration`` iterations."""
+        rows = self._rows("evaluations", "iteration, split", "iteration > ?", iteration)
+        return tuple(EvaluationRow(**{**row, "loss": _number(row["loss"])}) for row in rows)
+
+    def sums_until(self, epoch: int) -> tuple[int, int, float]:
+        """Return iterations, samples used and training seconds of the first ``epoch`` epochs."""
+        with self._reading() as database:
+            iterations, samples, seconds = database.execute(
+                "SELECT max(end_iteration), sum(samples), sum(seconds) FROM epochs WHERE epoch <= ?", (epoch,)
+            ).fetchone()
+        return iterations or 0, samples or 0, seconds or 0.0
+
     def to_pandas(self, table: str = "iterations") -> Any:
         """Return iterations, epochs, evaluations, sessions or events as a `pandas.DataFrame`.
 
@@ -150,11 +182,12 @@ class History:
 
         return to_polars(self, table)
 
-    def _rows(self, table: str, order: str = "rowid") -> list[dict[str, Any]]:
+    def _rows(self, table: str, order: str = "rowid", where: str = "? = 0", value: int = 0) -> list[dict[str, Any]]:
         """Read a table whose rows have checksums; return them without checksum and id."""
         with self._reading() as database:
             database.row_factory = sqlite3.Row
-            rows = [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY {order}")]
+            query = f"SELECT * FROM {table} WHERE {where} ORDER BY {order}"
+            rows = [dict(row) for row in database.execute(query, (value,))]
             for row in rows:
                 row.pop("id", None)
                 if row.pop("crc32") != checksum(row.values()):
