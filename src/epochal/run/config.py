@@ -51,7 +51,8 @@ class TrainConfig:
         task: classification or regression, where the targets of your own data do not say it.
         evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
         checkpoint_every: seconds between checkpoints; as often as costs at most 2 % of the time where not given.
-        snapshots: keep the weights of every epoch, and of iterations 1, 2, 4, 8 … within the first.
+        snapshots: keep the weights of every epoch (of fewer after the 128th), and of iterations 1, 2, 4, 8 … within the
+            first.
         on_nan: stop or continue when a loss is not finite.
     """
 

@@ -222,8 +222,9 @@ class Training:
 
     def _keep_snapshot(self, *, at_end: bool = False) -> None:
         """Keep the weights where the configuration asks for it: at 0, 1, 2, 4 … in the first epoch, at epochs' ends."""
-        iteration, first_epoch = self.position.iteration, self.position.epoch == 0
-        is_due = self.position.offset == 0 or (first_epoch and iteration & (iteration - 1) == 0) or at_end
+        iteration, epoch = self.position.iteration, self.position.epoch
+        early = epoch == 0 and iteration & (iteration - 1) == 0
+        is_due = early or (self.position.offset == 0 and is_kept_epoch(epoch)) or at_end
         if self.setup.config.snapshots and is_due and iteration != self._snapshot_at:
             self._snapshot_at = iteration
             self.saver.keep(self.folder.snapshots, self._checkpoint().weights)
@@ -243,6 +244,17 @@ def _status_of(error: BaseException) -> str:
     if isinstance(error, DivergedError):
         return "diverged"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def is_kept_epoch(epoch: int) -> bool:
+    """Return whether the weights at this epoch's end are a snapshot: all of the first 128, then 64 in each doubling.
+
+    An epoch of full-batch descent is a single iteration, so that long trainings would fill the disk.
+
+    >>> sum(map(is_kept_epoch, range(128))), sum(map(is_kept_epoch, range(128, 256))), is_kept_epoch(10_000)
+    (128, 64, False)
+    """
+    return epoch % max(1, 2 ** (epoch.bit_length() - 7)) == 0
 
 
 def next_chunk_length(length: int, count: int, seconds: float) -> int:
