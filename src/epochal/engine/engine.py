@@ -18,7 +18,7 @@ from epochal.data import Dataset, Split
 from epochal.engine.audit import Audit
 from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, place_at
 from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict, to_evaluation
-from epochal.engine.memory import memory_limit, smaller_micro_batch
+from epochal.engine.memory import Trial, memory_limit, next_micro_batch
 from epochal.engine.objective import Objective
 from epochal.engine.samples import Samples, put_on_device
 from epochal.engine.state import State, initial_state
@@ -140,13 +140,15 @@ class Engine:
                 f"model '{self.model.name}' couples the samples of a batch (batch statistics), so a batch of "
                 f"{batch_size} cannot be split into micro-batches of {micro_batch} exactly; leave micro_batch out"
             )
-        limit = memory_limit()
+        settled = self.micro_batch is not None or self.model.couples_samples
+        trials: list[Trial] = []
         while True:
             chunk, predicted = self._compile(state, batch_size, micro_batch)
-            settled = self.micro_batch is not None or self.model.couples_samples or micro_batch == 1
-            if settled or predicted <= limit:
+            trials.append(Trial(micro_batch, predicted))
+            smaller = None if settled else next_micro_batch(trials, memory_limit())
+            if smaller is None:
                 return _Compiled(chunk, micro_batch)
-            micro_batch = smaller_micro_batch(micro_batch, predicted, limit)
+            micro_batch = smaller
 
     def _compile(self, state: State, batch_size: int, micro_batch: int) -> tuple[Chunk, int]:
         """Return the compiled chunk and the bytes that it needs for intermediate values."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 MEBIBYTE = 1 << 20
 _MOST = 1024 * MEBIBYTE
@@ -17,13 +19,33 @@ def memory_limit() -> int:
     return min(_MOST, physical // 4)
 
 
-def smaller_micro_batch(micro_batch: int, predicted: int, limit: int) -> int:
-    """Return a micro-batch that should fit where ``micro_batch`` needs ``predicted`` bytes, above ``limit``.
+class Trial(NamedTuple):
+    """A compilation, and the bytes that the compiler predicts for its intermediate values."""
 
-    Bytes grow about in proportion to samples; the result is rounded down to a multiple of 8 and is always smaller.
+    micro_batch: int
+    predicted: int
 
-    >>> smaller_micro_batch(60_000, predicted=30 << 30, limit=1 << 30)
+
+def next_micro_batch(trials: Sequence[Trial], limit: int) -> int | None:
+    """Return the micro-batch to try after ``trials``, a smaller one; ``None`` where the last one will do.
+
+    Some bytes are needed for any micro-batch, such as those of the gradient; two trials tell how many. Where they
+    alone come near the limit, smaller slices would cost time and save little: then the slices may have as much again.
+
+    >>> next_micro_batch([Trial(60_000, 30 << 30)], limit=1 << 30)
     2000
+    >>> next_micro_batch([Trial(60_000, 30 << 30), Trial(2_000, 1 << 30)], limit=1 << 30)
     """
-    fitting = min(micro_batch * limit // predicted, micro_batch - 1)
+    last = trials[-1]
+    fixed = 0 if len(trials) == 1 else _bytes_without_samples(trials[-2], last)
+    limit = max(limit, 2 * fixed)
+    if last.predicted <= limit or last.micro_batch == 1:
+        return None
+    fitting = min((limit - fixed) * last.micro_batch // (last.predicted - fixed), last.micro_batch - 1)
     return max(1, fitting // 8 * 8 if fitting >= 8 else fitting)
+
+
+def _bytes_without_samples(one: Trial, other: Trial) -> int:
+    """Return what a straight line through two trials says of no samples at all."""
+    rise = (one.predicted - other.predicted) * other.micro_batch // (one.micro_batch - other.micro_batch)
+    return max(0, other.predicted - rise)

@@ -9,6 +9,9 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from epochal.data import Recipe, Split
 from epochal.data.dataset import to_input
+from epochal.errors import DataError
+
+_MOST = 2**31 - 1  # indices are 32-bit on the device
 
 
 class Samples(NamedTuple):
@@ -33,5 +36,9 @@ class Samples(NamedTuple):
 
 
 def put_on_device(split: Split, recipe: Recipe) -> Samples:
-    """Copy a split to the default device, as it is stored."""
+    """Copy a split to the default device, as it is stored. Raises `DataError` for more samples than it can index."""
+    if len(split) > _MOST:
+        raise DataError(
+            f"{len(split):,} samples are more than the {_MOST:,} that one device can hold; use a part of them"
+        )
     return Samples(jnp.asarray(split.x), jnp.asarray(split.y), jnp.asarray(recipe.shift), jnp.asarray(recipe.scale))

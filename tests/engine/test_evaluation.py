@@ -1,0 +1,103 @@
+"""Evaluation: each sample once, every mean over samples."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from workbench import engine_for, labelled, linear, numbered
+
+from epochal.data import Split
+from epochal.engine import Engine, Evaluation
+from epochal.engine import evaluation as evaluation_module
+
+SIZES = [1, 9, 10, 11, 23, 30]
+
+
+@pytest.fixture(autouse=True)
+def slices_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small slices, so that small splits show what large ones would: 23 samples are two slices and a rest."""
+    monkeypatch.setattr(evaluation_module, "_SLICE", 10)
+
+
+def by_hand(engine: Engine, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Each sample's cross-entropy, and whether it is classified correctly, in double precision."""
+    params = engine.initial_state().params
+    x = engine.data.recipe(split.x).astype(np.float64)
+    scores = x @ np.asarray(params["matrix"], np.float64) + np.asarray(params["bias"], np.float64)
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(x)), split.y]
+    return losses, scores.argmax(axis=1) == split.y
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_loss_and_accuracy_are_means_over_samples(n: int) -> None:
+    engine = engine_for(linear(), labelled(30, test=n))
+    losses, correct = by_hand(engine, engine.data.test)
+    result = engine.evaluate(engine.initial_state(), engine.data.test)
+    assert result.samples == n
+    assert result.correct == correct.sum()
+    assert result.accuracy == correct.mean()
+    assert result.loss == pytest.approx(losses.mean(), rel=1e-5)
+
+
+def test_mean_of_batch_means_would_be_seen() -> None:
+    """The control: weighting slices, not samples, gives the three last of 23 as much weight as the ten first."""
+    engine = engine_for(linear(), labelled(30, test=23))
+    losses, _ = by_hand(engine, engine.data.test)
+    mean_of_means = np.mean([losses[:10].mean(), losses[10:20].mean(), losses[20:].mean()])
+    result = engine.evaluate(engine.initial_state(), engine.data.test)
+    assert abs(result.loss - losses.mean()) < 1e-4 < 1e-2 < abs(mean_of_means - losses.mean())
+
+
+@pytest.mark.parametrize("n", SIZES[:-1])
+def test_each_sample_is_counted_once(n: int) -> None:
+    """Sample i has the loss 2^i here: the sum tells how often each one was counted, padding and all."""
+
+    def power(outputs: Any, targets: Any) -> Any:
+        return 2.0**targets + 0 * outputs[:, 0]
+
+    engine = engine_for(linear(1, 1), numbered(1, test=n), loss=power)
+    result = engine.evaluate(engine.initial_state(), engine.data.test)
+    assert result.loss_sum == 2**n - 1
+    assert (result.samples, result.correct, result.accuracy) == (n, None, None)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_predictions_are_in_the_order_of_the_samples(n: int) -> None:
+    engine = engine_for(linear(1, 1), numbered(1, test=n))
+    state = engine.initial_state()
+    outputs = engine.predict(state, engine.data.test)
+    expected = np.arange(n)[:, None] * np.asarray(state.params["matrix"]) + np.asarray(state.params["bias"])
+    assert outputs.shape == (n, 1)
+    assert outputs == pytest.approx(expected, rel=1e-6)
+
+
+def test_training_samples_can_be_evaluated_too_and_nothing_is_trained() -> None:
+    engine = engine_for(linear(), labelled(23, test=11))
+    state = engine.initial_state()
+    once = engine.evaluate(state, engine.data.train)
+    assert once.samples == 23
+    assert engine.evaluate(state, engine.data.train) == once
+    assert engine.evaluate(state, engine.data.test).samples == 11
+
+
+def test_a_split_of_somebody_elses_is_prepared_with_the_recipe_that_was_trained_with() -> None:
+    engine = engine_for(linear(), labelled(30, test=5))
+    split = labelled(30, test=5, seed=9).test
+    losses, _ = by_hand(engine, split)
+    assert engine.evaluate(engine.initial_state(), split).loss == pytest.approx(losses.mean(), rel=1e-5)
+
+
+def test_no_samples_have_no_mean() -> None:
+    nothing = Evaluation()
+    assert math.isnan(nothing.loss)
+    assert nothing.accuracy is None
+
+
+def test_ties_and_wrong_classes_are_not_correct() -> None:
+    engine = engine_for(linear(), labelled(30))
+    outputs = jnp.array([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0], [3.0, 3.0, 0.0], [3.0, 3.0, 0.0]])
+    assert engine.objective.correct(outputs, jnp.array([1, 2, 0, 1])).tolist() == [True, False, True, False]

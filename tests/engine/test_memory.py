@@ -1,0 +1,134 @@
+"""Micro-batches that the engine chooses by itself, from the memory that the compiler predicts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from workbench import engine_for
+
+from epochal.clock import Position
+from epochal.data import from_arrays
+from epochal.engine import Engine
+from epochal.engine import engine as engine_module
+from epochal.engine.memory import MEBIBYTE, Trial, memory_limit, next_micro_batch
+from epochal.models import Model
+
+N, WIDTH = 2_000, 512
+
+
+def wide() -> Model:
+    """512 intermediate values a sample: 4 MB for a batch of 2,000, a few times over."""
+
+    def init(key: jax.Array) -> tuple[Any, Any]:
+        return {"in": 0.1 * jax.random.normal(key, (3, WIDTH)), "out": jnp.full((WIDTH, 1), 0.01)}, ()
+
+    def apply(params: Any, state: Any, x: jax.Array, key: Any, training: bool) -> tuple[jax.Array, Any]:
+        return jnp.tanh(x @ params["in"]) @ params["out"], state
+
+    return Model("wide", init, apply)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What the engine compiles: (micro-batch, predicted bytes)."""
+    tried: list[tuple[int, int]] = []
+    compile_chunk = Engine._compile
+
+    def record(self: Engine, state: Any, batch_size: int, micro_batch: int) -> Any:
+        chunk, predicted = compile_chunk(self, state, batch_size, micro_batch)
+        tried.append((micro_batch, predicted))
+        return chunk, predicted
+
+    monkeypatch.setattr(Engine, "_compile", record)
+    return tried
+
+
+def wide_engine(micro_batch: int | None = None) -> Engine:
+    x = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
+    return engine_for(wide(), from_arrays(x, x.sum(axis=1), test=(x[:5], x[:5].sum(axis=1))), micro_batch=micro_batch)
+
+
+def test_a_batch_that_fits_is_computed_at_once(compiled: list[tuple[int, int]]) -> None:
+    for engine in (wide_engine(), wide_engine()):
+        assert engine.prepare(engine.initial_state(), N) == N
+    (_, predicted), again = compiled
+    assert predicted > N * WIDTH * 4, "the prediction knows of the intermediate values"
+    assert again == (N, predicted), "also where the program comes from the cache on disk"
+
+
+def test_a_batch_that_does_not_fit_is_split_until_it_does(
+    compiled: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = wide_engine()
+    together, once = whole.run(whole.initial_state(), Position(), N, 1)
+    monkeypatch.setattr(engine_module, "memory_limit", lambda: MEBIBYTE)
+    engine = wide_engine()
+    micro_batch = engine.prepare(engine.initial_state(), N)
+    assert 1 < micro_batch < N / 4
+    assert (micro_batch, compiled[-1][1]) == compiled[-1]
+    assert compiled[-1][1] <= MEBIBYTE
+    assert len(compiled) <= 4, "one for the whole batch above, and few trials"
+    apart, sliced = engine.run(engine.initial_state(), Position(), N, 1)
+    assert sliced.losses.tolist() == pytest.approx(once.losses.tolist(), rel=1e-5)
+    assert sliced.audit == once.audit
+    for one, other in zip(jax.tree.leaves(together.params), jax.tree.leaves(apart.params), strict=True):
+        assert np.asarray(one) == pytest.approx(np.asarray(other), abs=1e-6)
+
+
+def test_a_chosen_micro_batch_is_kept_whatever_the_limit(
+    compiled: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "memory_limit", lambda: 1)
+    engine = wide_engine(micro_batch=1_000)
+    assert engine.prepare(engine.initial_state(), N) == 1_000
+    assert len(compiled) == 1
+
+
+def test_a_limit_that_nothing_fits_costs_few_trials(
+    compiled: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and gradients alone may be above the limit; then smaller and smaller slices would only be slower."""
+    monkeypatch.setattr(engine_module, "memory_limit", lambda: 1_000)
+    engine = wide_engine()
+    assert engine.prepare(engine.initial_state(), N) >= 1
+    assert len(compiled) <= 4
+
+
+def test_limit_is_a_gibibyte_or_less() -> None:
+    assert 0 < memory_limit() <= 1024 * MEBIBYTE
+
+
+def trials_until_settled(first: int, fixed: int, each: int, limit: int) -> list[Trial]:
+    """What the engine would try, if the compiler predicted ``fixed`` bytes and ``each`` more for a sample."""
+    trials = [Trial(first, fixed + each * first)]
+    while (smaller := next_micro_batch(trials, limit)) is not None:
+        trials.append(Trial(smaller, fixed + each * smaller))
+    return trials
+
+
+@given(st.integers(1, 10**8), st.integers(0, 10**11), st.integers(1, 10**7), st.integers(1, 10**11))
+@example(60_000, 11 * 10**8, 10**5, 10**9)  # the gradient alone is above the limit: 80 trials if one only shrinks
+def test_few_trials_settle_on_slices_that_fit(first: int, fixed: int, each: int, limit: int) -> None:
+    trials = trials_until_settled(first, fixed, each, limit)
+    assert len(trials) <= 4
+    assert all(1 <= later.micro_batch < earlier.micro_batch for earlier, later in pairwise(trials))
+    last = trials[-1]
+    assert last.micro_batch == 1 or last.predicted <= max(limit, 2 * fixed)
+    assert last.micro_batch in (first, *range(1, 8)) or last.micro_batch % 8 == 0
+
+
+def test_slices_stay_large_where_the_weights_alone_need_the_memory() -> None:
+    trials = trials_until_settled(first=60_000, fixed=11 * 10**8, each=10**5, limit=10**9)
+    assert trials[-1].micro_batch > 5_000
+
+
+def test_a_prediction_that_does_not_shrink_ends_the_search() -> None:
+    assert next_micro_batch([Trial(100, 10_000), Trial(40, 10_000)], limit=5_000) is None
+    assert next_micro_batch([Trial(100, 10_000), Trial(40, 12_000)], limit=5_000) is None

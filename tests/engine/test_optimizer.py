@@ -1,0 +1,190 @@
+"""Optimizers and schedules: the rules by hand, and a learning rate that is measured in updates of the plan."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from workbench import constant, drive, engine_for, numbered, output_itself
+
+from epochal.clock import Plan
+from epochal.engine import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.optimizer import OPTIMIZERS, SCHEDULES
+from epochal.errors import OptionError, PlanError
+
+GRADIENTS = [1.0, -2.0, 0.5, 0.0, 3.0]
+
+
+def weights_by_optax(options: OptimizerOptions, gradients: list[float], updates: int | None = None) -> list[float]:
+    """One weight, from 1.0, after each gradient."""
+    optimizer = build_optimizer(options, updates or len(gradients))
+
+    def step(carry: Any, gradient: jax.Array) -> Any:
+        weight, state = carry
+        change, state = optimizer.update(gradient, state, weight)
+        weight = optax.apply_updates(weight, change)
+        return (weight, state), weight
+
+    start = jnp.float32(1.0)
+    _, weights = jax.lax.scan(step, (start, optimizer.init(start)), jnp.array(gradients))
+    return np.asarray(weights).tolist()
+
+
+def rates(options: OptimizerOptions, updates: int) -> list[float]:
+    """The learning rate of each update: what a gradient of 1 takes off under plain descent."""
+    weights = [1.0, *weights_by_optax(options, [1.0] * updates)]
+    return [before - after for before, after in pairwise(weights)]
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+
+def by_hand(name: str, rate: float, gradients: list[float], momentum: float, decay: float) -> list[float]:
+    """The textbook's rules, one weight from 1.0."""
+    weight, velocity, mean, square, weights = 1.0, 0.0, 0.0, 0.0, []
+    for number, gradient in enumerate(gradients, start=1):
+        match name:
+            case "sgd":
+                change = gradient
+            case "momentum" | "nesterov":
+                velocity = gradient + momentum * velocity
+                change = gradient + momentum * velocity if name == "nesterov" else velocity
+            case _:
+                mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+                change = mean / (1 - 0.9**number) / (math.sqrt(square / (1 - 0.999**number)) + 1e-8)
+                change += decay * weight if name == "adamw" else 0
+        weight -= rate * change
+        weights.append(weight)
+    return weights
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rules_are_the_textbooks(name: str) -> None:
+    options = OptimizerOptions(optimizer=name, lr=0.1, momentum=0.8, weight_decay=0.3)
+    expected = by_hand(name, 0.1, GRADIENTS, momentum=0.8, decay=0.3)
+    assert weights_by_optax(options, GRADIENTS) == pytest.approx(expected, abs=1e-5)
+
+
+def test_rules_are_told_apart() -> None:
+    """The control for the comparison above: no two rules go the same way."""
+    ends = [by_hand(name, 0.1, GRADIENTS, momentum=0.8, decay=0.3)[-1] for name in OPTIMIZERS]
+    assert min(abs(a - b) for i, a in enumerate(ends) for b in ends[:i]) > 1e-3
+
+
+# --- schedules ------------------------------------------------------------------------------------------------------
+
+
+def cosine(share: float) -> float:
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "expected"),
+    [
+        ("constant", 0, [1.0] * 10),
+        ("linear", 0, [1 - k / 10 for k in range(10)]),
+        ("cosine", 0, [cosine(k / 10) for k in range(10)]),
+        ("constant", 4, [0, 0.25, 0.5, 0.75, *[1.0] * 6]),
+        ("linear", 4, [0, 0.25, 0.5, 0.75, *[1 - k / 6 for k in range(6)]]),
+        ("cosine", 4, [0, 0.25, 0.5, 0.75, *[cosine(k / 6) for k in range(6)]]),
+        ("cosine", 10, [k / 10 for k in range(10)]),
+    ],
+)
+def test_rate_at_each_update(schedule: str, warmup: int, expected: list[float]) -> None:
+    options = OptimizerOptions(lr=0.5, schedule=schedule, warmup=warmup)
+    assert rates(options, 10) == pytest.approx([0.5 * share for share in expected], abs=1e-6)
+
+
+def test_one_cycle_rises_for_three_tenths_and_falls_to_almost_nothing() -> None:
+    rate = rates(OptimizerOptions(lr=0.5, schedule="one-cycle"), 100)
+    assert max(rate) == pytest.approx(0.5, abs=1e-6)
+    assert int(np.argmax(rate)) == 30
+    assert rate[:31] == sorted(rate[:31])
+    assert rate[30:] == sorted(rate[30:], reverse=True)
+    assert rate[0] == pytest.approx(0.02, abs=1e-6)
+    assert rate[-1] < 0.001
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_the_shortest_plans_have_finite_rates(schedule: str, updates: int) -> None:
+    rate = rates(OptimizerOptions(lr=0.5, schedule=schedule), updates)
+    assert all(0 < value <= 0.5 + 1e-6 for value in rate)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_schedule_counts_updates_not_micro_batches_nor_epochs(micro_batch: int | None) -> None:
+    """The weight falls by the rate at each update, and is the loss: three epochs of two batches of five samples."""
+    plan = Plan(10, 5, epochs=3)
+    options = OptimizerOptions(lr=0.5, schedule="linear", warmup=2)
+    optimizer = build_optimizer(options, plan.updates)
+    engine = engine_for(constant(1.0), numbered(10), loss=output_itself, optimizer=optimizer, micro_batch=micro_batch)
+    state, losses, _ = drive(engine, plan)
+    weights = [*losses.tolist(), float(state.params)]
+    used = [before - after for before, after in pairwise(weights)]
+    assert used == pytest.approx(rates(options, 6), abs=1e-6)
+    twice_as_fast = rates(options, 12)[::2]
+    assert used != pytest.approx(twice_as_fast, abs=1e-2), "the control: two micro-batches an update, both counted"
+
+
+# --- warm-up and default rates --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("warmup", "updates"),
+    [(None, 0), ("2ep", 12), ("7it", 7), ("500sa", 5), ("619sa", 6), ("620sa", 7), ("0it", 0), ("10ep", 60)],
+)
+def test_warm_up_is_a_training_length_of_the_plan(warmup: str | None, updates: int) -> None:
+    assert warmup_updates(warmup, Plan(520, 100, epochs=10)) == updates
+
+
+def test_warm_up_beyond_the_plan_is_refused() -> None:
+    with pytest.raises(OptionError, match="a warm-up of 11ep is 66 updates, more than the plan's 60"):
+        warmup_updates("11ep", Plan(520, 100, epochs=10))
+    with pytest.raises(PlanError, match="'soon' is no training length"):
+        warmup_updates("soon", Plan(520, 100, epochs=10))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_default_rate_grows_with_the_root_of_the_batch_and_then_stays(optimizer: str) -> None:
+    at_100 = default_learning_rate(optimizer, 100)
+    assert default_learning_rate(optimizer, 1) == pytest.approx(at_100 / 10)
+    assert default_learning_rate(optimizer, 400) == pytest.approx(2 * at_100)
+    assert default_learning_rate(optimizer, 1_600) == default_learning_rate(optimizer, 10**9) == 4 * at_100
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adma"}, "unknown optimizer 'adma': did you mean 'adam'?"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'?"),
+        ({"lr": 0.0}, "the learning rate must be a finite number above 0, got 0.0"),
+        ({"lr": -0.1}, "the learning rate must be a finite number above 0, got -0.1"),
+        ({"lr": math.nan}, "the learning rate must be a finite number above 0, got nan"),
+        ({"lr": math.inf}, "the learning rate must be a finite number above 0, got inf"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
+        ({"momentum": -0.1}, "momentum must be at least 0 and below 1, got -0.1"),
+        ({"momentum": math.nan}, "momentum must be at least 0 and below 1, got nan"),
+        ({"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
+        ({"weight_decay": math.nan}, "weight decay must be a finite number of at least 0, got nan"),
+        ({"schedule": "one-cycle", "warmup": 5}, "one-cycle has its own warm-up; leave out warmup"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        OptimizerOptions(**options)
+    assert str(caught.value).startswith(message)
+
+
+def test_default_rate_of_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(OptionError, match="unknown optimizer 'sdg': did you mean 'sgd'"):
+        default_learning_rate("sdg", 100)
