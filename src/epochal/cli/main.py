@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "apply a run's model to files",
     "show": "describe a run",
     "runs": "list runs",
+    "report": "runs or a study as one page that works offline, or followed live",
     "data": "list, download and describe data sets",
 }
 

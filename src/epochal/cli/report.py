@@ -1,0 +1,112 @@
+"""`epochal report`: runs or a study as one page that works offline, or followed live."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from epochal.errors import RunError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCommand:
+    """Make one self-contained HTML page of runs or of a study: plan, audit, curves, mistakes, environment.
+
+    Example: epochal report runs/mnist-mlp-1
+
+    Attributes:
+        runs: run folders, or study folders.
+        out: the file to write; report.html in the run's or study's folder, or here for several, where not given.
+        lang: the language that the page opens in; it can be switched on the page.
+        watch: follow the training on a page that this command serves on this machine, until Ctrl-C.
+        port: for --watch; any free one where not given.
+        open: show the page in the browser.
+    """
+
+    runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|STUDY …")]]
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    lang: Literal["en", "zh"] = "en"
+    watch: bool = False
+    port: Annotated[int, arg(metavar="PORT", help_behavior_hint="")] = 0
+    open: bool = False
+
+    def execute(self) -> int:
+        """Write the page, or serve it."""
+        return self._serve() if self.watch else self._write()
+
+    def _write(self) -> int:
+        from epochal.report import render
+        from epochal.study.gather import gather
+
+        records = gather(self.runs)
+        file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
+        for notice in records.notices:
+            if notice.key == "unreadable":
+                print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
+        _write_whole(file, render(records, self.lang))
+        print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
+        if self.open:
+            _show(file.resolve().as_uri())
+        return 0
+
+    def _serve(self) -> int:
+        from epochal.report.serve import PageServer
+
+        self._page()  # what cannot be shown is said now, not in the browser
+        server = PageServer.open(self._page, self._news, self.port)
+        print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
+        if self.open:
+            _show(server.url)
+        server.run()
+        return 0
+
+    def _page(self) -> str:
+        """Return the page as of now; answers are computed once nothing trains any more."""
+        from epochal.report import render
+        from epochal.study.gather import gather
+
+        records = gather(self.runs, predict=False)
+        if all(run.is_over for run in records.runs):
+            records = gather(self.runs)
+        return render(records, self.lang, watch=True)
+
+    def _news(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """Answer what a page asks each second; raises `KeyError`, `ValueError` or `IndexError` for any other query."""
+        from epochal.report import series
+        from epochal.study.follow import Known, news_of
+        from epochal.study.gather import find_runs
+
+        runs = find_runs(self.runs).runs
+        iterations, bucket = int(query["iterations"]), int(query["bucket"])
+        if iterations < 0 or bucket < 1:
+            raise ValueError(query)
+        news = news_of(runs[int(query["run"])][1], Known(iterations, int(query["epoch"]), int(query["tested"])))
+        done = news.first + news.losses.size
+        if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:
+            return {"reload": True, "is_over": False}
+        if series.outgrows(done, bucket, len(runs)):
+            return {"reload": True, "is_over": news.is_over}
+        is_new = done // bucket * bucket > iterations
+        return {"is_over": news.is_over, "news": series.pack_news(news, iterations, bucket) if is_new else None}
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
+
+
+def _show(url: str) -> None:
+    import webbrowser
+
+    webbrowser.open(url)

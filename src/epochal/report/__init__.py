@@ -1,0 +1,17 @@
+"""The report room: records in, one self-contained HTML page out. It reads and writes no file of the user's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from epochal.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from epochal.report.page import render
+    from epochal.report.words import LANGUAGES
+
+__all__ = ["LANGUAGES", "render"]
+
+_HOMES = {"LANGUAGES": "words", "render": "page"}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

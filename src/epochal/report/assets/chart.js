@@ -1,0 +1,283 @@
+// Pictures on canvas: what charts and landscapes share, and the chart of lines.
+
+const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+const HOVER_LINE = [3, 3];
+const WIDEST_BAND = 30000; // highest over lowest loss that a logarithmic axis still shows in full
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+// A canvas in the size of its box, in units of CSS pixels, cleared.
+const prepare = (canvas) => {
+  const { width, height } = canvas.getBoundingClientRect();
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.max(1, Math.round(width * ratio));
+  canvas.height = Math.max(1, Math.round(height * ratio));
+  const pen = canvas.getContext("2d");
+  pen.setTransform(canvas.width / Math.max(width, 1), 0, 0, canvas.height / Math.max(height, 1), 0, 0);
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  pen.lineJoin = "round";
+  return { pen, width, height };
+};
+
+// A run's mark: circle, square, triangle or diamond.
+const drawMark = (pen, style, x, y, size) => {
+  pen.beginPath();
+  if (style % 4 === 0) pen.arc(x, y, size, 0, 2 * Math.PI);
+  else if (style % 4 === 1) pen.rect(x - size, y - size, 2 * size, 2 * size);
+  else if (style % 4 === 2) { pen.moveTo(x, y - 1.3 * size); pen.lineTo(x + 1.2 * size, y + size); pen.lineTo(x - 1.2 * size, y + size); }
+  else { pen.moveTo(x, y - 1.4 * size); pen.lineTo(x + 1.4 * size, y); pen.lineTo(x, y + 1.4 * size); pen.lineTo(x - 1.4 * size, y); }
+  pen.closePath();
+};
+
+const swatch = (style, isMarked) => {
+  const marks = ['<circle cx="17" cy="6" r="4"/>', '<path d="M13 2h8v8h-8z"/>', '<path d="M17 1l5 9.5h-10z"/>',
+    '<path d="M17 .5l5.5 5.5-5.5 5.5-5.5-5.5z"/>'];
+  const template = document.createElement("template");
+  template.innerHTML = `<svg class="swatch s${style % 8}" viewBox="0 0 34 12" width="34" height="12" aria-hidden="true">`
+    + `<path class="stroke dash${style % 4}" d="M1 6H33"/>${isMarked ? marks[style % 4] : ""}</svg>`;
+  return template.content.firstChild;
+};
+
+// The axes, their marks and titles, around the box {left, right, top, bottom}.
+const drawAxes = (pen, box, x, y, titles, yText) => {
+  pen.fillStyle = colour("soft");
+  pen.lineWidth = 1;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  pen.strokeStyle = colour("line");
+  for (const { value, text } of y.marks((box.bottom - box.top) / 56)) {
+    const at = Math.round(y.toPixel(value)) + 0.5;
+    if (titles.grid) { pen.beginPath(); pen.moveTo(box.left, at); pen.lineTo(box.right, at); pen.stroke(); }
+    pen.fillText(yText ? yText(value) : text, box.left - 8, at);
+  }
+  pen.textAlign = "center";
+  pen.textBaseline = "top";
+  let free = -Infinity;
+  pen.strokeStyle = colour("strong");
+  for (const { value, text } of x.marks((box.right - box.left) / 84)) {
+    const at = x.toPixel(value), half = pen.measureText(text).width / 2;
+    pen.beginPath(); pen.moveTo(Math.round(at) + 0.5, box.bottom); pen.lineTo(Math.round(at) + 0.5, box.bottom + 4); pen.stroke();
+    if (at - half > free) { pen.fillText(text, at, box.bottom + 7); free = at + half + 10; }
+  }
+  pen.beginPath(); pen.moveTo(box.left, box.bottom + 0.5); pen.lineTo(box.right, box.bottom + 0.5); pen.stroke();
+  pen.textAlign = "right";
+  pen.fillText(titles.x, box.right, box.bottom + 23);
+  pen.textAlign = "left";
+  pen.fillText(titles.y, 0, 0);
+};
+
+class Chart {
+  // `state` is shared by all charts: unit, isLogX, isLogY, view ([low, high] or null), words.
+  constructor(figure, lines, state, { yTitle, isLoss, hasBands, yText }) {
+    Object.assign(this, { figure, state, yTitle, isLoss, hasBands, yText, entries: [], scales: null });
+    [this.base, this.over] = figure.querySelectorAll("canvas");
+    this.setLines(lines);
+  }
+
+  // Draw other lines from now on; `isShown` tells by number which of them.
+  setLines(lines, isShown = () => true) {
+    this.figure.querySelector("tbody").replaceChildren();
+    this.lines = lines;
+    lines.forEach((line, number) => { line.shown = isShown(number); });
+    this.rows = lines.map((line) => this.addRow(line));
+    this.figure.querySelector(".nothing").hidden = lines.some((line) => line.mean.length);
+  }
+
+  get drawn() { return this.lines.filter((line) => line.shown && line.mean.length); }
+
+  addRow(line) {
+    const row = this.figure.querySelector("tbody").insertRow();
+    const head = document.createElement("th");
+    head.scope = "row";
+    const label = document.createElement("label"), box = document.createElement("input"), name = document.createElement("span");
+    Object.assign(box, { type: "checkbox", checked: line.shown });
+    row.classList.toggle("off", !line.shown);
+    box.addEventListener("change", () => { line.shown = box.checked; row.classList.toggle("off", !box.checked); this.draw(); });
+    name.append(...line.title());
+    label.append(box, swatch(line.style, line.marked), name);
+    head.append(label);
+    row.append(head);
+    const where = Object.assign(row.insertCell(), { className: "where" });
+    return { where, value: row.insertCell(), range: this.hasBands ? row.insertCell() : null };
+  }
+
+  // Lowest and highest x of what there is to see.
+  extent() {
+    let low = Infinity, high = -Infinity;
+    for (const line of this.lines) {
+      const x = line.x(this.state.unit);
+      if (!x.length) continue;
+      low = Math.min(low, this.state.isLogX ? x.find((value) => value > 0) ?? Infinity : 0);
+      high = Math.max(high, x[x.length - 1]);
+    }
+    return [low, high];
+  }
+
+  draw() {
+    const { pen, width, height } = prepare(this.base);
+    prepare(this.over);
+    const { unit, isLogX, words } = this.state;
+    let [low, high] = this.state.view ?? this.state.extent;
+    if (!(high > low)) [low, high] = [isLogX ? high / 2 : high - 1, high * 1.0001 + (high ? 0 : 1)];
+    const box = { left: 58, right: width - 14, top: 26, bottom: height - 44 };
+    const x = new Scale(low, high, box.left, box.right, isLogX);
+    this.entries = this.drawn.map((line) => reduce(line, unit, x));
+    const isLog = this.isLoss && this.state.isLogY;
+    const range = this.range(isLog);
+    this.scales = null;
+    this.base.dataset.from = low;
+    this.base.dataset.to = high;
+    if (!range) return;
+    const y = new Scale(...range, box.bottom, box.top, isLog);
+    this.scales = { x, y, box };
+    drawAxes(pen, box, x, y, { x: words[`axis_${unit}`], y: words[this.yTitle], grid: true }, this.yText);
+    pen.save();
+    pen.beginPath();
+    pen.rect(box.left, box.top - 6, box.right - box.left + 8, box.bottom - box.top + 6);
+    pen.clip();
+    this.drawn.forEach((line, place) => this.drawBand(pen, line, this.entries[place], y));
+    this.drawn.forEach((line, place) => this.drawLine(pen, line, this.entries[place], y));
+    pen.restore();
+    this.drawClipped(pen, box, range);
+    this.read(null);
+  }
+
+  // The y range: every mean, and the bands, where they do not squeeze the means; `drawClipped` says what is outside.
+  range(isLog) {
+    let low = Infinity, high = -Infinity, lowest = Infinity, highest = -Infinity;
+    for (const entry of this.entries.flat()) {
+      if (!entry.number || (isLog && entry.mean <= 0)) continue;
+      low = Math.min(low, entry.mean);
+      high = Math.max(high, entry.mean);
+      if (!isLog || entry.low > 0) lowest = Math.min(lowest, entry.low);
+      highest = Math.max(highest, entry.high);
+    }
+    if (low > high) return null;
+    this.clipped = [lowest, highest];
+    if (isLog) {
+      const room = highest / lowest < WIDEST_BAND ? Infinity : 4;
+      return [Math.max(lowest, low / room) / 1.1, Math.min(highest, high * room) * 1.1];
+    }
+    const height = high - low || Math.abs(high) || 1;
+    const [from, to] = [Math.max(lowest, low - height), Math.min(highest, high + height)];
+    const air = (to - from || 1) * 0.04;
+    return [this.isLoss && from >= 0 ? Math.max(0, from - air) : from - air, to + air];
+  }
+
+  drawBand(pen, line, entries, y) {
+    if (entries.every((entry) => entry.single)) return;
+    const limit = (value) => Math.max(Math.min(y.toPixel(Math.max(value, y.isLog ? y.low / 10 : value)), y.from + 9), y.to - 99);
+    const solid = entries.filter((entry) => entry.number);
+    pen.beginPath();
+    solid.forEach((entry) => pen.lineTo(entry.x, limit(entry.high)));
+    solid.reverse().forEach((entry) => pen.lineTo(entry.x, limit(entry.low)));
+    pen.closePath();
+    pen.globalAlpha = this.drawn.length > 1 ? 0.14 : 0.22;
+    pen.fillStyle = colour(`s${line.style % 8}`);
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+
+  drawLine(pen, line, entries, y) {
+    pen.strokeStyle = pen.fillStyle = colour(`s${line.style % 8}`);
+    pen.lineWidth = line.marked || entries.every((entry) => entry.single) ? 1.75 : 1.4;
+    pen.setLineDash(DASHES[line.style % 4]);
+    pen.beginPath();
+    let isDown = false;
+    for (const entry of entries) {
+      const isThere = Number.isFinite(entry.mean) && (!y.isLog || entry.mean > 0);
+      if (isThere && isDown) pen.lineTo(entry.x, y.toPixel(entry.mean));
+      else if (isThere) pen.moveTo(entry.x, y.toPixel(entry.mean));
+      isDown = isThere;
+    }
+    pen.stroke();
+    pen.setLineDash([]);
+    this.drawMarks(pen, line, entries, y);
+  }
+
+  // A mark on every entry where there is room; else on every so many, so that lines differ without colour.
+  drawMarks(pen, line, entries, y) {
+    const solid = entries.filter((entry) => Number.isFinite(entry.mean) && (!y.isLog || entry.mean > 0));
+    if (!solid.length) return;
+    const isSparse = solid.length < 70, isAlone = solid.length === 1;
+    if (line.bare && !isAlone) return;
+    const room = isSparse ? 0 : line.marked ? 28 : 130;
+    let free = isSparse || line.marked ? -Infinity : solid[0].x + 30 + 37 * (line.style % 4);
+    for (const entry of solid) {
+      if (entry.x < free) continue;
+      free = entry.x + room;
+      drawMark(pen, line.style, entry.x, y.toPixel(entry.mean), isSparse && !line.marked ? 2.4 : 3.6);
+      pen.fill();
+      if (line.marked || !isSparse) { pen.strokeStyle = colour("paper"); pen.lineWidth = 1.2; pen.stroke(); }
+    }
+  }
+
+  // Say what of the bands lies outside the picture.
+  drawClipped(pen, box, [low, high]) {
+    const { words } = this.state, [lowest, highest] = this.clipped;
+    pen.fillStyle = colour("soft");
+    pen.textAlign = "right";
+    pen.textBaseline = "top";
+    if (highest > high) pen.fillText(`▲ ${words.above.replace("{value}", decimal(highest, 3))}`, box.right, 0);
+    pen.textBaseline = "bottom";
+    if (lowest < low) pen.fillText(`▼ ${words.below.replace("{value}", decimal(lowest, 3))}`, box.right, box.bottom - 3);
+  }
+
+  // Write what the lines are at x, or at their ends for `null`, into the table; mark it in the picture.
+  read(value) {
+    if (!this.scales) return;
+    const { x, y, box } = this.scales;
+    const { pen } = prepare(this.over);
+    const pixel = value === null ? Infinity : Math.min(Math.max(x.toPixel(value), box.left), box.right);
+    if (value !== null) {
+      pen.strokeStyle = colour("soft");
+      pen.setLineDash(HOVER_LINE);
+      pen.beginPath(); pen.moveTo(Math.round(pixel) + 0.5, box.top); pen.lineTo(Math.round(pixel) + 0.5, box.bottom); pen.stroke();
+      pen.setLineDash([]);
+    }
+    this.figure.querySelector(".at").textContent = value === null ? "" : this.place(value);
+    this.lines.forEach((line, number) => this.readLine(pen, line, this.rows[number], pixel, value !== null));
+  }
+
+  readLine(pen, line, row, pixel, isMarked) {
+    const drawn = this.drawn.indexOf(line);
+    const entry = drawn < 0 ? undefined : this.nearest(this.entries[drawn], pixel);
+    row.value.textContent = entry?.number ? this.text(entry.mean) : "–";
+    row.where.textContent = entry ? this.iterationsOf(line, entry) : "";
+    if (row.range) row.range.textContent = entry?.number && !entry.single ? this.rangeText(entry) : "–";
+    if (!entry) return;
+    if (isMarked && entry.number && entry.x >= this.scales.box.left - 1 && entry.x <= this.scales.box.right + 1) {
+      pen.fillStyle = colour(`s${line.style % 8}`);
+      pen.strokeStyle = colour("paper");
+      pen.lineWidth = 1.5;
+      drawMark(pen, line.style, entry.x, this.scales.y.toPixel(entry.mean), 4.5);
+      pen.fill();
+      pen.stroke();
+    }
+  }
+
+  rangeText({ low, high }) {
+    return this.state.words.lowest.replace("{low}", this.text(low)).replace("{high}", this.text(high));
+  }
+
+  iterationsOf(line, entry) {
+    const first = line.iterations[entry.first] - (line.every > 1 ? Math.min(line.every, line.iterations[entry.first]) - 1 : 0);
+    const last = line.iterations[entry.last];
+    return first === last ? count(first) : `${count(first)}–\u200b${count(last)}`;
+  }
+
+  nearest(entries, pixel) {
+    if (pixel === Infinity) return entries.findLast((entry) => entry.number) ?? entries.at(-1);
+    let best;
+    for (const entry of entries) if (!best || Math.abs(entry.x - pixel) < Math.abs(best.x - pixel)) best = entry;
+    return best;
+  }
+
+  text(value) { return this.isLoss ? decimal(value) : percent(value); }
+
+  place(value) {
+    const { unit, words } = this.state;
+    const text = unit === "epochs" || unit === "seconds" ? decimal(value, 2) : count(value);
+    return `${words[`axis_${unit}`]}: ${text}`;
+  }
+}

@@ -1,0 +1,286 @@
+// The loss on a plane through weight space, with the runs' ways through it.
+
+const LEVELS = 9;
+
+const shortened = (loss) => Number(loss.toPrecision(2)).toString();
+
+const parseColour = (text) => [1, 3, 5].map((place) => parseInt(text.slice(place, place + 2), 16));
+
+// Red, green and blue for a height from 0 (the valley's floor) to 1.
+const ramp = () => {
+  const stops = ["low", "middle", "high"].map((name) => parseColour(colour(name)));
+  return Array.from({ length: 256 }, (_, place) => {
+    const at = (place / 255) * 2, first = Math.min(Math.floor(at), 1), part = at - first;
+    return stops[first].map((value, channel) => value + (stops[first + 1][channel] - value) * part);
+  });
+};
+
+// The crossings of one cell of the grid with a level, as pairs of points in grid units (marching squares).
+const crossings = (corners, level, column, row) => {
+  const sides = [[0, 0, 1, 0, 0, 1], [1, 0, 1, 1, 1, 2], [0, 1, 1, 1, 3, 2], [0, 0, 0, 1, 0, 3]];
+  const points = [];
+  for (const [x1, y1, x2, y2, first, second] of sides) {
+    const a = corners[first], b = corners[second];
+    if ((a < level) === (b < level)) continue;
+    const part = (level - a) / (b - a);
+    points.push([column + x1 + (x2 - x1) * part, row + y1 + (y2 - y1) * part]);
+  }
+  if (points.length === 2) return [points];
+  if (points.length < 4) return [];
+  const isHigh = (corners[0] + corners[1] + corners[2] + corners[3]) / 4 >= level;
+  return isHigh === (corners[0] >= level) ? [[points[0], points[1]], [points[2], points[3]]] : [[points[0], points[3]], [points[1], points[2]]];
+};
+
+class Landscape {
+  constructor(figure, data, state) {
+    Object.assign(this, { figure, data, state, cursor: null });
+    [this.base, this.over] = figure.querySelectorAll("canvas");
+    this.prepareHeights();
+    this.ways = data.ways.map((way) => ({ ...way, shown: true }));
+    this.rows = this.ways.map((way) => this.addRow(way));
+    this.listen();
+  }
+
+  // Losses as heights from 0 to 1, by their logarithm; what is very much higher than most shares the top.
+  prepareHeights() {
+    const finite = this.data.loss.flat().filter((value) => value !== null && value > 0).sort((a, b) => a - b);
+    this.lowest = finite[0];
+    this.highest = finite[finite.length - 1];
+    this.top = Math.max(Math.min(this.highest, finite[Math.floor(finite.length * 0.97)] * 1.2), this.lowest * 1.0001);
+    this.span = Math.log(this.top / this.lowest);
+    this.heights = this.data.loss.map((row) => row.map((value) => this.height(value)));
+  }
+
+  height(loss) {
+    if (loss === null || !Number.isFinite(loss)) return 1;
+    return Math.min(1, Math.max(0, Math.log(Math.max(loss, this.lowest) / this.lowest) / this.span));
+  }
+
+  addRow(way) {
+    const row = this.figure.querySelector("tbody").insertRow(), head = document.createElement("th"), label = document.createElement("label");
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+    box.addEventListener("change", () => { way.shown = box.checked; row.classList.toggle("off", !box.checked); this.draw(); });
+    const name = document.createElement("span");
+    name.textContent = way.run;
+    head.scope = "row";
+    label.append(box, swatch(way.style, true), name);
+    head.append(label);
+    row.append(head);
+    const cell = row.insertCell(), last = way.loss.length - 1;
+    return { cell, last };
+  }
+
+  word(name) {
+    const holder = this.figure.querySelector(`[data-word="${name}"]`);
+    return (holder.querySelector(`[lang="${root.lang}"]`) ?? holder).textContent.trim();
+  }
+
+  draw() {
+    const { pen, width, height } = prepare(this.base);
+    prepare(this.over);
+    const { x: xs, y: ys } = this.data;
+    const box = { left: 58, right: width - (width > 560 ? 84 : 14), top: 26, bottom: height - 44 };
+    const x = new Scale(xs[0], xs[xs.length - 1], box.left, box.right, false);
+    const y = new Scale(ys[0], ys[ys.length - 1], box.bottom, box.top, false);
+    this.scales = { x, y, box };
+    this.drawHeights(pen, box);
+    this.drawContours(pen, box);
+    drawAxes(pen, box, x, y, { x: this.word("x"), y: this.word("y"), grid: false });
+    pen.save();
+    pen.beginPath(); pen.rect(box.left, box.top, box.right - box.left, box.bottom - box.top); pen.clip();
+    for (const way of this.ways) if (way.shown) this.drawWay(pen, way);
+    pen.restore();
+    if (width > 560) this.drawKey(pen, box);
+    this.drawExplained(pen, box);
+    this.read();
+  }
+
+  // The share of variance stands on the picture itself, so that no copy of it goes without.
+  drawExplained(pen, box) {
+    const text = this.word("explained");
+    if (!text) return;
+    pen.textAlign = "right"; pen.textBaseline = "bottom";
+    const wide = pen.measureText(text).width;
+    pen.globalAlpha = 0.82; pen.fillStyle = colour("paper");
+    pen.fillRect(box.right - wide - 20, box.bottom - 30, wide + 14, 22);
+    pen.globalAlpha = 1; pen.fillStyle = colour("ink");
+    pen.fillText(text, box.right - 13, box.bottom - 12);
+  }
+
+  drawHeights(pen, box) {
+    const columns = Math.max(2, Math.round((box.right - box.left) / 2)), rows = Math.max(2, Math.round((box.bottom - box.top) / 2));
+    const image = new ImageData(columns, rows), colours = ramp();
+    for (let row = 0; row < rows; row += 1) {
+      for (let column = 0; column < columns; column += 1) {
+        const height = this.between(column / (columns - 1), 1 - row / (rows - 1));
+        const [red, green, blue] = colours[Math.round(height * 255)];
+        image.data.set([red, green, blue, 255], 4 * (row * columns + column));
+      }
+    }
+    const small = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
+    small.getContext("2d").putImageData(image, 0, 0);
+    pen.imageSmoothingEnabled = true;
+    pen.drawImage(small, box.left, box.top, box.right - box.left, box.bottom - box.top);
+  }
+
+  // The height at shares of the grid's width and height, straight between the four points around.
+  between(across, up) {
+    const { heights } = this, lastColumn = heights[0].length - 1, lastRow = heights.length - 1;
+    const column = Math.min(Math.max(across, 0) * lastColumn, lastColumn - 1e-9), row = Math.min(Math.max(up, 0) * lastRow, lastRow - 1e-9);
+    const i = Math.floor(row), j = Math.floor(column), v = row - i, u = column - j;
+    return (heights[i][j] * (1 - u) + heights[i][j + 1] * u) * (1 - v) + (heights[i + 1][j] * (1 - u) + heights[i + 1][j + 1] * u) * v;
+  }
+
+  lossOf(height) { return this.lowest * Math.exp(height * this.span); }
+
+  levels() { return Array.from({ length: LEVELS }, (_, place) => (place + 1) / (LEVELS + 1)); }
+
+  drawContours(pen, box) {
+    const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
+    const at = ([column, row]) => [box.left + (column / columns) * (box.right - box.left), box.bottom - (row / rows) * (box.bottom - box.top)];
+    const ray = this.rayForLevels(box), colours = ramp();
+    pen.strokeStyle = colour("contour");
+    pen.lineWidth = 1;
+    for (const level of this.levels()) {
+      const segments = [];
+      for (let row = 0; row < rows; row += 1) {
+        for (let column = 0; column < columns; column += 1) {
+          const corners = [heights[row][column], heights[row][column + 1], heights[row + 1][column + 1], heights[row + 1][column]];
+          segments.push(...crossings(corners, level, column, row).map((segment) => segment.map(at)));
+        }
+      }
+      pen.globalAlpha = 0.4;
+      pen.beginPath();
+      for (const [first, second] of segments) { pen.moveTo(...first); pen.lineTo(...second); }
+      pen.stroke();
+      pen.globalAlpha = 1;
+      this.drawLevel(pen, ray, segments, level, colours[Math.round(level * 255)]);
+      pen.strokeStyle = colour("contour");
+      pen.lineWidth = 1;
+    }
+  }
+
+  // Write a contour's loss on it, where it crosses the ray from the valley's floor that keeps clear of the ways.
+  drawLevel(pen, ray, segments, level, shade) {
+    let best = null, bestGap = 12;
+    for (const [first, second] of segments) {
+      const [x, y] = [(first[0] + second[0]) / 2 - ray.x, (first[1] + second[1]) / 2 - ray.y];
+      const gap = Math.abs(x * ray.down - y * ray.across);
+      if (x * ray.across + y * ray.down > 0 && gap < bestGap) [best, bestGap] = [[x + ray.x, y + ray.y], gap];
+    }
+    if (!best) return;
+    const text = shortened(this.lossOf(level));
+    pen.textAlign = "center"; pen.textBaseline = "middle";
+    pen.strokeStyle = `rgb(${shade.map(Math.round).join(" ")})`; pen.lineWidth = 4; pen.strokeText(text, ...best);
+    pen.fillStyle = colour(level < 0.45 ? "map-low" : "map-high"); pen.fillText(text, ...best);
+  }
+
+  // The longest of 24 rays from the lowest point with no dot of a way near it, or the longest at all.
+  rayForLevels(box) {
+    const { x: xScale, y: yScale } = this.scales, [x, y] = this.floor(box);
+    const dots = this.ways.flatMap((way) => way.x.map((value, dot) => [xScale.toPixel(value) - x, yScale.toPixel(way.y[dot]) - y]));
+    const rays = Array.from({ length: 24 }, (_, place) => {
+      const [across, down] = [Math.cos((place * Math.PI) / 12), Math.sin((place * Math.PI) / 12)];
+      const toSide = across > 0 ? (box.right - x) / across : across < 0 ? (box.left - x) / across : Infinity;
+      const toEnd = down > 0 ? (box.bottom - y) / down : down < 0 ? (box.top - y) / down : Infinity;
+      const isFree = dots.every(([a, b]) => a * across + b * down < 0 || Math.abs(a * down - b * across) > 45);
+      return { x, y, across, down, isFree, far: Math.min(toSide, toEnd) };
+    });
+    return rays.reduce((best, ray) => (Number(ray.isFree) - Number(best.isFree) || ray.far - best.far) > 0 ? ray : best);
+  }
+
+  floor(box) {
+    const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
+    let best = [0, 0];
+    heights.forEach((row, i) => row.forEach((height, j) => { if (height < heights[best[0]][best[1]]) best = [i, j]; }));
+    return [box.left + (best[1] / columns) * (box.right - box.left), box.bottom - (best[0] / rows) * (box.bottom - box.top)];
+  }
+
+  drawWay(pen, way) {
+    const { x, y } = this.scales, points = way.x.map((value, dot) => [x.toPixel(value), y.toPixel(way.y[dot])]);
+    const line = () => { pen.beginPath(); points.forEach((point) => pen.lineTo(...point)); pen.stroke(); };
+    pen.strokeStyle = colour("paper"); pen.lineWidth = 4.5; pen.globalAlpha = 0.85; line(); pen.globalAlpha = 1;
+    pen.strokeStyle = pen.fillStyle = colour(`s${way.style % 8}`);
+    pen.lineWidth = 2;
+    pen.setLineDash(DASHES[way.style % 4]); line(); pen.setLineDash([]);
+    points.forEach((point, dot) => {
+      if (!Number.isInteger(way.epoch[dot]) && dot !== points.length - 1) return;
+      drawMark(pen, way.style, ...point, 3.6);
+      pen.fillStyle = colour(`s${way.style % 8}`); pen.fill();
+      pen.strokeStyle = colour("paper"); pen.lineWidth = 1.2; pen.stroke();
+    });
+    const end = points[points.length - 1];
+    for (const [ink, thick] of [["paper", 4.5], [`s${way.style % 8}`, 2]]) {
+      pen.beginPath(); pen.arc(...end, 8.5, 0, 2 * Math.PI); pen.strokeStyle = colour(ink); pen.lineWidth = thick; pen.stroke();
+    }
+  }
+
+  // The key to the shades, with the contours' losses.
+  drawKey(pen, box) {
+    const left = box.right + 14, colours = ramp(), height = box.bottom - box.top;
+    for (let row = 0; row < height; row += 1) {
+      const [red, green, blue] = colours[Math.round((1 - row / height) * 255)];
+      pen.fillStyle = `rgb(${red} ${green} ${blue})`;
+      pen.fillRect(left, box.top + row, 12, 1.5);
+    }
+    pen.fillStyle = colour("soft"); pen.strokeStyle = colour("contour");
+    pen.textAlign = "left"; pen.textBaseline = "middle"; pen.lineWidth = 1;
+    for (const level of this.levels()) {
+      const at = box.bottom - level * height, loss = this.lossOf(level);
+      pen.beginPath(); pen.moveTo(left, at); pen.lineTo(left + 12, at); pen.stroke();
+      pen.fillText(shortened(loss), left + 18, at);
+    }
+    pen.textBaseline = "top";
+    pen.fillText(this.state.words.axis_loss, left, 0);
+  }
+
+  listen() {
+    const plot = this.figure.querySelector(".plot");
+    plot.addEventListener("pointermove", (event) => {
+      const { left, top } = plot.getBoundingClientRect();
+      this.cursor = [event.clientX - left, event.clientY - top];
+      this.read();
+    });
+    plot.addEventListener("pointerleave", () => { this.cursor = null; this.read(); });
+    const moves = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] };
+    plot.addEventListener("keydown", (event) => {
+      if (!moves[event.key]) return;
+      event.preventDefault();
+      const { box } = this.scales, [across, down] = moves[event.key];
+      const [x, y] = this.cursor ?? [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+      this.cursor = [x + across, y + down];
+      this.read();
+    });
+  }
+
+  // Write the loss at the cursor and each way's nearest dot, or its last one.
+  read() {
+    const { pen } = prepare(this.over), { x, y, box } = this.scales, { words } = this.state;
+    let text = "";
+    if (this.cursor) {
+      const [px, py] = [Math.min(Math.max(this.cursor[0], box.left), box.right), Math.min(Math.max(this.cursor[1], box.top), box.bottom)];
+      this.cursor = [px, py];
+      const loss = this.lossOf(this.between((px - box.left) / (box.right - box.left), (box.bottom - py) / (box.bottom - box.top)));
+      text = words.point.replace("{loss}", decimal(loss, 3)).replace("{x}", decimal(x.toValue(px), 2)).replace("{y}", decimal(y.toValue(py), 2));
+      pen.strokeStyle = colour("ink");
+      pen.beginPath(); pen.moveTo(px - 8, py); pen.lineTo(px + 8, py); pen.moveTo(px, py - 8); pen.lineTo(px, py + 8); pen.stroke();
+    }
+    this.figure.querySelector(".at").textContent = text;
+    this.ways.forEach((way, number) => this.readWay(pen, way, this.rows[number]));
+  }
+
+  readWay(pen, way, row) {
+    const { x, y } = this.scales, { words } = this.state;
+    let best = row.last;
+    if (this.cursor) {
+      const far = (dot) => (x.toPixel(way.x[dot]) - this.cursor[0]) ** 2 + (y.toPixel(way.y[dot]) - this.cursor[1]) ** 2;
+      way.x.forEach((_, dot) => { if (far(dot) < far(best)) best = dot; });
+      if (way.shown) {
+        pen.strokeStyle = colour(`s${way.style % 8}`); pen.lineWidth = 2;
+        pen.beginPath(); pen.arc(x.toPixel(way.x[best]), y.toPixel(way.y[best]), 6, 0, 2 * Math.PI); pen.stroke();
+      }
+    }
+    const epoch = Number.isInteger(way.epoch[best]) ? count(way.epoch[best]) : decimal(way.epoch[best], 2);
+    row.cell.textContent = words.dot.replace("{epoch}", epoch).replace("{iteration}", count(way.iteration[best])).replace("{loss}", decimal(way.loss[best] ?? NaN));
+  }
+}

@@ -1,0 +1,213 @@
+// The page: charts from the numbers, and what its controls do.
+
+const numbers = JSON.parse(document.getElementById("numbers").textContent);
+const root = document.documentElement;
+const keep = {
+  read(name) { try { return sessionStorage.getItem(`epochal-${name}`); } catch { return null; } },
+  write(name, value) { try { sessionStorage.setItem(`epochal-${name}`, value); } catch { /* a page without storage forgets */ } },
+};
+const state = { unit: "epochs", isLogX: false, isLogY: true, view: null, extent: [0, 1], words: numbers.words[root.lang] };
+const runs = numbers.runs.map((data, style) => new Run(data, style));
+const charts = new Map();
+const maps = [];
+
+const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+
+// A line's name in the legend: the run's, and what is measured where that differs.
+const titled = (line, key) => {
+  line.title = () => {
+    const name = document.createElement("span"), kind = document.createElement("small");
+    name.textContent = line.name;
+    kind.dataset.word = key;
+    return key ? [name, kind] : [name];
+  };
+  return line;
+};
+
+const linesOf = {
+  every: () => runs.map((run) => titled(run.losses(), "")),
+  losses: () => runs.flatMap((run) => [titled(run.atEpochs("train_loss", run.name, false), "train"),
+    titled(run.atEpochs("test_loss", run.name, true), "test")]),
+  accuracy: () => runs.map((run) => titled(run.atEpochs("test_accuracy", run.name, true), "")),
+};
+
+const buildCharts = () => {
+  for (const figure of document.querySelectorAll("[data-chart]")) {
+    const name = figure.dataset.chart, isLoss = name !== "accuracy";
+    const options = { isLoss, hasBands: name === "every", yTitle: isLoss ? "axis_loss" : "axis_accuracy", yText: isLoss ? null : (share) => `${+(100 * share).toFixed(4)} %` };
+    charts.set(name, new Chart(figure, linesOf[name](), state, options));
+  }
+};
+
+const drawAll = () => {
+  let [low, high] = [Infinity, -Infinity];
+  for (const chart of charts.values()) {
+    const [first, last] = chart.extent();
+    [low, high] = [Math.min(low, first), Math.max(high, last)];
+  }
+  state.extent = high > low ? [low, high] : [state.isLogX ? 1 : 0, Math.max(high, 1) + (high === low ? 1e-9 : 0)];
+  for (const chart of charts.values()) chart.draw();
+  for (const map of maps) map.draw();
+  for (const button of document.querySelectorAll('[data-do="all"], [data-do="out"]')) button.disabled = !state.view;
+};
+
+const readAll = (value) => { for (const chart of charts.values()) chart.read(value); };
+
+// Show x from `low` to `high`, within what there is; everything for nothing.
+const show = (low, high) => {
+  const [first, last] = state.extent;
+  if (low === undefined || (low <= first && high >= last)) state.view = null;
+  else state.view = [Math.max(low, first), Math.min(high, last)];
+  drawAll();
+};
+
+const zoom = (factor, around) => {
+  const [low, high] = state.view ?? state.extent;
+  const scale = new Scale(low, high, 0, 1, state.isLogX);
+  const centre = around === null ? 0.5 : scale.toPixel(around);
+  const from = centre - centre * factor, to = centre + (1 - centre) * factor;
+  const isLeast = to - from < 1 && scale.toValue(to) - scale.toValue(from) < 1e-6 * (state.extent[1] || 1);
+  if (!isLeast) show(scale.toValue(from), scale.toValue(to));
+};
+
+const shift = (part) => {
+  const [low, high] = state.view ?? state.extent;
+  const scale = new Scale(low, high, 0, 1, state.isLogX), [first, last] = state.extent;
+  const by = part < 0 ? Math.max(part, scale.toPixel(first)) : Math.min(part, scale.toPixel(last) - 1);
+  if (Math.abs(by) > 1e-9) show(scale.toValue(by), scale.toValue(1 + by));
+};
+
+const listenToPointer = (chart) => {
+  const plot = chart.figure.querySelector(".plot");
+  let from = null;
+  const valueAt = (event) => {
+    const { x, box } = chart.scales;
+    const pixel = event.clientX - plot.getBoundingClientRect().left;
+    return x.toValue(Math.min(Math.max(pixel, box.left), box.right));
+  };
+  plot.addEventListener("pointerdown", (event) => {
+    if (!chart.scales || event.button) return;
+    from = { pixel: event.clientX, value: valueAt(event) };
+    plot.setPointerCapture(event.pointerId);
+  });
+  plot.addEventListener("pointermove", (event) => {
+    if (!chart.scales) return;
+    plot.cursorValue = valueAt(event);
+    readAll(plot.cursorValue);
+    if (from) chart.select(from.value, plot.cursorValue);
+  });
+  plot.addEventListener("pointerup", (event) => {
+    if (from && Math.abs(event.clientX - from.pixel) > 6) {
+      const to = valueAt(event);
+      show(Math.min(from.value, to), Math.max(from.value, to));
+    }
+    from = null;
+  });
+  plot.addEventListener("pointercancel", () => { from = null; });
+  plot.addEventListener("pointerleave", () => { if (!from) { plot.cursorValue = undefined; readAll(null); } });
+  plot.addEventListener("dblclick", () => show());
+};
+
+const listenToKeys = (chart) => {
+  const plot = chart.figure.querySelector(".plot");
+  const move = (pixels) => {
+    const { x, box } = chart.scales;
+    const at = plot.cursorValue === undefined ? (box.left + box.right) / 2 : x.toPixel(plot.cursorValue);
+    plot.cursorValue = x.toValue(Math.min(Math.max(at + pixels, box.left), box.right));
+    readAll(plot.cursorValue);
+  };
+  const actions = {
+    ArrowLeft: (event) => (event.shiftKey ? shift(-0.25) : move(-4)),
+    ArrowRight: (event) => (event.shiftKey ? shift(0.25) : move(4)),
+    Home: () => move(-1e9), End: () => move(1e9),
+    "+": () => zoom(0.5, plot.cursorValue ?? null), "=": () => zoom(0.5, plot.cursorValue ?? null),
+    "-": () => zoom(2, plot.cursorValue ?? null), 0: () => show(), Escape: () => show(),
+  };
+  plot.addEventListener("keydown", (event) => {
+    if (!chart.scales || !actions[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    actions[event.key](event);
+  });
+  plot.addEventListener("blur", () => readAll(null));
+};
+
+const listenToButtons = () => {
+  document.addEventListener("click", (event) => {
+    const action = event.target.closest("[data-do]")?.dataset.do;
+    if (action === "in") zoom(0.5, null);
+    else if (action === "out") zoom(2, null);
+    else if (action === "all") show();
+  });
+};
+
+const setLanguage = (language) => {
+  root.lang = language;
+  state.words = numbers.words[language];
+  for (const element of document.querySelectorAll("[data-word]")) {
+    if (state.words[element.dataset.word]) element.textContent = state.words[element.dataset.word];
+  }
+  drawAll();
+};
+
+const setTheme = (theme) => {
+  root.dataset.theme = theme;
+  drawAll();
+};
+
+const listenToChoices = () => {
+  document.addEventListener("change", ({ target }) => {
+    if (target.name === "lang") { keep.write("lang", target.value); setLanguage(target.value); }
+    else if (target.name === "theme") { keep.write("theme", target.value); setTheme(target.value); }
+    else if (["x-unit", "x-scale", "y-scale"].includes(target.name)) {
+      if (target.name !== "y-scale") state.view = null;
+      readControls();
+      drawAll();
+    }
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+};
+
+const readControls = () => {
+  Object.assign(state, { unit: chosen("x-unit"), isLogX: chosen("x-scale") === "log", isLogY: chosen("y-scale") === "log" });
+};
+
+const restoreChoices = () => {
+  for (const name of ["lang", "theme"]) {
+    const input = document.querySelector(`input[name="${name}"][value="${keep.read(name)}"]`);
+    if (input) input.checked = true;
+  }
+  root.dataset.theme = chosen("theme");
+};
+
+// Paper is light and has no folds.
+const listenToPrinting = () => {
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = { theme: root.dataset.theme, closed: [...document.querySelectorAll("details:not([open])")] };
+    before.closed.forEach((details) => { details.open = true; });
+    setTheme("light");
+  });
+  addEventListener("afterprint", () => {
+    before.closed.forEach((details) => { details.open = false; });
+    setTheme(before.theme);
+  });
+};
+
+const start = () => {
+  restoreChoices();
+  readControls();
+  buildCharts();
+  for (const figure of document.querySelectorAll("[data-map]")) {
+    maps.push(new Landscape(figure, numbers.landscapes[figure.dataset.map], state));
+  }
+  for (const chart of charts.values()) { listenToPointer(chart); listenToKeys(chart); }
+  listenToButtons();
+  listenToChoices();
+  listenToPrinting();
+  setLanguage(chosen("lang"));
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
+  if (numbers.watch) watch();
+  window.epochal = { charts, maps, runs, state, Scale, reduce };
+  root.dataset.ready = "true";
+};

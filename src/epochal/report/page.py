@@ -1,0 +1,168 @@
+"""`render`: records in, one HTML page out, with its style, its script and its numbers inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from epochal.errors import OptionError, unknown_name
+from epochal.report import pictures, series, tables, views
+from epochal.report.words import LANGUAGES, count, decimal, duration, known, messages, percent, say
+from epochal.study.records import Landscape, Records
+
+_SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
+
+
+def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
+    """Return the page: one self-contained HTML document that needs neither files nor a network.
+
+    Args:
+        records: what to show (`epochal.study.gather.gather` reads it from folders).
+        lang: the language that the page opens in: ``en`` or ``zh``; it can be switched on the page.
+        watch: whether the page asks the server that it came from for what is new.
+
+    Raises:
+        OptionError: for an unknown language.
+    """
+    if lang not in LANGUAGES:
+        raise OptionError(unknown_name("language", lang, LANGUAGES))
+    script = _script()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            records=records,
+            lang=lang,
+            subject=views.subject(records),
+            watch=watch,
+            views=[views.RunView.of(run) for run in records.runs],
+            comparison=views.comparison(records),
+            has_accuracy=any(row.accuracy is not None for run in records.runs for row in run.tests),
+            curve_notes=list(views.curve_notes(records, watch)),
+            maps=[_map_words(landscape) for landscape in records.landscapes],
+            payload=_json(_payload(records, watch)),
+            style=Markup(_style()),
+            script=Markup(script),
+            script_hash=_hash(script),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("epochal.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=count, decimal=decimal, percent=percent, duration=duration, png=pictures.png_address
+    )
+    environment.globals.update(
+        say=say, known=known, messages=messages, shown_epochs=tables.shown_epochs, tell=views.tell
+    )
+    return environment
+
+
+def _payload(records: Records, watch: bool) -> dict[str, Any]:
+    """Return what the page's script draws."""
+    buckets = series.buckets(records.runs, growing=watch)
+    return {
+        "words": {code: _script_words(code) for code in LANGUAGES},
+        "runs": [series.pack_run(run, size, growing=watch) for run, size in zip(records.runs, buckets, strict=True)],
+        "landscapes": [_pack_landscape(landscape, records) for landscape in records.landscapes],
+        "watch": watch,
+    }
+
+
+def _script_words(code: str) -> dict[str, str]:
+    return {key.removeprefix("script."): text for key, text in messages(code).items() if key.startswith("script.")}
+
+
+def _pack_landscape(landscape: Landscape, records: Records) -> dict[str, Any]:
+    names = [run.name for run in records.runs]
+    return {
+        "x": landscape.x.tolist(),
+        "y": landscape.y.tolist(),
+        "loss": [[series.finite(value) for value in row] for row in landscape.loss],
+        "ways": [
+            {
+                "run": way.run,
+                "style": names.index(way.run) if way.run in names else len(names) + place,
+                "iteration": way.iteration.tolist(),
+                "epoch": way.epoch.tolist(),
+                "x": way.x.tolist(),
+                "y": way.y.tolist(),
+                "loss": [series.finite(value) for value in way.loss],
+            }
+            for place, way in enumerate(landscape.ways)
+        ],
+    }
+
+
+def _map_words(landscape: Landscape) -> dict[str, Any]:
+    """Return what is written around a landscape."""
+    kind = landscape.kind if known(f"land.heading_{landscape.kind}") else "random"
+    first, second = (*landscape.explained, 0.0, 0.0)[:2]
+    both = percent(first + second, 1)
+    is_pca = kind == "pca"
+    about = (
+        say("land.pca", share=both, first=percent(first, 1), second=percent(second, 1))
+        if is_pca
+        else say("land.random")
+    )
+    return {
+        "heading": say(f"land.heading_{kind}"),
+        "about": about,
+        "over": say(
+            "land.over",
+            samples=count(landscape.samples),
+            split=say(f"split.{landscape.split}") if known(f"split.{landscape.split}") else landscape.split,
+            points=count(landscape.loss.size),
+        ),
+        "x": say(f"land.{kind}_x", share=percent(first, 1)),
+        "y": say(f"land.{kind}_y", share=percent(second, 1)),
+        "explained": say("land.explained", share=both) if is_pca else None,
+    }
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("epochal.report").joinpath(f"assets/{name}").read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """Return the page's script: its parts in one function of their own, so that no name leaks."""
+    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}\nstart();\n}})();\n'
+
+
+@cache
+def _style() -> str:
+    """Return the stylesheet; the dark colours stand in it twice: for dark systems, and for who asks for them."""
+    dark = _asset("dark.css")
+    by_system = f'@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
+    by_choice = f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
+    return "\n".join([_asset("page.css"), by_system, by_choice])
+
+
+def _hash(script: str) -> str:
+    """Return what a content security policy names this script by, and so allows no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def _json(value: Mapping[str, Any]) -> Markup:
+    """Return JSON that cannot end the element that it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,160 @@
+"""The rows of a page's tables: a run's arithmetic with its counts, its epochs, and the comparison of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from epochal.clock import Plan, Unit
+from epochal.report.words import Words, count, known, say
+from epochal.run.events import EpochRow
+from epochal.study.records import RunRecord
+
+_EPOCHS_SHOWN = 200
+_EPOCHS_AT_EACH_END = 20
+
+_FACT_KEYS = {
+    "batches per epoch": "batches_per_epoch",
+    "samples per epoch": "samples_per_epoch",
+    "updates after 10 epochs": "updates_after_10",
+    "full epochs": "full_epochs",
+    "iterations = weight updates": "updates",
+    "samples used": "samples_used",
+    "epochs with each sample exactly once": "exact_epochs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A number of the plan: what it is, how it comes about, and beside it what training counted."""
+
+    name: Words | str
+    how: Words | str
+    planned: str
+    counted: str | None = None
+    agrees: bool | None = None
+
+
+def plan_rows(run: RunRecord) -> list[PlanRow]:
+    """Return the plan's arithmetic with the run's numbers in it, beside what was counted where it was."""
+    facts = {_FACT_KEYS.get(fact.name, fact.name): fact for fact in run.facts}
+    rows = []
+    for key, how, number in [*_epoch_facts(run.plan), *_budget_facts(run.plan)]:
+        fact = facts.pop(key, None)
+        counted = count(fact.counted) if fact else None
+        rows.append(PlanRow(say(f"fact.{key}"), how, count(number), counted, fact.agrees if fact else None))
+    for key, fact in facts.items():
+        name = say(f"fact.{key}") if known(f"fact.{key}") else key
+        how = say("how.all_epochs") if key == "exact_epochs" else ""
+        rows.append(PlanRow(name, how, count(fact.planned), count(fact.counted), fact.agrees))
+    return rows
+
+
+def _epoch_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
+    n, b, batches = plan.samples, plan.batch_size, plan.batches_per_epoch
+    division = f"{count(n)} / {count(b)}"
+    if n % b == 0:
+        divide = f"N / B = {division}"
+    else:
+        divide = f"⌊N / B⌋ = ⌊{division}⌋" if plan.last == "drop" else f"⌈N / B⌉ = ⌈{division}⌉"
+    rows: list[tuple[str, Words | str, int]] = [
+        ("samples", say("how.given"), n),
+        ("batch_size", say("how.given"), b),
+        ("batches_per_epoch", divide, batches),
+        ("iterations_per_epoch", say("how.one_each_batch"), batches),
+        ("updates_per_epoch", say("how.one_each_iteration"), batches),
+    ]
+    if plan.dropped_per_epoch:
+        rows.append(("dropped", say("how.left_out"), plan.dropped_per_epoch))
+    elif plan.last_batch_size != b:
+        rows.append(("last_batch", f"{count(n)} − {count(batches - 1)} × {count(b)}", plan.last_batch_size))
+    rows.append(("samples_per_epoch", say("how.each_once"), plan.samples_per_epoch))
+    return rows
+
+
+def _budget_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
+    per_epoch, total, full = plan.iterations_per_epoch, plan.iterations, plan.full_epochs
+    rows: list[tuple[str, Words | str, int]]
+    if plan.budget.unit is Unit.EPOCHS:
+        rows = [
+            ("full_epochs", say("how.budget"), full),
+            ("iterations", f"{count(full)} × {count(per_epoch)}", total),
+        ]
+    else:
+        by_samples = plan.budget.unit is Unit.SAMPLES
+        given = say("how.paid", samples=count(plan.budget.amount)) if by_samples else say("how.budget")
+        quotient = f"{count(total)} / {count(per_epoch)}"
+        rows = [
+            ("iterations", given, total),
+            ("full_epochs", f"⌊{quotient}⌋" if plan.extra_iterations else quotient, full),
+        ]
+        if plan.extra_iterations:
+            rest = f"{count(total)} − {count(full)} × {count(per_epoch)}"
+            rows.append(("extra_iterations", rest, plan.extra_iterations))
+    rows.append(("updates", say("how.one_each_iteration"), total))
+    if full > 10:
+        rows.append(("updates_after_10", f"10 × {count(per_epoch)}", plan.iterations_after(epochs=10)))
+    rows.append(("samples_used", say("how.as_used"), plan.samples_used))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A box of a strip: a batch of an epoch, or an epoch of a run; ``number`` is empty for the boxes left out.
+
+    Attributes:
+        share: its width, of a whole box's.
+    """
+
+    number: str
+    content: str
+    share: float = 1.0
+
+
+def batch_cells(plan: Plan) -> list[Cell]:
+    """Draw an epoch as its batches, each with its samples."""
+    last = plan.last_batch_size
+    return _cells(plan.batches_per_epoch, plan.batch_size, None if last == plan.batch_size else last)
+
+
+def epoch_cells(plan: Plan) -> list[Cell]:
+    """Draw a run as its epochs, each with its iterations."""
+    full, per_epoch = plan.full_epochs, plan.iterations_per_epoch
+    if not plan.extra_iterations:
+        return _cells(full, per_epoch, None)
+    return _cells(full + 1, per_epoch, plan.extra_iterations)
+
+
+def _cells(number: int, content: int, last: int | None) -> list[Cell]:
+    """Return so many boxes, those in the middle left out; ``last`` is the content of a smaller last one."""
+    numbers: list[int | None]
+    if number <= 7:
+        numbers = [*range(1, number + 1)]
+    elif number < 10_000:
+        numbers = [1, 2, 3, None, number - 1, number]
+    else:
+        numbers = [1, 2, None, number]  # long numbers need wide boxes
+    cells = [Cell("", "") if place is None else Cell(count(place), count(content)) for place in numbers]
+    if last is not None:
+        cells[-1] = Cell(cells[-1].number, count(last), max(last / content, 0.2))
+    return cells
+
+
+def shown_epochs(epochs: Sequence[EpochRow]) -> list[EpochRow | int]:
+    """Return the epochs for a table: all, or of very many the first, the last and every one not as planned.
+
+    A number stands for so many epochs left out.
+    """
+    if len(epochs) <= _EPOCHS_SHOWN:
+        return list(epochs)
+    rows: list[EpochRow | int] = []
+    left_out = 0
+    for place, row in enumerate(epochs):
+        near_an_end = min(place, len(epochs) - 1 - place) < _EPOCHS_AT_EACH_END
+        if near_an_end or not row.is_exact:
+            rows.extend([left_out] if left_out else [])
+            rows.append(row)
+            left_out = 0
+        else:
+            left_out += 1
+    return rows

@@ -1,0 +1,213 @@
+"""What a report shows, as plain frozen records: read by `gather`, drawn by the report room, tied to no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from epochal.clock import Plan, Position
+from epochal.run.events import EpochRow
+from epochal.run.folder import RunFile
+from epochal.run.history import EvaluationRow, EventRow, SessionRow
+from epochal.run.summary import Fact
+
+MAY_GO_ON = ("new", "running", "interrupted")
+"""The statuses of a run that is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a report leaves out or warns of.
+
+    Attributes:
+        key: the sentence's key in the report's message tables, ``notice.KEY``.
+        values: what fills the sentence's gaps.
+    """
+
+    key: str
+    values: dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mistake:
+    """A test sample that the model is wrong about.
+
+    Attributes:
+        index: its place in the test set, from 0.
+        true, predicted: class numbers.
+        confidence: the probability that the model gave to its answer, 0 to 1.
+        image: uint8 ``(height, width)`` or ``(height, width, 3)``; ``None`` where samples are no images.
+    """
+
+    index: int
+    true: int
+    predicted: int
+    confidence: float
+    image: np.ndarray[Any, Any] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a model answers on its test set.
+
+    Attributes:
+        iteration: the updates that its weights had.
+        class_names: one for each class.
+        confusion: samples of class ``row`` that were taken for class ``column``.
+        mistakes: the wrong answers with the highest confidence, the most confident first.
+    """
+
+    iteration: int
+    class_names: tuple[str, ...]
+    confusion: Int64[np.ndarray, "classes classes"]
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        name: unique on the page.
+        path: where it lies, as the user wrote it.
+        status: new, running, interrupted, finished, stopped, diverged or failed.
+        position: where training stands by its history.
+        losses: one for each iteration: the mean over its batch before its update.
+        facts: planned beside counted, for a run at its end.
+        weights_sha256: of the newest checkpoint; ``None`` where it was not read.
+        predictions: of the newest checkpoint, or why there are none.
+    """
+
+    name: str
+    path: str
+    status: str
+    file: RunFile
+    plan: Plan
+    position: Position
+    losses: Float32[np.ndarray, " iterations"]
+    epochs: tuple[EpochRow, ...]
+    evaluations: tuple[EvaluationRow, ...]
+    sessions: tuple[SessionRow, ...]
+    events: tuple[EventRow, ...]
+    facts: tuple[Fact, ...]
+    weights_sha256: str | None
+    predictions: Predictions | Notice
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be expected of it."""
+        return self.status not in MAY_GO_ON
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds in training chunks, without compilation and evaluation."""
+        return sum(session.chunk_seconds for session in self.sessions)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all sessions."""
+        return sum(session.seconds for session in self.sessions)
+
+    @property
+    def tests(self) -> tuple[EvaluationRow, ...]:
+        """The evaluations of the test set, by iteration."""
+        return tuple(row for row in self.evaluations if row.split == "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The end of an epoch, or the beginning: what the run had done by then.
+
+    Attributes:
+        epoch: complete epochs.
+        seconds: of training.
+    """
+
+    epoch: int = 0
+    iteration: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Increment:
+    """What a run has done since a page was made.
+
+    Attributes:
+        is_over: whether nothing more is to be expected.
+        sessions: how many processes worked on it: a new one may have taken back what a killed one had done.
+        first: the iteration of the first of these losses, counted from 0.
+        start: the end of the last epoch that the page knows; what follows is after it.
+    """
+
+    file: RunFile
+    status: str
+    is_over: bool
+    sessions: int
+    first: int
+    losses: Float32[np.ndarray, " iterations"]
+    start: Point
+    epochs: tuple[EpochRow, ...]
+    tests: tuple[EvaluationRow, ...]
+    training_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """A run's way through the landscape: a dot for each point at which its weights were kept."""
+
+    run: str
+    iteration: Int64[np.ndarray, " dots"]
+    epoch: Float64[np.ndarray, " dots"]
+    x: Float64[np.ndarray, " dots"]
+    y: Float64[np.ndarray, " dots"]
+    loss: Float64[np.ndarray, " dots"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landscape:
+    """The loss on a plane through weight space, and the runs' ways through it.
+
+    Attributes:
+        kind: ``"pca"`` or ``"random"``.
+        split: whose loss it is.
+        samples: how many samples each loss is the mean of.
+        x, y: coordinates of the grid, in units of weight distance.
+        loss: ``loss[row, column]`` is the loss at ``(x[column], y[row])``.
+        explained: shares of the ways' variance along x and y, 0 to 1; empty for random directions.
+    """
+
+    kind: str
+    split: str
+    samples: int
+    x: Float64[np.ndarray, " columns"]
+    y: Float64[np.ndarray, " rows"]
+    loss: Float64[np.ndarray, "rows columns"]
+    explained: tuple[float, ...]
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Everything on one page.
+
+    Attributes:
+        title: the study's or the run's name.
+        made: when the page was made: UTC, ISO 8601.
+        version: of Epochal.
+        notices: what could not be shown or compared.
+        study: whether the runs are one study's.
+        target_accuracy: the accuracy, 0 to 1, that the study asks each run's way to.
+    """
+
+    title: str
+    made: str
+    version: str
+    runs: tuple[RunRecord, ...]
+    landscapes: tuple[Landscape, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    study: bool = False
+    target_accuracy: float | None = None
