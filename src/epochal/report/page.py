@@ -41,6 +41,7 @@ def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
         .render(
             records=records,
             lang=lang,
+            notices=[notice for notice in records.notices if not (watch and notice.key == "unfinished")],
             subject=views.subject(records),
             watch=watch,
             views=[views.RunView.of(run) for run in records.runs],
@@ -107,6 +108,15 @@ def _pack_landscape(landscape: Landscape, records: Records) -> dict[str, Any]:
             }
             for place, way in enumerate(landscape.ways)
         ],
+        "lines": [
+            {
+                "start": line.start,
+                "end": line.end,
+                "t": line.t.tolist(),
+                "loss": [series.finite(value) for value in line.loss],
+            }
+            for line in landscape.lines
+        ],
     }
 
 
@@ -127,9 +137,11 @@ def _map_words(landscape: Landscape) -> dict[str, Any]:
         "over": say(
             "land.over",
             samples=count(landscape.samples),
+            of=count(landscape.of),
             split=say(f"split.{landscape.split}") if known(f"split.{landscape.split}") else landscape.split,
             points=count(landscape.loss.size),
         ),
+        "lines": bool(landscape.lines),
         "x": say(f"land.{kind}_x", share=percent(first, 1)),
         "y": say(f"land.{kind}_y", share=percent(second, 1)),
         "explained": say("land.explained", share=both) if is_pca else None,

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.clock import Plan, Position, Span
+from epochal.report.tables import counters
 from epochal.run.events import EpochRow
 from epochal.run.folder import RunFile
 from epochal.run.history import EvaluationRow
@@ -113,15 +114,10 @@ def pack_news(news: Increment, iterations: int, bucket: int) -> dict[str, Any]:
     """Return what is new of a run whose page has ``iterations`` losses, in whole buckets of ``bucket``."""
     done = news.first + news.losses.size
     fresh = news.losses[iterations - news.first :]
-    position = _positions(news.file, news.start, done)[-1][0]
-    batch_size = news.file.config_at(position.iteration).plan(news.file.data["train"]).batch_size
+    position, plan = _positions(news.file, news.start, done)[-1]
     return {
         "iterations": done,
-        "position": {
-            "epoch": position.epoch,
-            "batch": -(-position.offset // batch_size),
-            "iteration": position.iteration,
-        },
+        "position": counters(position, plan),
         "losses": pack_losses(fresh[: fresh.size // bucket * bucket], bucket),
         "time": time_table(news.file, done, news.epochs, news.training_seconds, news.start),
         "points": points(news.epochs, news.tests),

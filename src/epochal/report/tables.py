@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epochal.clock import Plan, Unit
+from epochal.clock import Plan, Position, Unit
 from epochal.report.words import Words, count, known, say
 from epochal.run.events import EpochRow
 from epochal.study.records import RunRecord
@@ -96,6 +96,20 @@ def _budget_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
         rows.append(("updates_after_10", f"10 × {count(per_epoch)}", plan.iterations_after(epochs=10)))
     rows.append(("samples_used", say("how.as_used"), plan.samples_used))
     return rows
+
+
+def counters(position: Position, plan: Plan) -> dict[str, int]:
+    """Return epoch, batch and iteration as a training that stands at ``position`` counts them: each from 1.
+
+    >>> counters(Position(600, 1, 0), Plan(60_000, 100))
+    {'epoch': 1, 'batch': 600, 'iteration': 600}
+    >>> counters(Position(601, 1, 100), Plan(60_000, 100))
+    {'epoch': 2, 'batch': 1, 'iteration': 601}
+    """
+    if position.iteration and not position.offset:
+        return {"epoch": position.epoch, "batch": plan.batches_per_epoch, "iteration": position.iteration}
+    batch = -(-position.offset // plan.batch_size)
+    return {"epoch": position.epoch + bool(batch), "batch": batch, "iteration": position.iteration}
 
 
 @dataclass(frozen=True, slots=True)

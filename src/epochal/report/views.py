@@ -35,6 +35,7 @@ class RunView:
     matrix: Matrix | None
     commands: list[tuple[Words, str]]
     environment: list[tuple[Words, str | Words]]
+    now: dict[str, int]
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
@@ -61,6 +62,7 @@ class RunView:
             matrix=Matrix.of(run.predictions) if isinstance(run.predictions, Predictions) else None,
             commands=_commands(run),
             environment=_environment(run),
+            now=tables.counters(run.position, plan),
         )
 
     @property

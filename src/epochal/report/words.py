@@ -95,12 +95,12 @@ def decimal(number: float | None, digits: int = 4) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """Write a share of 1.
+    r"""Write a share of 1.
 
     >>> percent(0.9815), percent(None)
-    ('98.15 %', '–')
+    ('98.15\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def duration(seconds: float) -> Words:

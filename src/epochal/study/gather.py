@@ -23,7 +23,7 @@ from epochal.run.folder import RunFile, RunFolder
 from epochal.run.history import History
 from epochal.run.lock import is_locked
 from epochal.run.summary import planned_beside_counted
-from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Way
+from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Straight, Way
 
 if TYPE_CHECKING:
     from epochal.data import Dataset
@@ -233,7 +233,9 @@ def _landscapes(study: Path | None) -> tuple[tuple[Landscape, ...], tuple[Notice
         if not file.is_file():
             continue
         try:
-            read.append(_landscape(json.loads(file.read_text(encoding="utf-8"))))
+            content = json.loads(file.read_text(encoding="utf-8"))
+            read.append(_landscape(content))
+            notices.extend(Notice("no_way", {"run": one["run"], "reason": one["why"]}) for one in content["left_out"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             notices.append(Notice("landscape", {"reason": f"{file} is damaged: {type(error).__name__}: {error}"}))
     return tuple(read), tuple(notices)
@@ -252,8 +254,24 @@ def _landscape(content: dict[str, Any]) -> Landscape:
         )
         for name, dots in content["paths"].items()
     )
-    explained = tuple(map(float, content.get("explained") or ()))
-    return Landscape(content["kind"], content["split"], int(content["samples"]), x, y, loss, explained, ways)
+    return Landscape(
+        kind=content["kind"],
+        split=content["split"],
+        samples=content["samples"],
+        of=content["of"],
+        x=x,
+        y=y,
+        loss=loss,
+        explained=tuple(map(float, content["explained"] or ())),
+        ways=ways,
+        lines=tuple(map(_straight, content["lines"])),
+    )
+
+
+def _straight(content: dict[str, Any]) -> Straight:
+    start, end = ((content[side]["run"], float(content[side]["epoch"])) for side in ("from", "to"))
+    losses = [math.nan if loss is None else loss for loss in content["loss"]]
+    return Straight(start, end, np.array(content["t"], np.float64), np.array(losses, np.float64))
 
 
 def _unfinished(runs: Iterable[RunRecord]) -> list[Notice]:

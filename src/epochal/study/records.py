@@ -168,6 +168,21 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Straight:
+    """The loss on the straight line from one set of weights to another.
+
+    Attributes:
+        start, end: run and epoch of the weights at its ends.
+        t: places on it: 0 is the start, 1 the end.
+    """
+
+    start: tuple[str, float]
+    end: tuple[str, float]
+    t: Float64[np.ndarray, " places"]
+    loss: Float64[np.ndarray, " places"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Landscape:
     """The loss on a plane through weight space, and the runs' ways through it.
 
@@ -175,6 +190,7 @@ class Landscape:
         kind: ``"pca"`` or ``"random"``.
         split: whose loss it is.
         samples: how many samples each loss is the mean of.
+        of: how many there are.
         x, y: coordinates of the grid, in units of weight distance.
         loss: ``loss[row, column]`` is the loss at ``(x[column], y[row])``.
         explained: shares of the ways' variance along x and y, 0 to 1; empty for random directions.
@@ -183,11 +199,13 @@ class Landscape:
     kind: str
     split: str
     samples: int
+    of: int
     x: Float64[np.ndarray, " columns"]
     y: Float64[np.ndarray, " rows"]
     loss: Float64[np.ndarray, "rows columns"]
     explained: tuple[float, ...]
     ways: tuple[Way, ...]
+    lines: tuple[Straight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 // Pictures on canvas: what charts and landscapes share, and the chart of lines.
 
-const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 2, 2], [12, 3, 3, 3, 3, 3]];
 const HOVER_LINE = [3, 3];
 const WIDEST_BAND = 30000; // highest over lowest loss that a logarithmic axis still shows in full
 
@@ -19,14 +19,20 @@ const prepare = (canvas) => {
   return { pen, width, height };
 };
 
-// A run's mark: circle, square, triangle or diamond.
-const drawMark = (pen, style, x, y, size) => {
+// A run's mark in its colour: circle, square, triangle or diamond, full for the first four runs, hollow for the next.
+const drawMark = (pen, style, x, y, size, edge = 1.2) => {
   pen.beginPath();
   if (style % 4 === 0) pen.arc(x, y, size, 0, 2 * Math.PI);
   else if (style % 4 === 1) pen.rect(x - size, y - size, 2 * size, 2 * size);
   else if (style % 4 === 2) { pen.moveTo(x, y - 1.3 * size); pen.lineTo(x + 1.2 * size, y + size); pen.lineTo(x - 1.2 * size, y + size); }
   else { pen.moveTo(x, y - 1.4 * size); pen.lineTo(x + 1.4 * size, y); pen.lineTo(x, y + 1.4 * size); pen.lineTo(x - 1.4 * size, y); }
   pen.closePath();
+  const isHollow = style % 8 > 3;
+  pen.fillStyle = colour(isHollow ? "paper" : `s${style % 8}`);
+  pen.strokeStyle = colour(isHollow ? `s${style % 8}` : "paper");
+  pen.lineWidth = edge;
+  pen.fill();
+  pen.stroke();
 };
 
 const swatch = (style, isMarked) => {
@@ -34,7 +40,7 @@ const swatch = (style, isMarked) => {
     '<path d="M17 .5l5.5 5.5-5.5 5.5-5.5-5.5z"/>'];
   const template = document.createElement("template");
   template.innerHTML = `<svg class="swatch s${style % 8}" viewBox="0 0 34 12" width="34" height="12" aria-hidden="true">`
-    + `<path class="stroke dash${style % 4}" d="M1 6H33"/>${isMarked ? marks[style % 4] : ""}</svg>`;
+    + `<path class="stroke dash${style % 8}" d="M1 6H33"/>${isMarked ? marks[style % 4] : ""}</svg>`;
   return template.content.firstChild;
 };
 
@@ -71,16 +77,22 @@ class Chart {
   constructor(figure, lines, state, { yTitle, isLoss, hasBands, yText }) {
     Object.assign(this, { figure, state, yTitle, isLoss, hasBands, yText, entries: [], scales: null });
     [this.base, this.over] = figure.querySelectorAll("canvas");
-    this.setLines(lines);
+    this.lines = lines;
+    this.rows = lines.map((line) => this.addRow(line));
+    this.sayWhetherEmpty();
   }
 
-  // Draw other lines from now on; `isShown` tells by number which of them.
-  setLines(lines, isShown = () => true) {
-    this.figure.querySelector("tbody").replaceChildren();
-    this.lines = lines;
-    lines.forEach((line, number) => { line.shown = isShown(number); });
-    this.rows = lines.map((line) => this.addRow(line));
-    this.figure.querySelector(".nothing").hidden = lines.some((line) => line.mean.length);
+  // Take the numbers of newer lines, one for each of these.
+  renew(lines) {
+    lines.forEach((line, number) => {
+      const { iterations, low, mean, high, cache } = line;
+      Object.assign(this.lines[number], { iterations, low, mean, high, cache });
+    });
+    this.sayWhetherEmpty();
+  }
+
+  sayWhetherEmpty() {
+    this.figure.querySelector(".nothing").hidden = this.lines.some((line) => line.mean.length);
   }
 
   get drawn() { return this.lines.filter((line) => line.shown && line.mean.length); }
@@ -90,8 +102,7 @@ class Chart {
     const head = document.createElement("th");
     head.scope = "row";
     const label = document.createElement("label"), box = document.createElement("input"), name = document.createElement("span");
-    Object.assign(box, { type: "checkbox", checked: line.shown });
-    row.classList.toggle("off", !line.shown);
+    Object.assign(box, { type: "checkbox", checked: true });
     box.addEventListener("change", () => { line.shown = box.checked; row.classList.toggle("off", !box.checked); this.draw(); });
     name.append(...line.title());
     label.append(box, swatch(line.style, line.marked), name);
@@ -181,7 +192,7 @@ class Chart {
   drawLine(pen, line, entries, y) {
     pen.strokeStyle = pen.fillStyle = colour(`s${line.style % 8}`);
     pen.lineWidth = line.marked || entries.every((entry) => entry.single) ? 1.75 : 1.4;
-    pen.setLineDash(DASHES[line.style % 4]);
+    pen.setLineDash(DASHES[line.style % 8]);
     pen.beginPath();
     let isDown = false;
     for (const entry of entries) {
@@ -206,9 +217,7 @@ class Chart {
     for (const entry of solid) {
       if (entry.x < free) continue;
       free = entry.x + room;
-      drawMark(pen, line.style, entry.x, y.toPixel(entry.mean), isSparse && !line.marked ? 2.4 : 3.6);
-      pen.fill();
-      if (line.marked || !isSparse) { pen.strokeStyle = colour("paper"); pen.lineWidth = 1.2; pen.stroke(); }
+      drawMark(pen, line.style, entry.x, y.toPixel(entry.mean), isSparse && !line.marked ? 2.9 : 4);
     }
   }
 
@@ -247,12 +256,7 @@ class Chart {
     if (row.range) row.range.textContent = entry?.number && !entry.single ? this.rangeText(entry) : "–";
     if (!entry) return;
     if (isMarked && entry.number && entry.x >= this.scales.box.left - 1 && entry.x <= this.scales.box.right + 1) {
-      pen.fillStyle = colour(`s${line.style % 8}`);
-      pen.strokeStyle = colour("paper");
-      pen.lineWidth = 1.5;
-      drawMark(pen, line.style, entry.x, this.scales.y.toPixel(entry.mean), 4.5);
-      pen.fill();
-      pen.stroke();
+      drawMark(pen, line.style, entry.x, this.scales.y.toPixel(entry.mean), 5, 1.5);
     }
   }
 
@@ -261,6 +265,7 @@ class Chart {
   }
 
   iterationsOf(line, entry) {
+    if (line.places) return decimal(line.places[entry.first], 2);
     const first = line.iterations[entry.first] - (line.every > 1 ? Math.min(line.every, line.iterations[entry.first]) - 1 : 0);
     const last = line.iterations[entry.last];
     return first === last ? count(first) : `${count(first)}–\u200b${count(last)}`;
@@ -277,7 +282,7 @@ class Chart {
 
   place(value) {
     const { unit, words } = this.state;
-    const text = unit === "epochs" || unit === "seconds" ? decimal(value, 2) : count(value);
+    const text = ["epochs", "seconds", "t"].includes(unit) ? decimal(value, 2) : count(value);
     return `${words[`axis_${unit}`]}: ${text}`;
   }
 }

@@ -202,12 +202,10 @@ class Landscape {
     pen.strokeStyle = colour("paper"); pen.lineWidth = 4.5; pen.globalAlpha = 0.85; line(); pen.globalAlpha = 1;
     pen.strokeStyle = pen.fillStyle = colour(`s${way.style % 8}`);
     pen.lineWidth = 2;
-    pen.setLineDash(DASHES[way.style % 4]); line(); pen.setLineDash([]);
+    pen.setLineDash(DASHES[way.style % 8]); line(); pen.setLineDash([]);
     points.forEach((point, dot) => {
       if (!Number.isInteger(way.epoch[dot]) && dot !== points.length - 1) return;
-      drawMark(pen, way.style, ...point, 3.6);
-      pen.fillStyle = colour(`s${way.style % 8}`); pen.fill();
-      pen.strokeStyle = colour("paper"); pen.lineWidth = 1.2; pen.stroke();
+      drawMark(pen, way.style, ...point, 4);
     });
     const end = points[points.length - 1];
     for (const [ink, thick] of [["paper", 4.5], [`s${way.style % 8}`, 2]]) {

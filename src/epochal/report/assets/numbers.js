@@ -9,13 +9,13 @@ const decimal = (number, digits = 4) => {
   return number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 };
 
-const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(2)} %` : "–");
+const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(2)}\u00a0%` : "–");
 
 // The shortest text that tells neighbouring marks apart.
 const markText = (value, gap) => {
   if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e9)) return value.toExponential().replace("e+", "e");
   const digits = gap >= 1 ? 0 : Math.min(9, Math.ceil(-Math.log10(gap) - 1e-9));
-  return value.toLocaleString("en-US", { minimumFractionDigits: 0, maximumFractionDigits: digits });
+  return value.toLocaleString("en-US", { minimumFractionDigits: 0, maximumFractionDigits: digits }).replace("-", "−");
 };
 
 // A linear or logarithmic scale from values to pixels. `low` < `high`; for a logarithm both are above zero.

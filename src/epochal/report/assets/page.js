@@ -9,6 +9,7 @@ const keep = {
 const state = { unit: "epochs", isLogX: false, isLogY: true, view: null, extent: [0, 1], words: numbers.words[root.lang] };
 const runs = numbers.runs.map((data, style) => new Run(data, style));
 const charts = new Map();
+const lineCharts = [];
 const maps = [];
 
 const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
@@ -39,6 +40,35 @@ const buildCharts = () => {
   }
 };
 
+// The loss along straight lines between weights: a chart with a scale of its own.
+const buildLineCharts = () => {
+  for (const figure of document.querySelectorAll("[data-lines]")) {
+    const lines = numbers.landscapes[figure.dataset.lines].lines.map(straightLine);
+    const places = lines.flatMap((line) => [line.places[0], line.places.at(-1)]);
+    const own = { unit: "t", isLogX: false, view: null, extent: [Math.min(...places), Math.max(...places)],
+      get isLogY() { return state.isLogY; }, get words() { return state.words; } };
+    const chart = new Chart(figure, lines, own, { isLoss: true, hasBands: false, yTitle: "axis_loss", yText: null });
+    lineCharts.push(chart);
+    listenToPointer(chart, (value) => chart.read(value), false);
+    listenToKeys(chart, (value) => chart.read(value), false);
+  }
+};
+
+const straightLine = ({ start, end, t, loss }, style) => {
+  const values = Float32Array.from(loss, (value) => value ?? NaN);
+  const line = new Line({ style, name: "", iterations: t, low: values, mean: values, high: values, bare: true });
+  const key = start[0] === end[0] ? "within" : "between";
+  const [run, first, last] = key === "within" ? [start[0], start[1], end[1]] : ["", start[0], end[0]];
+  line.places = t;
+  line.x = () => t;
+  line.title = () => {
+    const name = document.createElement("span");
+    Object.assign(name.dataset, { word: key, run, first, last });
+    return [name];
+  };
+  return line;
+};
+
 const drawAll = () => {
   let [low, high] = [Infinity, -Infinity];
   for (const chart of charts.values()) {
@@ -46,7 +76,7 @@ const drawAll = () => {
     [low, high] = [Math.min(low, first), Math.max(high, last)];
   }
   state.extent = high > low ? [low, high] : [state.isLogX ? 1 : 0, Math.max(high, 1) + (high === low ? 1e-9 : 0)];
-  for (const chart of charts.values()) chart.draw();
+  for (const chart of [...charts.values(), ...lineCharts]) chart.draw();
   for (const map of maps) map.draw();
   for (const button of document.querySelectorAll('[data-do="all"], [data-do="out"]')) button.disabled = !state.view;
 };
@@ -77,7 +107,7 @@ const shift = (part) => {
   if (Math.abs(by) > 1e-9) show(scale.toValue(by), scale.toValue(1 + by));
 };
 
-const listenToPointer = (chart) => {
+const listenToPointer = (chart, read = readAll, canZoom = true) => {
   const plot = chart.figure.querySelector(".plot");
   let from = null;
   const valueAt = (event) => {
@@ -86,14 +116,14 @@ const listenToPointer = (chart) => {
     return x.toValue(Math.min(Math.max(pixel, box.left), box.right));
   };
   plot.addEventListener("pointerdown", (event) => {
-    if (!chart.scales || event.button) return;
+    if (!chart.scales || event.button || !canZoom) return;
     from = { pixel: event.clientX, value: valueAt(event) };
     plot.setPointerCapture(event.pointerId);
   });
   plot.addEventListener("pointermove", (event) => {
     if (!chart.scales) return;
     plot.cursorValue = valueAt(event);
-    readAll(plot.cursorValue);
+    read(plot.cursorValue);
     if (from) chart.select(from.value, plot.cursorValue);
   });
   plot.addEventListener("pointerup", (event) => {
@@ -104,22 +134,23 @@ const listenToPointer = (chart) => {
     from = null;
   });
   plot.addEventListener("pointercancel", () => { from = null; });
-  plot.addEventListener("pointerleave", () => { if (!from) { plot.cursorValue = undefined; readAll(null); } });
-  plot.addEventListener("dblclick", () => show());
+  plot.addEventListener("pointerleave", () => { if (!from) { plot.cursorValue = undefined; read(null); } });
+  if (canZoom) plot.addEventListener("dblclick", () => show());
 };
 
-const listenToKeys = (chart) => {
+const listenToKeys = (chart, read = readAll, canZoom = true) => {
   const plot = chart.figure.querySelector(".plot");
   const move = (pixels) => {
     const { x, box } = chart.scales;
     const at = plot.cursorValue === undefined ? (box.left + box.right) / 2 : x.toPixel(plot.cursorValue);
     plot.cursorValue = x.toValue(Math.min(Math.max(at + pixels, box.left), box.right));
-    readAll(plot.cursorValue);
+    read(plot.cursorValue);
   };
-  const actions = {
+  const moves = { ArrowLeft: () => move(-4), ArrowRight: () => move(4), Home: () => move(-1e9), End: () => move(1e9) };
+  const actions = !canZoom ? moves : {
+    ...moves,
     ArrowLeft: (event) => (event.shiftKey ? shift(-0.25) : move(-4)),
     ArrowRight: (event) => (event.shiftKey ? shift(0.25) : move(4)),
-    Home: () => move(-1e9), End: () => move(1e9),
     "+": () => zoom(0.5, plot.cursorValue ?? null), "=": () => zoom(0.5, plot.cursorValue ?? null),
     "-": () => zoom(2, plot.cursorValue ?? null), 0: () => show(), Escape: () => show(),
   };
@@ -128,7 +159,7 @@ const listenToKeys = (chart) => {
     event.preventDefault();
     actions[event.key](event);
   });
-  plot.addEventListener("blur", () => readAll(null));
+  plot.addEventListener("blur", () => read(null));
 };
 
 const listenToButtons = () => {
@@ -144,7 +175,8 @@ const setLanguage = (language) => {
   root.lang = language;
   state.words = numbers.words[language];
   for (const element of document.querySelectorAll("[data-word]")) {
-    if (state.words[element.dataset.word]) element.textContent = state.words[element.dataset.word];
+    const { word, run, first, last } = element.dataset;
+    if (state.words[word]) element.textContent = state.words[word].replace("{run}", run).replace("{first}", first).replace("{last}", last);
   }
   drawAll();
 };
@@ -200,6 +232,7 @@ const start = () => {
   for (const figure of document.querySelectorAll("[data-map]")) {
     maps.push(new Landscape(figure, numbers.landscapes[figure.dataset.map], state));
   }
+  buildLineCharts();
   for (const chart of charts.values()) { listenToPointer(chart); listenToKeys(chart); }
   listenToButtons();
   listenToChoices();

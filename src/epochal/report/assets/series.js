@@ -38,23 +38,17 @@ class Time {
   // What `iterations` updates are worth, for sorted lists of them, in `unit`.
   worth(iterations, unit) {
     if (unit === "iterations") return Float64Array.from(iterations);
-    const known = this.iteration, last = known.length - 1;
-    const values = new Float64Array(iterations.length);
-    let row = 0;
-    for (let place = 0; place < iterations.length; place += 1) {
-      while (row < last - 1 && known[row + 1] <= iterations[place]) row += 1;
-      values[place] = this.at(row, iterations[place], unit);
+    const values = new Float64Array(iterations.length), column = this[unit === "epochs" ? "epoch" : unit];
+    let place = 0;
+    for (let row = 0; row < this.iteration.length - 1; row += 1) {
+      const first = this.iteration[row], end = row === this.iteration.length - 2 ? Infinity : this.iteration[row + 1];
+      const batch = this.batch[row], used = this.samples[row + 1] - this.samples[row];
+      const base = column[row], rate = used ? (column[row + 1] - base) / used : 0;
+      for (; place < iterations.length && iterations[place] <= end; place += 1) {
+        values[place] = base + Math.min((iterations[place] - first) * batch, used) * rate;
+      }
     }
     return values;
-  }
-
-  at(row, iteration, unit) {
-    if (this.iteration.length < 2) return 0;
-    const gained = this.samples[row + 1] - this.samples[row];
-    const used = Math.min((iteration - this.iteration[row]) * this.batch[row], gained);
-    if (unit === "samples") return this.samples[row] + used;
-    const column = unit === "epochs" ? this.epoch : this.seconds;
-    return column[row] + (gained ? used / gained : 0) * (column[row + 1] - column[row]);
   }
 }
 
