@@ -1,0 +1,192 @@
+"""Measures all contenders on one work after another, alternating, one at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from contenders import CONTENDERS, FLOORS, OURS
+from environment import BENCH, PYTHON, environment
+from quiet import Busy
+from work import Effort, Work
+
+QUIET = 0.1
+"""A measurement is repeated while others use more than this share of the processors."""
+_REPEATS = 2
+_LONG = 4.0  # seconds an iteration: too long to repeat, whatever others do
+_SLOW_IN_QUICK = ("Lightning", "skorch")
+
+
+class ContenderFailedError(Exception):
+    """A contender cannot do a work; the message says why."""
+
+
+@dataclass
+class Worker:
+    """A contender's process (bench/worker.py), spoken to by lines of JSON."""
+
+    name: str
+    threads: int
+    device: str = "cpu"
+    python: str = str(PYTHON)
+
+    def __post_init__(self) -> None:
+        command = [self.python, str(BENCH / "worker.py"), self.name, self.device]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, env=environment(self.threads), stderr=subprocess.DEVNULL, **pipes)
+
+    def read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"cannot": "its process ended"}
+        if "cannot" in answer:
+            raise ContenderFailedError(answer["cannot"])
+        return answer
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        try:
+            print(json.dumps(order), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            raise ContenderFailedError("its process ended") from None
+        return self.read()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@dataclass
+class Row:
+    """A contender's measurements of one work.
+
+    Attributes:
+        times: seconds an iteration, one for each repetition.
+        others: the largest share of the processors that other processes used during a repetition.
+        cannot: why there are no measurements.
+    """
+
+    contender: str
+    accuracy: float | None = None
+    prepare_seconds: float = 0.0
+    iterations: int = 1
+    times: list[float] = field(default_factory=list)
+    others: float = 0.0
+    cannot: str | None = None
+
+
+def start_workers(threads: int, device: str = "cpu", python: str = str(PYTHON)) -> tuple[dict[str, Worker], list[Row]]:
+    """Start a process for each contender; return them and, for those that cannot start, why."""
+    workers = {name: Worker(name, threads, device, python) for name in CONTENDERS}
+    missing = []
+    for name in list(workers):
+        try:
+            workers[name].read()
+        except ContenderFailedError as error:
+            missing.append(Row(name, cannot=str(error)))
+            del workers[name]
+    return workers, missing
+
+
+def measure(work: Work, workers: dict[str, Worker], effort: Effort, *, quick: bool) -> list[Row]:
+    """Return every contender's row: prepared one after another, then measured in turns."""
+    rows = [_prepare(work, worker, quick=quick) for worker in workers.values()]
+    able = [row for row in rows if row.cannot is None]
+    for row in able:
+        _calibrate(row, workers[row.contender], effort)
+    for repetition in range(effort.repetitions):
+        turn = repetition % max(1, len(able))
+        for row in able[turn:] + able[:turn]:
+            if row.cannot is None:
+                _repeat(row, workers[row.contender])
+    for row in able:
+        if row.cannot is None:
+            workers[row.contender].ask(forget=True)
+    return rows
+
+
+def _prepare(work: Work, worker: Worker, *, quick: bool) -> Row:
+    row = Row(worker.name)
+    if quick and work.batch_size == "N" and worker.name in _SLOW_IN_QUICK:
+        row.cannot = "left out of the quick measurement"
+        return row
+    try:
+        answer = worker.ask(prepare=dataclasses.asdict(work))
+    except ContenderFailedError as error:
+        row.cannot = str(error)
+        return row
+    row.accuracy, row.prepare_seconds = answer["accuracy"], answer["seconds"]
+    return row
+
+
+def _calibrate(row: Row, worker: Worker, effort: Effort) -> None:
+    """Find how many iterations take about ``effort.seconds``."""
+    try:
+        while True:
+            done = worker.ask(train=row.iterations)
+            if done["seconds"] >= effort.seconds / 2:
+                break
+            row.iterations = done["iterations"] * (8 if done["seconds"] < effort.seconds / 16 else 2)
+    except ContenderFailedError as error:
+        row.cannot = str(error)
+        return
+    each = done["seconds"] / done["iterations"]
+    row.iterations = max(1, round(effort.seconds / each))
+
+
+def _repeat(row: Row, worker: Worker) -> None:
+    """Measure once; again, and again, while others disturb."""
+    processors = worker.threads
+    best: tuple[float, float] | None = None
+    for _ in range(1 + _REPEATS):
+        time.sleep(0.02)
+        before, started = Busy.now(worker.process.pid), time.perf_counter()
+        try:
+            done = worker.ask(train=row.iterations)
+        except ContenderFailedError as error:
+            row.cannot = str(error)
+            return
+        elapsed = time.perf_counter() - started
+        others = before.others(Busy.now(worker.process.pid), elapsed, processors)
+        each = done["seconds"] / done["iterations"]
+        if best is None or others < best[0]:
+            best = (others, each)
+        if others <= QUIET or each > _LONG:
+            break
+    assert best is not None
+    row.times.append(best[1])
+    row.others = max(row.others, best[0])
+
+
+def measure_all(
+    effort: Effort, threads: int, *, quick: bool, device: str = "cpu", python: str = str(PYTHON)
+) -> dict[str, Any]:
+    """Return each work's rows, as plain data, with the machine's load before and after."""
+    load = os.getloadavg()[0]
+    workers, missing = start_workers(threads, device, python)
+    results = []
+    for work in effort.works:
+        started = time.perf_counter()
+        rows = measure(work, workers, effort, quick=quick) + missing
+        results.append({"work": dataclasses.asdict(work), "rows": [dataclasses.asdict(row) for row in rows]})
+        _say(work, rows, time.perf_counter() - started)
+    for worker in workers.values():
+        worker.close()
+    return {"load_before": load, "load_after": os.getloadavg()[0], "results": results}
+
+
+def _say(work: Work, rows: list[Row], seconds: float) -> None:
+    times = {row.contender: statistics.median(row.times) for row in rows if row.times}
+    ours = times.get(OURS)
+    floor = min((times[name] for name in FLOORS if name in times), default=None)
+    parts = [f"{name} {time * 1e6:,.0f}" for name, time in sorted(times.items(), key=lambda item: item[1])]
+    share = f"; floor/ours {floor / ours:.2f}" if ours and floor else ""
+    print(f"{work.name} ({seconds:.0f} s): µs an iteration: {', '.join(parts)}{share}", file=sys.stderr, flush=True)

@@ -1,0 +1,269 @@
+"""Render the numbers of a measurement as docs/benchmarks.md and docs/benchmarks.svg.
+
+python bench/page.py docs/benchmarks.json docs
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from contenders import FLOORS, LOADER, OURS
+from work import TARGETS, Work
+
+plt.switch_backend("svg")
+TOLERANCES = {"linear": 0.03, "mlp": 0.03, "cnn": 0.05, "rnn": 0.08}
+_WIDER_AT_N = 0.08
+_MLP_FLOPS = 2 * (784 * 128 + 128 * 10) * 2 + 2 * 128 * 10  # a sample: forward, both weights' gradients, one input's
+_MLP_BYTES = 4 * (784 * 128 + 128 + 128 * 10 + 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One work's rows, those that count first told apart by their accuracy."""
+
+    work: Work
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def usual_accuracy(self) -> float:
+        """The median accuracy of those who can do the work."""
+        return statistics.median(row["accuracy"] for row in self.rows if row["accuracy"] is not None)
+
+    @property
+    def tolerance(self) -> float:
+        """How far from the usual accuracy a row may be: the draw of weights and order decides as much."""
+        return _WIDER_AT_N if self.work.batch_size == "N" else TOLERANCES[self.work.model]
+
+    def counts(self, row: dict[str, Any]) -> bool:
+        """Say whether the row was measured and came to the same accuracy."""
+        return bool(row["times"]) and abs(row["accuracy"] - self.usual_accuracy) <= self.tolerance
+
+    def times(self) -> dict[str, float]:
+        """Return the median seconds an iteration of each row that counts."""
+        return {row["contender"]: statistics.median(row["times"]) for row in self.rows if self.counts(row)}
+
+    def ratios(self) -> dict[str, float | None]:
+        """Return others' time to Epochal's: DataLoader, best peer, and hand-written loop."""
+        times = self.times()
+        ours = times.get(OURS)
+        peers = [time for name, time in times.items() if name != OURS and name not in FLOORS]
+        floors = [times[name] for name in FLOORS if name in times]
+        found = {"loader": times.get(LOADER), "best_peer": min(peers, default=None), "floor": min(floors, default=None)}
+        return {name: time / ours if time and ours else None for name, time in found.items()}
+
+    @property
+    def best_peer(self) -> str:
+        times = {name: time for name, time in self.times().items() if name != OURS and name not in FLOORS}
+        return min(times, key=times.__getitem__, default="–")
+
+
+def results_of(numbers: dict[str, Any]) -> list[Result]:
+    return [Result(Work(**one["work"]), tuple(one["rows"])) for one in numbers["results"]]
+
+
+def microseconds(seconds: float) -> str:
+    """Return microseconds with three digits: 12.3, 1,230."""
+    value = seconds * 1e6
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def ratio_table(results: list[Result]) -> str:
+    """Return the issue's table: target, measured, met or missed."""
+    rows = []
+    for result in results:
+        target = TARGETS.get(result.work)
+        if target is None:
+            continue
+        cells = [result.work.name]
+        for name, ratio in result.ratios().items():
+            goal = getattr(target, name)
+            mark = "–" if ratio is None else f"**{ratio:.2f}×** {'met' if ratio >= goal else 'missed'}"
+            cells.append(f"≥ {goal}× | {mark}")
+        rows.append([*cells, result.best_peer])
+    head = ["work", "target", "against DataLoader", "target", "against the best peer", "target", "against the floor"]
+    return table([*head, "best peer"], rows)
+
+
+def work_section(result: Result) -> str:
+    """Return one work's table, fastest first, and why others are missing."""
+    times = result.times()
+    ours = times.get(OURS)
+    rows = []
+    for row in sorted((r for r in result.rows if r["times"]), key=lambda r: statistics.median(r["times"])):
+        median, low, high = statistics.median(row["times"]), min(row["times"]), max(row["times"])
+        ratio = f"{median / ours:.2f}×" if ours else "–"
+        if not result.counts(row):
+            ratio = "does not count"
+        spread = f"{microseconds(low)} – {microseconds(high)}"
+        name = f"**{row['contender']}**" if row["contender"] == OURS else row["contender"]
+        cells = [
+            name,
+            microseconds(median),
+            spread,
+            ratio,
+            f"{100 * row['accuracy']:.1f} %",
+            f"{100 * row['others']:.0f} %",
+        ]
+        rows.append(cells)
+    work = result.work
+    text = f"\n### {work.name}\n\nLearning rate {work.lr:g}; accuracy after {work.updates:,} updates, usual "
+    text += f"{100 * result.usual_accuracy:.1f} %, tolerance ± {100 * result.tolerance:.0f} points.\n\n"
+    text += table(["contender", "µs an iteration", "min – max", "to Epochal", "accuracy", "others' load"], rows)
+    missing = [f"{row['contender']}: {row['cannot']}" for row in result.rows if row["cannot"]]
+    return text + (f"\nNot in this table: {'; '.join(missing)}.\n" if missing else "")
+
+
+def limits_section(numbers: dict[str, Any], results: list[Result]) -> str:
+    """Return the machine's rates and the share of them that `mlp` reaches."""
+    limits = numbers["limits"]
+    text = f"""
+## Limits of the machine
+
+Matrix products: {limits["matrix_flops"] / 1e9:,.0f} GFLOP/s (2048×2048, float32, the faster of NumPy and JAX).
+Memory, read and written: {limits["memory_bytes"] / 1e9:.1f} GB/s; for 512 KiB, about what the weights of `mlp` take,
+{limits["cache_bytes"] / 1e9:.1f} GB/s.
+
+"""
+    rows = []
+    for result in results:
+        if result.work.model != "mlp" or result.work.optimizer != "sgd":
+            continue
+        batch = result.work.batch(60_000)
+        for name, seconds in sorted(result.times().items(), key=lambda item: item[1]):
+            if name not in (OURS, *FLOORS, LOADER, result.best_peer):
+                continue
+            flops = _MLP_FLOPS * batch / seconds / limits["matrix_flops"]
+            traffic = 2 * _MLP_BYTES / seconds / limits["cache_bytes"]
+            rows.append([result.work.name, name, f"{100 * flops:.0f} %", f"{100 * traffic:.0f} %"])
+    head = [
+        "work",
+        "contender",
+        "share of the matrix-product rate",
+        "share of the cache's rate (weights read and written once)",
+    ]
+    return text + table(head, rows)
+
+
+def whole_section(numbers: dict[str, Any]) -> str:
+    text = """
+## Whole processes
+
+From starting Python, with MNIST's files on disk and B = 100; both evaluate the test set after each epoch and stop at
+the goal. The first start compiles; a second one finds its programs in the cache (`EPOCHAL_COMPILE_CACHE=0` turns that
+off). Medians; each repetition has another seed.
+
+"""
+    rows = []
+    for one in numbers["whole"]:
+        goal = f"{one['model']}, {one['optimizer']}, to {100 * one['goal']:.0f} %"
+        for form in one["forms"]:
+            if form.get("failed"):
+                rows.append([goal, form["form"], "–", "not reached", "–", "–", "–", "–"])
+                continue
+            low, high = form["spread"]
+            cells = [
+                f"{form['first_update']:.1f}",
+                f"{form['goal']:.1f}",
+                f"{low:.1f} – {high:.1f}",
+                f"{form['exit']:.1f}",
+            ]
+            rows.append([goal, form["form"], *cells, f"{form['epochs']:.0f}", f"{form['peak_mib']:,.0f}"])
+    head = ["work", "", "first update, s", "goal, s", "min – max", "exit, s", "epochs", "peak memory, MiB"]
+    return text + table(head, rows)
+
+
+def scaling_section(numbers: dict[str, Any]) -> str:
+    scaling = numbers["scaling"]
+    text = "\n## Scaling\n\nTime per sample (mlp 16-32-2 on generated samples, B = 100):\n\n"
+    rows = [[f"{o['samples']:,}", f"{o['us_per_sample']:.3f}", f"{o['peak_mib']:,.0f}"] for o in scaling["samples"]]
+    text += table(["N", "µs a sample", "peak memory, MiB"], rows)
+    text += "\nPeak memory of a whole process, mlp on MNIST:\n\n"
+    rows = [[f"{o['batch_size']:,}", f"{o['micro_batch']:,}", f"{o['peak_mib']:,.0f}"] for o in scaling["memory"]]
+    text += table(["B", "micro-batch", "MiB"], rows)
+    text += "\nFinding 100 indices of an epoch's order, which is what a resume costs:\n\n"
+    rows = [[f"{o['samples']:,}", f"{o['start']:,}", f"{o['microseconds']:.0f}"] for o in scaling["order"]]
+    return text + table(["samples in the order", "from position", "µs"], rows)
+
+
+def short_name(name: str) -> str:
+    return name.replace("PyTorch, ", "PyTorch ").replace("JAX loop by hand", "JAX by hand")
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """Draw iterations a second of every contender, for the works that have a target."""
+    shown = [result for result in results if result.work in TARGETS and result.times()]
+    columns = 2
+    height = -(-len(shown) // columns)
+    figure, axes = plt.subplots(height, columns, figsize=(11, 2.6 * height), squeeze=False)
+    for axis, result in zip(axes.flat, shown, strict=False):
+        times = dict(sorted(result.times().items(), key=lambda item: -item[1]))
+        colours = ["#c2410c" if n == OURS else "#a8a29e" if n in FLOORS else "#1d4ed8" for n in times]
+        axis.barh([short_name(name) for name in times], [1 / time for time in times.values()], color=colours)
+        axis.set_title(f"{result.work.name}: iterations a second", fontsize=9, loc="left")
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    figure.tight_layout()
+    plt.rcParams["svg.hashsalt"] = "epochal"
+    figure.savefig(path, metadata={"Date": None})
+
+
+def head(numbers: dict[str, Any]) -> str:
+    machine = numbers["machine"]
+    kind = "make bench QUICK=1" if numbers["quick"] else "make bench"
+    repetitions = max(len(row["times"]) for result in numbers["results"] for row in result["rows"])
+    return f"""# Benchmarks
+
+Written by `{kind}` on {machine["when"]}, in {numbers["seconds"] / 60:.1f} minutes; do not edit it by hand.
+The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
+
+{machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};
+{machine["versions"]}.
+Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
+
+Everyone gets the same data in memory, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
+rate and batch size, and {machine["threads"]} threads. Contenders live in processes of their own and are measured in turns,
+one at a time; a figure is the median of {repetitions} repetitions. While other programs use over 10 % of the processors, a
+repetition is measured again, twice at most; "others' load" is the largest share that was left. A row counts only if
+its contender came to the same accuracy in a short training from fresh weights. Epochal is measured as `epochal.train`:
+with its audit, its record of every loss, its history on disk and its checkpoints; the "JAX loop by hand" has none of
+them and is the floor. Each contender's code is a file in [bench/contenders](../bench/contenders).
+
+![Iterations a second](benchmarks.svg)
+
+## Targets
+
+Ratios of median times, others' to Epochal's; more is better. The floor is the faster hand-written JAX loop.
+
+"""
+
+
+def page(numbers: dict[str, Any]) -> str:
+    results = results_of(numbers)
+    text = head(numbers) + ratio_table(results)
+    text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers)
+    return text + "\n## Every row\n" + "".join(work_section(result) for result in results)
+
+
+def main() -> None:
+    source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    numbers = json.loads(source.read_text())
+    (folder / "benchmarks.md").write_text(page(numbers))
+    draw(results_of(numbers), folder / "benchmarks.svg")
+
+
+if __name__ == "__main__":
+    main()

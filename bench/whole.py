@@ -1,0 +1,69 @@
+"""Whole-process figures: from starting Python to the first update and to a test accuracy, and peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from typing import Any
+
+from environment import BENCH, FOLDER, PYTHON, environment
+
+GOALS = (("mlp", 0.97, "momentum", 0.05), ("mlp", 0.98, "momentum", 0.05), ("cnn", 0.99, "momentum", 0.02))
+FORMS = ("Epochal, first start", "Epochal, second start", "PyTorch, DataLoader", "PyTorch, indexing")
+_CACHE = FOLDER / "cache"
+
+
+def run_once(form: str, model: str, goal: float, optimizer: str, lr: float, seed: int, threads: int) -> dict[str, Any]:
+    """Run one process; return its figures in seconds from its start, and MiB."""
+    if form == "Epochal, first start":
+        shutil.rmtree(_CACHE, ignore_errors=True)
+    script = "whole_epochal.py" if form.startswith("Epochal") else "whole_torch.py"
+    extra = [] if form.startswith("Epochal") else [form.removeprefix("PyTorch, ").lower().removeprefix("data")]
+    command = [PYTHON, BENCH / script, model, str(goal), optimizer, str(lr), str(seed), *extra]
+    started = time.time()
+    process = subprocess.Popen(command, env=environment(threads), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    ended = time.time()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        return {"form": form, "failed": process.returncode}
+    seen = json.loads(out.splitlines()[-1])
+    return {
+        "form": form,
+        "first_update": seen["first_update"] - started,
+        "goal": seen["goal"] - started if "goal" in seen else None,
+        "exit": ended - started,
+        "epochs": seen["epochs"],
+        "accuracy": seen["accuracy"],
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
+
+
+def measure_whole(threads: int, *, quick: bool) -> list[dict[str, Any]]:
+    """Return medians over repetitions for each goal and form; each repetition has another seed."""
+    results = []
+    repetitions = 3 if quick else 5
+    for model, goal, optimizer, lr in GOALS[1:2] if quick else GOALS:
+        runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
+        for seed in range(repetitions if model != "cnn" else min(3, repetitions)):
+            for form in FORMS:
+                runs[form].append(run_once(form, model, goal, optimizer, lr, seed, threads))
+        problem = {"model": model, "goal": goal, "optimizer": optimizer, "lr": lr}
+        results.append({**problem, "forms": [_summary(form, runs[form]) for form in FORMS]})
+    return results
+
+
+def _summary(form: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    good = [run for run in runs if "failed" not in run and run["goal"] is not None]
+    if not good:
+        return {"form": form, "failed": True}
+    names = ("first_update", "goal", "exit", "epochs", "peak_mib")
+    medians = {name: statistics.median(run[name] for run in good) for name in names}
+    spread = [min(run["goal"] for run in good), max(run["goal"] for run in good)]
+    return {"form": form, **medians, "spread": spread, "runs": len(good)}
