@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -30,7 +29,7 @@ class TrainingProgress:
         self._bar = _training_bar(console) if console.is_terminal else None
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TrainingProgress:
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task("", total=None, counters="compiling …")
