@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from epochal.clock import Method
 from epochal.errors import RunError
 from epochal.run.history import History
-from epochal.run.run import Run
 from epochal.study.config import Member
 from epochal.study.study import Study
+
+if TYPE_CHECKING:
+    from epochal.run.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,8 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 
 def _compared(study: Study, member: Member) -> ComparedRun:
+    from epochal.run.run import Run
+
     config = member.config
     named: dict[str, Any] = {
         "name": member.name,
@@ -156,7 +161,7 @@ def _counted(named: dict[str, Any], run: Run, target: float) -> ComparedRun:
         updates=iterations,
         epochs=plan.samples_after(iterations=iterations) / plan.samples,
         seconds=run.seconds,
-        training_seconds=sum(row.seconds for row in epochs),
+        training_seconds=math.fsum(row.seconds for row in epochs),
         train_loss=epochs[-1].train_loss if epochs else None,
         test_loss=tests[-1].loss if tests else None,
         test_accuracy=tests[-1].accuracy if tests else None,
