@@ -46,6 +46,7 @@ def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
             watch=watch,
             views=[views.RunView.of(run) for run in records.runs],
             comparison=views.comparison(records),
+            bands=views.band_rows(records),
             has_accuracy=any(row.accuracy is not None for run in records.runs for row in run.tests),
             curve_notes=list(views.curve_notes(records, watch)),
             maps=[_map_words(landscape) for landscape in records.landscapes],

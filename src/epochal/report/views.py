@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from epochal.report import again, series, tables
 from epochal.report.tables import Cell, PlanRow
 from epochal.report.words import Words, count, decimal, duration, percent, say
 from epochal.study.records import Notice, Predictions, Records, RunRecord
+from epochal.study.summary import Spread
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20
@@ -229,11 +230,7 @@ def comparison(records: Records) -> list[ComparisonRow]:
 
 def _comparison_row(run: RunRecord, target: float | None) -> ComparisonRow:
     test = run.tests[-1] if run.tests else None
-    reached = next((row for row in run.tests if target is not None and (row.accuracy or 0.0) >= target), None)
-    at = next(
-        (place for place, row in enumerate(run.epochs) if reached and row.end_iteration >= reached.iteration), None
-    )
-    seconds = None if at is None else sum(row.seconds for row in run.epochs[: at + 1])
+    updates, seconds = (None if target is None else run.first_with(target)) or (None, None)
     fraction = run.position.offset / run.plan.samples_per_epoch
     return ComparisonRow(
         run=run,
@@ -242,7 +239,7 @@ def _comparison_row(run: RunRecord, target: float | None) -> ComparisonRow:
         train_loss=decimal(run.epochs[-1].train_loss if run.epochs else None),
         test_loss=decimal(test.loss if test else None),
         accuracy=percent(test.accuracy if test else None),
-        updates_to=count(reached.iteration) if reached else say("compare.never"),
+        updates_to=count(updates) if updates is not None else say("compare.never"),
         seconds_to=duration(seconds) if seconds is not None else say("compare.never"),
     )
 
@@ -264,3 +261,21 @@ def curve_notes(records: Records, watch: bool) -> Iterator[Words]:
         gaps = int(np.count_nonzero(~np.isfinite(run.losses)))
         if gaps:
             yield say("curves.not_finite", run=run.name, count=count(gaps))
+
+
+def band_rows(records: Records) -> list[tuple[str, str, str, str, str]]:
+    """Return what repeated seeds agree on: name, seeds, train loss, test loss, accuracy; each as mean (low … high)."""
+    return [
+        (
+            band.group,
+            ", ".join(map(str, band.seeds)),
+            _spread(band.train_loss, decimal),
+            _spread(band.test_loss, decimal),
+            _spread(band.test_accuracy, percent),
+        )
+        for band in records.bands
+    ]
+
+
+def _spread(spread: Spread | None, write: Callable[[float], str]) -> str:
+    return "–" if spread is None else f"{write(spread.mean)} ({write(spread.low)} … {write(spread.high)})"

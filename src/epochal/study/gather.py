@@ -24,6 +24,8 @@ from epochal.run.history import History
 from epochal.run.lock import is_locked
 from epochal.run.summary import planned_beside_counted
 from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Straight, Way
+from epochal.study.study import Study
+from epochal.study.summary import bands, compared_runs
 
 if TYPE_CHECKING:
     from epochal.data import Dataset
@@ -38,7 +40,7 @@ class _Found:
 
     runs: tuple[tuple[str, Path], ...]
     title: str
-    study: Path | None = None
+    study: Study | None = None
     notices: tuple[Notice, ...] = ()
 
 
@@ -95,8 +97,9 @@ def gather(
         runs=tuple(runs),
         landscapes=landscapes,
         notices=(*notices, *missing, *_unfinished(runs), *_differences(runs)),
-        study=found.study is not None,
-        target_accuracy=_target_accuracy(found.study),
+        study=None if found.study is None else str(found.study.path),
+        target_accuracy=None if found.study is None else found.study.config.target_accuracy,
+        bands=() if found.study is None else bands(compared_runs(found.study)),
     )
 
 
@@ -104,7 +107,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> _Found:
     """Return the run folders that these paths mean. Raises `RunError` for a path that is neither run nor study."""
     if not paths:
         raise RunError("give a run folder or a study folder; `epochal runs` lists the runs here")
-    studies = [Path(path) for path in paths if (Path(path) / "study.toml").is_file()]
+    studies = [Path(path) for path in paths if Study.is_at(path)]
     if len(paths) == 1 and studies:
         return _runs_of_study(studies[0])
     folders: dict[Path, Path] = {}
@@ -125,13 +128,11 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> _Found:
 
 
 def _runs_of_study(path: Path) -> _Found:
-    from epochal.study.study import Study
-
     study = Study.open(path)
     named = tuple((member.name, path / member.name) for member in study.members)
     notices = [Notice("missing", {"run": name}) for name, folder in named if not folder.is_dir()]
     there = tuple((name, folder) for name, folder in named if folder.is_dir())
-    return _Found(there, path.resolve().name, path, tuple(notices))
+    return _Found(there, path.resolve().name, study, tuple(notices))
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
@@ -224,14 +225,11 @@ def _refuse_download(name: str) -> None:
         raise DataError(f"the data set '{name}' is not on this machine; fetch it: epochal data {name}")
 
 
-def _landscapes(study: Path | None) -> tuple[tuple[Landscape, ...], tuple[Notice, ...]]:
+def _landscapes(study: Study | None) -> tuple[tuple[Landscape, ...], tuple[Notice, ...]]:
     """Return the landscapes that a study holds, and a notice for each that cannot be read."""
     read: list[Landscape] = []
     notices: list[Notice] = []
-    files = [] if study is None else [study / "landscape.json", study / "landscape-random.json"]
-    for file in files:
-        if not file.is_file():
-            continue
+    for file in () if study is None else study.landscape_files.values():
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             read.append(_landscape(content))
@@ -308,14 +306,6 @@ def _differences(runs: Sequence[RunRecord]) -> list[Notice]:
 
 def _model_of(run: RunRecord) -> str:
     return json.dumps([run.file.model, run.file.data["sample_shape"]], sort_keys=True, default=str)
-
-
-def _target_accuracy(study: Path | None) -> float | None:
-    if study is None:
-        return None
-    from epochal.study.study import Study
-
-    return Study.open(study).config.target_accuracy
 
 
 def _utc_now() -> datetime:

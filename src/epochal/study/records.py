@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from epochal.run.events import EpochRow
 from epochal.run.folder import RunFile
 from epochal.run.history import EvaluationRow, EventRow, SessionRow
 from epochal.run.summary import Fact
+from epochal.study.summary import Band
 
 MAY_GO_ON = ("new", "running", "interrupted")
 """The statuses of a run that is not over."""
@@ -104,7 +106,18 @@ class RunRecord:
     @property
     def training_seconds(self) -> float:
         """Seconds in training chunks, without compilation and evaluation."""
-        return sum(session.chunk_seconds for session in self.sessions)
+        if self.epochs and self.epochs[-1].end_iteration == self.losses.size:
+            return math.fsum(row.seconds for row in self.epochs)
+        return math.fsum(session.chunk_seconds for session in self.sessions)
+
+    def first_with(self, accuracy: float) -> tuple[int, float] | None:
+        """Return updates and training seconds at the first epoch's end with this test accuracy, if any has it."""
+        seconds = 0.0
+        for row in self.epochs:
+            seconds += row.seconds
+            if row.test_accuracy is not None and row.test_accuracy >= accuracy:
+                return row.end_iteration, seconds
+        return None
 
     @property
     def seconds(self) -> float:
@@ -217,7 +230,8 @@ class Records:
         made: when the page was made: UTC, ISO 8601.
         version: of Epochal.
         notices: what could not be shown or compared.
-        study: whether the runs are one study's.
+        study: the folder of the study that the runs are, as the user wrote it.
+        bands: what the study's repeated seeds agree on.
         target_accuracy: the accuracy, 0 to 1, that the study asks each run's way to.
     """
 
@@ -227,5 +241,6 @@ class Records:
     runs: tuple[RunRecord, ...]
     landscapes: tuple[Landscape, ...] = ()
     notices: tuple[Notice, ...] = ()
-    study: bool = False
+    study: str | None = None
     target_accuracy: float | None = None
+    bands: tuple[Band, ...] = ()
