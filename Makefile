@@ -1,0 +1,57 @@
+# Every target sets up .venv by itself; it needs Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PAGES := README.md README.zh-CN.md docs/epoch-batch-iteration.md docs/epoch-batch-iteration.zh-CN.md
+
+.PHONY: help demo test test-long faults bench docs format clean
+
+help:
+	@echo "make demo       install into .venv and train on the embedded digits"
+	@echo "make test       formatting, lint, types and tests"
+	@echo "make test-long  the tests that take minutes"
+	@echo "make faults     hundreds of kills, failed writes and power cuts"
+	@echo "make bench      measure against other trainers; QUICK=1 takes under five minutes"
+	@echo "make docs       run the documentation's commands and show what they print"
+	@echo "make format     put the code into its format"
+
+demo: $(VENV)/user
+	$(BIN)/epochal train digits
+
+test: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+test-long: $(VENV)/dev
+	$(BIN)/pytest -m slow
+
+faults: $(VENV)/dev
+	$(BIN)/pytest tests/faults -m "slow or not slow"
+
+bench: $(VENV)/dev
+	$(BIN)/python -m bench.run $(if $(QUICK),--quick)
+
+docs: $(VENV)/dev
+	$(BIN)/python tools/refresh_docs.py $(PAGES)
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .bench-venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Epochal needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/user: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/user
