@@ -11,6 +11,7 @@ from epochal.data import load_data
 from epochal.errors import RunError
 from epochal.models import Model
 from epochal.run.run import DataSource
+from epochal.study.config import listed
 from epochal.study.planning import plan_study, with_budget
 from epochal.study.study import Study
 from epochal.study.working import Parts, StopQuestion, Watcher, work
@@ -62,7 +63,7 @@ def compare(
     """
     name = os.fspath(data) if isinstance(data, (str, os.PathLike)) else None
     own_data = data is not None and name is None
-    given_models = (models,) if isinstance(models, (str, Model)) else models
+    given_models = None if models is None else listed(models)
     given = {
         **options,
         "data": name,

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int64
 
 from epochal.clock import Plan, Position, Span
 from epochal.data import Dataset, Split
@@ -87,7 +87,7 @@ def hold_out(data: Dataset, seed: int) -> Dataset:
     return dataclasses.replace(data, train=_take(data.train, rest), test=_take(data.train, judges))
 
 
-def _take(split: Split, indices: np.ndarray[Any, Any]) -> Split:
+def _take(split: Split, indices: Int64[np.ndarray, " taken"]) -> Split:
     return Split(split.x[indices], split.y[indices])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, Shaped
 
@@ -64,9 +65,9 @@ class WeightSpace:
             start += size
         return parts
 
-    def params(self, vectors: Vector | Vectors) -> PyTree[Any]:
-        """Return the same as float32, with the model's own structure."""
-        arrays = [np.asarray(array, np.float32) for array in self.arrays(vectors)]
+    def params(self, vectors: Vector | Vectors) -> PyTree[jax.Array]:
+        """Return the same as float32 on the device, with the model's own structure."""
+        arrays = [jnp.asarray(array, jnp.float32) for array in self.arrays(vectors)]
         return jax.tree.unflatten(self.structure, arrays)
 
 

@@ -1,0 +1,59 @@
+"""Weights as vectors: one fixed order of numbers, there and back; and the weights that a run kept on its way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from small import small_study, three_clouds
+
+from epochal.engine import named_leaves
+from epochal.errors import RunError
+from epochal.run.config import TrainConfig
+from epochal.run.setup import Setup, set_up
+from epochal.study.weights import WeightSpace, read_way
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return set_up(TrainConfig(hidden=(5,), batch_size=7, epochs=2), three_clouds())
+
+
+def test_vectors_hold_the_weights_in_the_models_own_order(setup: Setup) -> None:
+    space = WeightSpace.of(setup.engine)
+    state = setup.engine.initial_state()
+    vector = space.vector(named_leaves(state))
+    assert vector.shape == (space.size,) == (setup.engine.count_parameters(),)
+    for found, original in zip(jax.tree.leaves(space.params(vector)), jax.tree.leaves(state.params), strict=True):
+        np.testing.assert_array_equal(found, original)
+    assert jax.tree.structure(space.params(vector)) == jax.tree.structure(state.params)
+
+
+def test_several_vectors_become_arrays_with_an_axis_in_front(setup: Setup) -> None:
+    space = WeightSpace.of(setup.engine)
+    vector = space.vector(named_leaves(setup.engine.initial_state()))
+    for pair, array in zip(space.arrays(np.stack([vector, -vector])), space.arrays(vector), strict=True):
+        np.testing.assert_array_equal(pair, np.stack([array, -array]))
+
+
+def test_a_way_has_a_dot_for_each_time_that_weights_were_kept(setup: Setup, tmp_path: Path) -> None:
+    run = small_study(tmp_path / "s", batch_sizes=[7], epochs=2).runs["batch-7"]
+    way = read_way("seven", run, WeightSpace.of(setup.engine))
+    assert [dot.iteration for dot in way] == [0, 1, 2, 4, 8, 9, 18]
+    assert [dot.epoch for dot in way] == [0, 7 / 60, 14 / 60, 28 / 60, 56 / 60, 1, 2]
+    assert {dot.run for dot in way} == {"seven"}
+    space = WeightSpace.of(setup.engine)
+    np.testing.assert_array_equal(way[0].weights, space.vector(named_leaves(setup.engine.initial_state())))
+    np.testing.assert_array_equal(way[-1].weights, space.vector(run.checkpoint.arrays))
+
+
+def test_a_run_without_kept_weights_or_of_another_model_has_no_way(setup: Setup, tmp_path: Path) -> None:
+    space = WeightSpace.of(setup.engine)
+    without = small_study(tmp_path / "a", batch_sizes=[7], epochs=1, snapshots=False).runs["batch-7"]
+    with pytest.raises(RunError, match="kept no weights"):
+        read_way("without", without, space)
+    other = small_study(tmp_path / "b", batch_sizes=[7], epochs=1, hidden=(6,)).runs["batch-7"]
+    with pytest.raises(RunError, match="other weights"):
+        read_way("other", other, space)
