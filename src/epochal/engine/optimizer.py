@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from epochal.clock import Plan, Span, Unit
@@ -91,11 +93,32 @@ def build_optimizer(options: OptimizerOptions, updates: int) -> optax.GradientTr
         case "nesterov":
             return optax.sgd(rate, momentum=options.momentum, nesterov=True)
         case "adam":
-            return optax.adam(rate)
+            return optax.chain(_scale_by_adam(), optax.scale_by_learning_rate(rate))
         case "adamw":
-            return optax.adamw(rate, weight_decay=options.weight_decay)
+            decay = optax.add_decayed_weights(options.weight_decay)
+            return optax.chain(_scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
         case _:
             return optax.sgd(rate)
+
+
+def _scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> optax.GradientTransformation:
+    """Return `optax.scale_by_adam` (Kingma and Ba 2015) with its corrections of bias taken out of the arrays.
+
+    ``(m / c₁) / (√(v / c₂) + ε) = (√c₂ / c₁) · m / (√v + ε √c₂)``: one division a parameter, not three, as at the
+    end of the paper's section 2. The state is the same.
+    """
+    init = optax.scale_by_adam(b1, b2, eps).init
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        count = optax.safe_increment(state.count)
+        first = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
+        second = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * (g * g), state.nu, gradient)
+        root = jnp.sqrt(1 - jnp.float32(b2) ** count)
+        scale, floor = root / (1 - jnp.float32(b1) ** count), eps * root
+        changes = jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + floor), first, second)
+        return changes, state._replace(count=count, mu=first, nu=second)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _build_schedule(options: OptimizerOptions, updates: int) -> optax.ScalarOrSchedule:
