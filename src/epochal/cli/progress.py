@@ -114,6 +114,7 @@ def load_with_progress(console: Console, source: str, target: str | None = None,
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -16,10 +16,16 @@ from rich.table import Table
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`, which knows the exit status; rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def open_console(*, quiet: bool = False) -> Console:
     """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
-    return Console(width=width, highlight=False, quiet=quiet)
+    return _Console(width=width, highlight=False, quiet=quiet)
 
 
 def print_json(value: Any) -> None:

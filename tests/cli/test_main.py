@@ -1,0 +1,203 @@
+"""The entry point: help, exit statuses, and output that is closed, full, narrow or of another encoding."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from terminal import EPOCHAL, environment, epochal, in_terminal, lines_of, succeed
+
+from epochal import __version__
+from epochal.cli import main as run_in_process
+from epochal.cli.main import COMMANDS
+
+PLAN = ("plan", "--samples", "60000", "--batch-size", "100", "--iterations", "30000")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_help_lists_every_command(arguments: tuple[str, ...]) -> None:
+    out = succeed(*arguments).out
+    for name, about in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(about)}$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    out = succeed(command, "--help").out
+    assert f"usage: epochal {command}" in out
+    assert f"Example: epochal {command}" in out
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "evaluate", "predict", "show", "runs", "data"])
+def test_what_prints_results_prints_json_too(command: str) -> None:
+    assert "--json" in succeed(command, "--help").out
+
+
+def test_version() -> None:
+    assert succeed("--version").out == f"epochal {__version__}\n"
+
+
+# --- a light start --------------------------------------------------------------------------------------------------
+
+HEAVY = ("jax", "numpy", "scipy", "sklearn", "optax", "typeguard")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), PLAN, ("plan", "--help"), ("plan", "--data", "mnist")])
+def test_help_and_plan_import_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    code = f"import sys; from epochal.cli import main; main({arguments!r}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert set(done.stderr.split()).isdisjoint(HEAVY)
+
+
+def test_a_training_would_import_them() -> None:
+    """The control: the list of modules above does tell."""
+    code = "import sys; import epochal.engine; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {"jax", "numpy", "optax"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), PLAN])
+def test_help_and_plan_answer_at_once(arguments: tuple[str, ...]) -> None:
+    """Below 0.3 s, the median of five. It waits for nothing, so its own processor time is what a user waits where the
+    machine does nothing else; and a busy machine, which slows that too, gets several chances."""
+
+    def seconds() -> float:
+        process = subprocess.Popen([EPOCHAL, *arguments], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_utime + usage.ru_stime
+
+    assert any(statistics.median(seconds() for _ in range(5)) < 0.3 for _ in range(6))
+
+
+# --- output ---------------------------------------------------------------------------------------------------------
+
+
+def shell(command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which $epochal is the command."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        env=environment(epochal=EPOCHAL, **more),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        encoding="utf-8",
+    )
+
+
+OUTPUTS = ["--help", "plan --samples 60000", "plan --samples 60000 --json", "data"]
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_a_reader_that_goes_away_is_no_error(arguments: str) -> None:
+    """The status is the one of every tool that a closed pipe ends: 128 + SIGPIPE."""
+    done = shell(f'"$epochal" {arguments} | true; exit ${{PIPESTATUS[0]}}')
+    assert (done.returncode, done.stderr) in ((141, ""), (0, "")), "0 where all was written before the reader left"
+
+
+def test_a_reader_that_is_already_gone_is_noticed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([EPOCHAL, *PLAN], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a device without space")
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_output_without_space_is_said_in_a_line(arguments: str) -> None:
+    done = shell(f'"$epochal" {arguments} > /dev/full')
+    assert done.returncode == 2
+    assert done.stderr == "epochal: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_closed_output_is_no_error(arguments: str) -> None:
+    done = shell(f'"$epochal" {arguments} >&-')
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_errors_keep_their_status_where_nobody_sees_them() -> None:
+    assert shell('"$epochal" plann 2>&-').returncode == 2
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_output_in_another_encoding_loses_letters_not_the_answer(arguments: str) -> None:
+    done = shell(f'"$epochal" {arguments}', PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+
+
+def test_an_argument_in_another_encoding_is_quoted_as_far_as_it_can_be() -> None:
+    done = shell('"$epochal" plan --samples ½', PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (2, "epochal: samples must be a whole number, got '?'\n")
+
+
+# --- widths ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda columns: lines_of(in_terminal(*PLAN, columns=columns)[1]),
+        lambda columns: epochal(*PLAN, COLUMNS=str(columns)).out.splitlines(),
+    ],
+    ids=["terminal", "pipe"],
+)
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_the_plan_fits_any_width(columns: int, written: Callable[[int], list[str]]) -> None:
+    lines = written(columns)
+    assert max(len(line.rstrip()) for line in lines) <= columns
+    text = "\n".join(lines)
+    for count in ("60,000", "100", "600", "30,000", "50", "6,000", "3,000,000"):
+        assert re.search(rf"(?<![\d,]){count}(?![\d,])", text), "no number is cut or folded"
+
+
+def test_a_pipe_has_80_columns_where_nobody_says_otherwise() -> None:
+    assert max(len(line.rstrip()) for line in epochal(*PLAN).out.splitlines()) <= 80
+
+
+def test_colours_are_for_terminals() -> None:
+    assert "\x1b[" not in epochal(*PLAN).out
+    assert "\x1b[" in in_terminal(*PLAN, columns=80)[1]
+
+
+# --- in process -----------------------------------------------------------------------------------------------------
+
+
+def test_main_returns_the_status_instead_of_leaving(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_in_process(["plan", "--samples", "10", "--batch-size", "5"]) == 0
+    assert run_in_process(["plan", "--samples", "10", "--batch-size", "50"]) == 2
+    assert capsys.readouterr().err.startswith("epochal: batch size 50 is above")
+
+
+def test_ctrl_c_before_training_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("epochal.cli.plan.print_plan", interrupted)
+    assert run_in_process(["plan", "--samples", "10"]) == 130
+    assert capsys.readouterr().err == "epochal: interrupted\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the user can mend becomes a line; anything else must be seen whole."""
+
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("epochal.cli.plan.print_plan", broken)
+    with pytest.raises(ZeroDivisionError):
+        run_in_process(["plan", "--samples", "10"])
+    monkeypatch.setattr("epochal.cli.plan.print_plan", lambda *arguments: Path("/no/such/file").read_text())
+    with pytest.raises(FileNotFoundError):
+        run_in_process(["plan", "--samples", "10"])
