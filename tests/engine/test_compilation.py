@@ -18,7 +18,7 @@ from epochal.engine.compilation import keep_compiled_programs
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What JAX is told; at first it was told nothing."""
     told: dict[str, Any] = {}
-    stand_in = SimpleNamespace(jax_compilation_cache_dir=None, update=told.__setitem__)
+    stand_in = SimpleNamespace(values={"jax_compilation_cache_dir": None}, update=told.__setitem__)
     monkeypatch.setattr(compilation, "jax", SimpleNamespace(config=stand_in))
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
     monkeypatch.delenv("EPOCHAL_COMPILE_CACHE", raising=False)
@@ -61,6 +61,6 @@ def test_it_can_be_switched_off(config: dict[str, Any], monkeypatch: pytest.Monk
 
 
 def test_what_jax_was_told_before_stays(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation.jax.config, "jax_compilation_cache_dir", "/elsewhere")
+    monkeypatch.setitem(compilation.jax.config.values, "jax_compilation_cache_dir", "/elsewhere")
     keep_compiled_programs()
     assert config == {}

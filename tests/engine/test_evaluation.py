@@ -13,6 +13,7 @@ from workbench import engine_for, labelled, linear, numbered
 from epochal.data import Split
 from epochal.engine import Engine, Evaluation
 from epochal.engine import evaluation as evaluation_module
+from epochal.errors import DataError
 
 SIZES = [1, 9, 10, 11, 23, 30]
 
@@ -89,6 +90,22 @@ def test_a_split_of_somebody_elses_is_prepared_with_the_recipe_that_was_trained_
     split = labelled(30, test=5, seed=9).test
     losses, _ = by_hand(engine, split)
     assert engine.evaluate(engine.initial_state(), split).loss == pytest.approx(losses.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([0, 3], np.int32), "class 3 is none of the 3 classes of 'labelled'"),
+        (np.array([-1, 2], np.int32), "none of the 3 classes"),
+        (np.array([0, 1], np.float32), r"targets of type float32 and shape \(\) do not fit this model"),
+        (np.array([[0], [1]], np.int32), r"targets of type int32 and shape \(1,\) do not fit this model"),
+    ],
+)
+def test_targets_of_another_kind_are_refused(y: np.ndarray, message: str) -> None:
+    """A class beyond the outputs would make the mean loss NaN, or worse, a plausible number."""
+    engine = engine_for(linear(), labelled(30))
+    with pytest.raises(DataError, match=message):
+        engine.evaluate(engine.initial_state(), Split(np.zeros((2, 4), np.float32), y))
 
 
 def test_no_samples_have_no_mean() -> None:

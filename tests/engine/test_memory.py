@@ -17,7 +17,9 @@ from epochal.clock import Position
 from epochal.data import from_arrays
 from epochal.engine import Engine
 from epochal.engine import engine as engine_module
+from epochal.engine import memory as memory_module
 from epochal.engine.memory import MEBIBYTE, Trial, memory_limit, next_micro_batch
+from epochal.errors import ModelError
 from epochal.models import Model
 
 N, WIDTH = 2_000, 512
@@ -101,8 +103,18 @@ def test_a_limit_that_nothing_fits_costs_few_trials(
     assert len(compiled) <= 4
 
 
-def test_limit_is_a_gibibyte_or_less() -> None:
+def test_limit_is_a_gibibyte_or_a_quarter_of_a_smaller_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < memory_limit() <= 1024 * MEBIBYTE
+    for memory, limit in ((None, 1024), (64_000, 1024), (4_096, 1024), (1_000, 250)):
+        monkeypatch.setattr(memory_module, "device_memory", lambda m=memory: None if m is None else m * MEBIBYTE)
+        assert memory_limit() == limit * MEBIBYTE
+
+
+def test_a_model_that_no_memory_holds_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wide_engine().count_parameters() == 3 * WIDTH + WIDTH
+    monkeypatch.setattr(engine_module, "device_memory", lambda: 8_000)
+    with pytest.raises(ModelError, match=r"'wide' has 2,048 parameters and needs 0 GB .* more than the 0 GB there are"):
+        wide_engine().count_parameters()
 
 
 def trials_until_settled(first: int, fixed: int, each: int, limit: int) -> list[Trial]:

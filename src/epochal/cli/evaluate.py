@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ class EvaluateCommand:
         console = open_console()
         run = Run.open(self.run)
         data = run.data if self.data is None else load_with_progress(console, self.data)
-        result = run.evaluate(data.train if self.split == "train" else data.test)
+        result = run.evaluate(data if self.split == "test" else replace(data, test=data.train))
         if self.json:
             facts = {"samples": result.samples, "loss": result.loss, "accuracy": result.accuracy}
             print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})

@@ -58,8 +58,13 @@ def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
         x = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"cannot read {path} as a .npy array: {error}") from error
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "uif":
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "uif" or not x.ndim:
         raise DataError(f"{path} holds no array of numbers; save one with numpy.save")
+    if x.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; mend them")
     outputs = run.predict(x)
     names = run.data.class_names
     if names is None:

@@ -14,7 +14,7 @@ def keep_compiled_programs() -> None:
     The folder is readable by its owner alone, since what it holds is executed. A folder that cannot be made, or that
     belongs to somebody else, is not used.
     """
-    if os.environ.get("EPOCHAL_COMPILE_CACHE") == "0" or jax.config.jax_compilation_cache_dir:
+    if os.environ.get("EPOCHAL_COMPILE_CACHE") == "0" or jax.config.values["jax_compilation_cache_dir"]:
         return
     folder = platformdirs.user_cache_path("epochal") / "compiled"
     try:

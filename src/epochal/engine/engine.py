@@ -18,12 +18,12 @@ from epochal.data import Dataset, Split
 from epochal.engine.audit import Audit
 from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, place_at
 from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict, to_evaluation
-from epochal.engine.memory import Trial, memory_limit, next_micro_batch
+from epochal.engine.memory import Trial, device_memory, memory_limit, next_micro_batch
 from epochal.engine.objective import Objective
 from epochal.engine.samples import Samples, put_on_device
 from epochal.engine.state import State, initial_state
 from epochal.engine.update import Program
-from epochal.errors import ModelError
+from epochal.errors import DataError, ModelError
 from epochal.models import Model
 from epochal.order import Order
 
@@ -90,9 +90,20 @@ class Engine:
         return state
 
     def count_parameters(self) -> int:
-        """Return how many numbers training adjusts. Raises `ModelError` where the model does not fit the data."""
-        params = jax.eval_shape(self.initial_state).params
-        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+        """Return how many numbers training adjusts.
+
+        Raises `ModelError` where the model does not fit the data, or the memory.
+        """
+        state = jax.eval_shape(self.initial_state)
+        count: int = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+        needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        memory = device_memory()
+        if memory is not None and needed > memory:
+            raise ModelError(
+                f"model '{self.model.name}' has {count:,} parameters and needs {needed / 1e9:,.0f} GB with its "
+                f"optimizer, more than the {memory / 1e9:,.0f} GB there are; make it smaller"
+            )
+        return count
 
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""
@@ -115,7 +126,8 @@ class Engine:
         return state, chunked
 
     def evaluate(self, state: State, split: Split) -> Evaluation:
-        """Evaluate each sample of the split once."""
+        """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the model's kind."""
+        self._check_targets(split)
         evaluate = self._function("evaluate", split, state, lambda: build_evaluate(self.model, self.objective))
         sums = evaluate(state.params, state.model_state, self._on_device(split))
         return to_evaluation(sums, self.objective)
@@ -124,6 +136,21 @@ class Engine:
         """Return the model's outputs for each sample of the split, before any softmax."""
         predict = self._function("predict", split, state, lambda: build_predict(self.model))
         return np.asarray(predict(state.params, state.model_state, self._on_device(split)))
+
+    def _check_targets(self, split: Split) -> None:
+        """Refuse what would give a number without a meaning: other classes, or another number of targets."""
+        kind, wanted = split.y.dtype.kind, self.data.train.y
+        if kind != wanted.dtype.kind or split.y.shape[1:] != wanted.shape[1:]:
+            raise DataError(
+                f"targets of type {split.y.dtype} and shape {split.y.shape[1:]} do not fit this model, "
+                f"trained on {wanted.dtype} and {wanted.shape[1:]}"
+            )
+        if (
+            self.data.class_names is not None
+            and len(split)
+            and not 0 <= split.y.min() <= split.y.max() < self.data.outputs
+        ):
+            raise DataError(f"class {split.y.max()} is none of the {self.data.outputs} classes of '{self.data.name}'")
 
     def _compiled(self, state: State, batch_size: int) -> _Compiled:
         if batch_size not in self._chunks:

@@ -6,17 +6,27 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+
 MEBIBYTE = 1 << 20
 _MOST = 1024 * MEBIBYTE
 
 
 def memory_limit() -> int:
     """Return the bytes that one iteration's intermediate values may take: 1 GiB, or a quarter of a smaller memory."""
+    memory = device_memory()
+    return _MOST if memory is None else min(_MOST, memory // 4)
+
+
+def device_memory() -> int | None:
+    """Return the bytes that the default device can hold; ``None`` where that cannot be found out."""
+    about = jax.devices()[0].memory_stats()  # none for a CPU, whose memory is the machine's
+    if about and "bytes_limit" in about:
+        return int(about["bytes_limit"])
     try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return _MOST
-    return min(_MOST, physical // 4)
+        return None
 
 
 class Trial(NamedTuple):
