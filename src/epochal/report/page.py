@@ -47,6 +47,7 @@ def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
             views=[views.RunView.of(run) for run in records.runs],
             comparison=views.comparison(records),
             bands=views.band_rows(records),
+            page_commands=views.page_commands(records),
             has_accuracy=any(row.accuracy is not None for run in records.runs for row in run.tests),
             curve_notes=list(views.curve_notes(records, watch)),
             maps=[_map_words(landscape) for landscape in records.landscapes],

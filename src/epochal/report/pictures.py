@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR = 0, 2
 
 
-def png_address(image: np.ndarray[Any, Any]) -> str:
+def png_address(image: UInt8[np.ndarray, "height width *colours"]) -> str:
     """Return an image, uint8 ``(height, width)`` or ``(height, width, 3)``, as a ``data:`` address.
 
     Source: PNG specification, third edition, W3C 2025: signature, then IHDR, IDAT and IEND, every row unfiltered.

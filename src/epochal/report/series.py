@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from epochal.report.tables import counters
 from epochal.run.events import EpochRow
 from epochal.run.folder import RunFile
 from epochal.run.history import EvaluationRow
-from epochal.study.records import Increment, Point, RunRecord
+from epochal.study.records import Increment, Point, RunRecord, position_of
 
 PAGE_LIMIT = 900_000
 """Numbers that the losses of all runs on a page may have together: 3.6 MB, 4.8 MB as base64."""
@@ -114,10 +115,9 @@ def pack_news(news: Increment, iterations: int, bucket: int) -> dict[str, Any]:
     """Return what is new of a run whose page has ``iterations`` losses, in whole buckets of ``bucket``."""
     done = news.first + news.losses.size
     fresh = news.losses[iterations - news.first :]
-    position, plan = _positions(news.file, news.start, done)[-1]
     return {
         "iterations": done,
-        "position": counters(position, plan),
+        "position": counters(position_of(news.file, done), _plan_at(news.file, done)),
         "losses": pack_losses(fresh[: fresh.size // bucket * bucket], bucket),
         "time": time_table(news.file, done, news.epochs, news.training_seconds, news.start),
         "points": points(news.epochs, news.tests),
@@ -142,42 +142,59 @@ def time_table(
     of ``training_seconds``.
     """
     start = start or Point()
-    total = file.data["train"]
-    rows = _positions(file, start, done)
-    table: dict[str, list[Any]] = {name: [] for name in ("iteration", "samples", "epoch", "batch", "seconds")}
-    used = start.samples
-    before, plan_before = rows[0]
-    for position, plan in rows:
-        used += min((position - before).amount * plan_before.batch_size, total - before.offset)
-        table["iteration"].append(position.iteration)
-        table["samples"].append(used)
-        table["epoch"].append(round(position.epoch + position.offset / plan.samples_per_epoch, 9))
-        table["batch"].append(plan.batch_size)
-        before, plan_before = position, plan
+    rows = [_Row(start.iteration, start.samples, float(start.epoch), _plan_at(file, start.iteration).batch_size)]
+    rows.extend(_rows_after(file, start, done))
+    columns = {field.name: np.hstack([getattr(row, field.name) for row in rows]) for field in fields(_Row)}
     ends = [start.iteration, *(row.end_iteration for row in epochs)]
     seconds = [start.seconds, *(start.seconds + np.cumsum([row.seconds for row in epochs]))]
     if ends[-1] < done:
         ends.append(done)
         seconds.append(max(training_seconds, seconds[-1]))
-    between = np.interp(np.array(table["iteration"]), np.array(ends), np.array(seconds))
-    table["seconds"] = between.round(4).tolist()
-    return table
+    columns["epoch"] = columns["epoch"].round(9)
+    columns["seconds"] = np.interp(columns["iteration"], np.array(ends), np.array(seconds)).round(4)
+    return {name: column.tolist() for name, column in columns.items()}
 
 
-def _positions(file: RunFile, start: Point, done: int) -> list[tuple[Position, Plan]]:
-    """Return the table's positions, each with the plan that holds from there on."""
-    samples = file.data["train"]
-    plan = file.config_at(start.iteration).plan(samples)
-    rows = [(Position(start.iteration, start.epoch, 0), plan)]
-    while (position := rows[-1][0]).iteration < done:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a time table, or as many as its arrays are long."""
+
+    iteration: Any
+    samples: Any
+    epoch: Any
+    batch: Any
+
+
+def _rows_after(file: RunFile, start: Point, done: int) -> Iterator[_Row]:
+    """Yield the rows after the start: whole epochs of one plan at once, whatever is less one by one."""
+    position, used = Position(start.iteration, start.epoch, 0), start.samples
+    while position.iteration < done:
+        plan = _plan_at(file, position.iteration)
         change = file.next_change(position.iteration)
-        to_epoch_end = position.iteration + plan.iterations_left_in_epoch(position)
-        stop = min(to_epoch_end, done, done if change is None else change)
-        position = plan.advance(position, Span.iterations(stop - position.iteration))
-        if stop == change:
-            plan = file.config_at(stop).plan(samples)
-        rows.append((position, plan))
-    return rows
+        stop = done if change is None else min(change, done)
+        whole = 0 if position.offset else (stop - position.iteration) // plan.iterations_per_epoch
+        if whole:
+            ends = np.arange(1, whole + 1)
+            iterations, samples = (
+                position.iteration + ends * plan.iterations_per_epoch,
+                used + ends * plan.samples_per_epoch,
+            )
+            epochs = (position.epoch + ends).astype(np.float64)
+            position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
+            batch = np.append(np.full(whole - 1, plan.batch_size), _plan_at(file, position.iteration).batch_size)
+            yield _Row(iterations, samples, epochs, batch)
+            continue
+        count = min(stop - position.iteration, plan.iterations_left_in_epoch(position))
+        used += min(count * plan.batch_size, plan.samples - position.offset)
+        position = plan.advance(position, Span.iterations(count))
+        after = _plan_at(file, position.iteration)
+        epoch = position.epoch + position.offset / after.samples_per_epoch
+        yield _Row(position.iteration, used, epoch, after.batch_size)
+
+
+def _plan_at(file: RunFile, iteration: int) -> Plan:
+    """Return the plan that the iteration after so many follows."""
+    return file.config_at(iteration).plan(file.data["train"])
 
 
 def points(epochs: Sequence[EpochRow], tests: Sequence[EvaluationRow]) -> dict[str, list[Any]]:

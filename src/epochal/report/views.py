@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from epochal.study.summary import Spread
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20
+_EVENTS_SHOWN = 50
 _LONGEST_PLAN = 10**12
 
 
@@ -39,7 +40,7 @@ class RunView:
     now: dict[str, int]
 
     @classmethod
-    def of(cls, run: RunRecord) -> Self:
+    def of(cls, run: RunRecord) -> RunView:
         """Put a run into words."""
         plan = run.plan
         return cls(
@@ -140,7 +141,7 @@ class Matrix:
     pairs: list[tuple[str, str, int]]
 
     @classmethod
-    def of(cls, predictions: Predictions) -> Self:
+    def of(cls, predictions: Predictions) -> Matrix:
         """Prepare the matrix, or the most frequent confusions of very many classes."""
         names, confusion = predictions.class_names, predictions.confusion
         if len(names) > _LARGEST_MATRIX:
@@ -174,6 +175,15 @@ def _commands(run: RunRecord) -> list[tuple[Words, str]]:
     return commands
 
 
+def page_commands(records: Records) -> list[tuple[Words, str]]:
+    """Return the commands that make this page again, and go on with its study."""
+    paths = [run.path for run in records.runs] if records.study is None else [records.study]
+    commands = [(say("again.page"), again.shell("epochal", "report", *paths))]
+    if records.study is not None:
+        commands.insert(0, (say("again.study"), again.shell("epochal", "compare", "--run", records.study)))
+    return commands
+
+
 def _environment(run: RunRecord) -> list[tuple[Words, str | Words]]:
     file = run.file
     device = ", ".join(str(value) for value in (file.device["kind"], file.device["platform"], file.device["count"]))
@@ -197,6 +207,11 @@ def _environment(run: RunRecord) -> list[tuple[Words, str | Words]]:
             seconds=duration(session.seconds),
         )
         rows.append((say("about.sessions"), text))
+    for event in run.events[-_EVENTS_SHOWN:]:
+        detail = f" ({_options(event.detail)})" if event.detail else ""
+        when = event.time[:19].replace("T", " ")
+        text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
+        rows.append((say("about.events"), text))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,5 +46,5 @@ def news_of(path: str | os.PathLike[str], known: Known) -> Increment:
         start=Point(known.epoch, end, samples, seconds),
         epochs=history.epochs_after(known.epoch),
         tests=tuple(row for row in history.evaluations_after(known.tested) if row.split == "test"),
-        training_seconds=sum(session.chunk_seconds for session in sessions),
+        training_seconds=math.fsum(session.chunk_seconds for session in sessions),
     )

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from epochal import __version__
-from epochal.clock import Position, Span
 from epochal.errors import DataError, EpochalError, RunError
-from epochal.run.folder import RunFile, RunFolder
+from epochal.run.folder import RunFolder
 from epochal.run.history import History
 from epochal.run.lock import is_locked
 from epochal.run.summary import planned_beside_counted
-from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Straight, Way
+from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Straight, Way, position_of
 from epochal.study.study import Study
 from epochal.study.summary import bands, compared_runs
 
@@ -174,17 +173,6 @@ def status_of(folder: RunFolder, history: History) -> str:
     """Return how the run stands: new, running, interrupted, finished, stopped, diverged or failed."""
     last = history.last_status or "new"
     return "interrupted" if last == "running" and not is_locked(folder.lock) else last
-
-
-def position_of(file: RunFile, iterations: int) -> Position:
-    """Return the position after so many iterations, through every change of the batch size."""
-    position = Position()
-    while position.iteration < iterations:
-        plan = file.config_at(position.iteration).plan(file.data["train"])
-        change = file.next_change(position.iteration)
-        stop = iterations if change is None else min(change, iterations)
-        position = plan.advance(position, Span.iterations(stop - position.iteration))
-    return position
 
 
 def _weights_and_predictions(path: Path, status: str, shelf: _DataShelf) -> tuple[str | None, Predictions | Notice]:

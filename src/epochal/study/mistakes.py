@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 
 from epochal.data import Split
 from epochal.study.records import Mistake, Predictions
@@ -48,7 +46,7 @@ def judge(
     return Predictions(iteration, class_names, confusion, mistakes)
 
 
-def as_image(sample: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+def as_image(sample: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "height width *colours"] | None:
     """Return a stored sample as uint8 pixels, grey or red-green-blue; ``None`` for what is no picture.
 
     Values that are no bytes are stretched from the sample's lowest to its highest.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64, UInt8
 
-from epochal.clock import Plan, Position
+from epochal.clock import Plan, Position, Span
 from epochal.run.events import EpochRow
 from epochal.run.folder import RunFile
 from epochal.run.history import EvaluationRow, EventRow, SessionRow
@@ -48,7 +47,7 @@ class Mistake:
     true: int
     predicted: int
     confidence: float
-    image: np.ndarray[Any, Any] | None
+    image: UInt8[np.ndarray, "height width *colours"] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,3 +243,14 @@ class Records:
     study: str | None = None
     target_accuracy: float | None = None
     bands: tuple[Band, ...] = ()
+
+
+def position_of(file: RunFile, iterations: int) -> Position:
+    """Return the position after so many iterations, through every change of the batch size."""
+    position = Position()
+    while position.iteration < iterations:
+        plan = file.config_at(position.iteration).plan(file.data["train"])
+        change = file.next_change(position.iteration)
+        stop = iterations if change is None else min(change, iterations)
+        position = plan.advance(position, Span.iterations(stop - position.iteration))
+    return position

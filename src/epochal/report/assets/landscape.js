@@ -254,7 +254,7 @@ class Landscape {
   // Write the loss at the cursor and each way's nearest dot, or its last one.
   read() {
     const { pen } = prepare(this.over), { x, y, box } = this.scales, { words } = this.state;
-    let text = "";
+    let text = this.top < this.highest ? words.clipped.replace("{limit}", shortened(this.top)) : "";
     if (this.cursor) {
       const [px, py] = [Math.min(Math.max(this.cursor[0], box.left), box.right), Math.min(Math.max(this.cursor[1], box.top), box.bottom)];
       this.cursor = [px, py];

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from made_records import HOSTILE, hostile_records, made_landscape, made_predictions, made_records, made_run, three_runs
+
+from epochal.errors import OptionError
+from epochal.report import render
+from epochal.study.records import Notice, Records
+from epochal.study.summary import Band, Spread
+
+VOID = {"meta", "input", "img", "br", "link", "path", "circle"}
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and whether they nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def payload(html: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="numbers">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    content: dict[str, object] = json.loads(found[1])
+    return content
+
+
+PAGES = {
+    "one run": made_records(),
+    "three runs and a landscape": three_runs(600),
+    "nothing done yet": made_records(made_run(done=0, status="new", predictions=Notice("while_training", {}))),
+    "unfinished": made_records(made_run(done=37, status="interrupted", facts=())),
+    "diverged": made_records(made_run(losses=np.full(120, np.nan, np.float32), status="diverged")),
+    "many classes": made_records(made_run(predictions=made_predictions(tuple(map(str, range(40)))))),
+    "hostile": hostile_records(),
+    "random plane": made_records(landscapes=(made_landscape("run-1", kind="random", explained=(), lines=()),)),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_page_is_whole_and_needs_nothing_else(name: str, watch: bool) -> None:
+    html = render(PAGES[name], watch=watch)
+    elements = Elements(html)
+    assert elements.open == []
+    assert not {tag for tag, _ in elements.found} & {"link", "iframe", "object", "embed", "base"}
+    for tag, attributes in elements.found:
+        assert not any(name.startswith("on") for name in attributes), "no script in attributes"
+        for attribute in ("src", "href"):
+            target = attributes.get(attribute)
+            assert target is None or target.startswith(("#", "data:image/png;base64,")), (tag, target)
+    assert "url(" not in html
+    assert "@import" not in html
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    inside = {
+        attributes[name]
+        for _, attributes in elements.found
+        for name in ("aria-labelledby", "aria-describedby")
+        if name in attributes
+    }
+    assert inside <= set(ids)
+
+
+def test_only_the_pages_own_script_may_run() -> None:
+    html = render(made_records())
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert policy is not None
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert "default-src &#39;none&#39;" in policy[1] or "default-src 'none'" in policy[1]
+    assert f"sha256-{digest}".replace("+", "&#43;") in policy[1].replace("+", "&#43;")
+    assert "connect-src" not in policy[1]
+
+
+def test_text_from_outside_stays_text() -> None:
+    html = render(hostile_records())
+    elements = Elements(html)
+    assert all("onerror" not in attributes for _, attributes in elements.found)
+    assert sum(tag == "script" for tag, _ in elements.found) == 2
+    assert "49" not in re.findall(r"\{\{.*?\}\}|49&amp;", html)
+    assert HOSTILE in str(payload(html)["runs"][0]["name"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_it_opens_in_the_language_asked_for(lang: str) -> None:
+    assert f'<html lang="{lang}"' in render(made_records(), lang)
+
+
+def test_an_unknown_language() -> None:
+    with pytest.raises(OptionError, match=r"unknown language 'de'.*Known: en, zh"):
+        render(made_records(), "de")
+
+
+def test_the_worked_example_three_times_is_small_and_quick() -> None:
+    records = three_runs(30_000)
+    render(records)
+    begun = time.perf_counter()
+    html = render(records)
+    assert time.perf_counter() - begun < 2.5
+    assert len(html.encode()) < 6_000_000
+
+
+def test_rendering_is_a_pure_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same records give the same page, and no file of the user's is touched."""
+    first = render(PAGES["three runs and a landscape"])
+    monkeypatch.setattr("builtins.open", lambda *args, **options: pytest.fail(f"opened {args}"))
+    assert render(PAGES["three runs and a landscape"]) == first
+
+
+def text_of(records: Records) -> str:
+    html = re.sub(r"<script.*?</script>|<style.*?</style>", "", render(records), flags=re.DOTALL)
+    html = re.sub(r'<span lang="zh">.*?</span>', "", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+class TestWhatItSays:
+    def test_the_arithmetic_and_the_counts(self) -> None:
+        text = text_of(made_records(made_run(samples=60_000, iterations=30_000)))
+        for words in ("N / B = 60,000 / 100", "30,000 / 600", "60,000 training and 50 test samples of digits"):
+            assert words in text
+
+    def test_the_audit(self) -> None:
+        run = made_run()
+        text = text_of(made_records(run))
+        assert "12 of 12 full epochs used each sample exactly as planned" in text
+        assert run.epochs[0].audit_hash in text
+        broken = (dataclasses.replace(run.epochs[0], audit_hash="0123456789abcdef"), *run.epochs[1:])
+        assert "11 of 12 full epochs" in text_of(made_records(dataclasses.replace(run, epochs=broken)))
+
+    def test_an_unfinished_run_says_so(self) -> None:
+        notice = Notice("unfinished", {"run": "r", "status": "interrupted", "iteration": 37, "iterations": 1200})
+        text = text_of(made_records(made_run(done=37, status="interrupted", facts=()), notices=(notice,)))
+        assert "r is not at its end (interrupted, iteration 37 of 1,200)" in text
+
+    def test_why_there_are_no_answers(self) -> None:
+        text = text_of(made_records(made_run(predictions=Notice("unpredicted", {"reason": "no data here"}))))
+        assert "The test set was not predicted: no data here" in text
+
+    def test_how_to_do_it_again(self) -> None:
+        text = text_of(made_records())
+        assert "epochal train digits --batch-size 100 --budget 120it --lr 0.1" in text
+        assert "epochal report runs/run-1" in text
+
+    def test_parts_of_ones_own_cannot_be_repeated_by_name(self) -> None:
+        run = made_run()
+        run = dataclasses.replace(run, file=dataclasses.replace(run.file, custom=("model", "loss")))
+        assert "trained from Python with its own model, loss" in text_of(made_records(run))
+
+    def test_the_comparison_counts_to_the_target(self) -> None:
+        text = text_of(three_runs(1800))
+        assert "updates to 90" in text
+        assert "not reached" in text
+
+    def test_a_row_of_the_comparison(self) -> None:
+        records = made_records(made_run("a"), made_run("b", batch_size=1000), target_accuracy=0.8)
+        row = re.search(r"Side by side.*? a MBGD 100 10 120 12 (.*?) b BGD 1,000 1 ", text_of(records))
+        assert row is not None
+        assert row[1].split()[-4:] == ["30", "1.50", "s", "✓"] or "30 1.50 s" in row[1]
+
+    def test_repeated_seeds(self) -> None:
+        band = Band("batch-10", (0, 1), Spread(0.5, 0.4, 0.6), None, Spread(0.9, 0.8, 1.0))
+        text = text_of(made_records(made_run("a"), made_run("b"), bands=(band,)))
+        assert "0.5000 (0.4000 … 0.6000)" in text
+
+    def test_the_share_of_variance(self) -> None:
+        assert "90.0\xa0%" in render(made_records(landscapes=(made_landscape("run-1"),)))
+
+
+def test_a_run_too_long_for_the_page_says_so() -> None:
+    losses = np.ones(1_000_000, np.float32)
+    run = made_run(samples=10_000, batch_size=1, iterations=1_000_000, losses=losses, epochs=(), evaluations=())
+    assert "1,000,000 iterations are too many for one page, so each value here stands for 4 of them" in text_of(
+        made_records(run)
+    )
+
+
+def test_losses_that_are_no_numbers_are_counted() -> None:
+    losses = np.array([1, np.nan, np.inf] * 40, np.float32)
+    assert "80 losses are not finite" in text_of(made_records(made_run(losses=losses)))

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from made_records import made_epochs, made_run
+
+from epochal.clock import Plan
+from epochal.report.tables import batch_cells, counters, epoch_cells, plan_rows, shown_epochs
+from epochal.report.words import Words
+from epochal.run.summary import Fact
+
+
+def english(text: Words | str) -> str:
+    return text.texts["en"] if isinstance(text, Words) else text
+
+
+class TestPlanRows:
+    def test_the_worked_example(self) -> None:
+        """The article: 60,000 samples in batches of 100 make 600 batches; 30,000 iterations are 50 epochs."""
+        run = made_run(samples=60_000, batch_size=100, iterations=30_000, facts=())
+        rows = {english(row.name): (english(row.how), row.planned) for row in plan_rows(run)}
+        assert rows["batches per epoch"] == ("N / B = 60,000 / 100", "600")
+        assert rows["full epochs"] == ("30,000 / 600", "50")
+        assert rows["updates after 10 epochs"] == ("10 × 600", "6,000")
+        assert rows["samples used"][1] == "3,000,000"
+
+    @pytest.mark.parametrize(
+        ("last", "how", "batches"),
+        [("keep", "⌈N / B⌉ = ⌈1,797 / 100⌉", "18"), ("drop", "⌊N / B⌋ = ⌊1,797 / 100⌋", "17")],
+    )
+    def test_a_ragged_last_batch(self, last: str, how: str, batches: str) -> None:
+        run = dataclasses.replace(made_run(facts=()), plan=Plan(1797, 100, epochs=2, last=last))
+        rows = {english(row.name): (english(row.how), row.planned) for row in plan_rows(run)}
+        assert rows["batches per epoch"] == (how, batches)
+        if last == "keep":
+            assert rows["samples in the last batch"] == ("1,797 − 17 × 100", "97")
+        else:
+            assert rows["samples left out"][1] == "97"
+
+    def test_what_was_counted_stands_beside_and_a_difference_shows(self) -> None:
+        run = made_run(facts=(Fact("full epochs", 12, 11), Fact("a fact of a later version", 3, 3)))
+        rows = {english(row.name): row for row in plan_rows(run)}
+        assert (rows["full epochs"].counted, rows["full epochs"].agrees) == ("11", False)
+        assert rows["iterations"].counted is None
+        assert rows["a fact of a later version"].agrees is True
+
+
+class TestCells:
+    def test_few_batches_are_all_drawn(self) -> None:
+        assert [cell.number for cell in batch_cells(Plan(500, 100))] == ["1", "2", "3", "4", "5"]
+
+    def test_of_many_the_ends_are_drawn(self) -> None:
+        assert [cell.number for cell in batch_cells(Plan(60_000, 100))] == ["1", "2", "3", "", "599", "600"]
+        assert [cell.number for cell in batch_cells(Plan(60_000, 1))] == ["1", "2", "", "60,000"]
+
+    def test_a_smaller_last_batch_is_drawn_smaller(self) -> None:
+        last = batch_cells(Plan(1797, 100))[-1]
+        assert (last.number, last.content) == ("18", "97")
+        assert 0.9 < last.share < 1
+
+    def test_an_epoch_that_the_budget_cuts_short(self) -> None:
+        last = epoch_cells(Plan(1000, 100, iterations=25))[-1]
+        assert (last.number, last.content, last.share) == ("3", "5", 0.5)
+
+
+@pytest.mark.parametrize(("iteration", "epoch", "batch"), [(0, 0, 0), (1, 1, 1), (10, 1, 10), (11, 2, 1), (20, 2, 10)])
+def test_counters_count_from_one(iteration: int, epoch: int, batch: int) -> None:
+    plan = Plan(1000, 100, epochs=2)
+    assert counters(plan.position(iteration=iteration), plan) == {
+        "epoch": epoch,
+        "batch": batch,
+        "iteration": iteration,
+    }
+
+
+class TestShownEpochs:
+    def test_a_usual_run_is_shown_whole(self) -> None:
+        epochs = made_epochs(Plan(1000, 100), 2000)
+        assert shown_epochs(epochs) == list(epochs)
+
+    def test_of_very_many_the_wrong_one_is_never_left_out(self) -> None:
+        epochs = list(made_epochs(Plan(1000, 1000), 1000))
+        epochs[500] = dataclasses.replace(epochs[500], audit_hash="wrong")
+        shown = shown_epochs(epochs)
+        assert epochs[500] in shown
+        assert [row for row in shown if isinstance(row, int)] == [480, 479]
+        assert sum(row if isinstance(row, int) else 1 for row in shown) == 1000
