@@ -235,9 +235,9 @@ The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [perfo
 Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
 
 Everyone gets the same data in memory, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
-rate and batch size, and {machine["threads"]} threads. Contenders live in processes of their own and are measured in turns,
-one at a time; a figure is the median of {repetitions} repetitions. While other programs use over 10 % of the processors, a
-repetition is measured again, twice at most; "others' load" is the largest share that was left. A row counts only if
+rate and batch size, and {machine["threads"]} threads. Contenders live in processes of their own and are measured in
+turns, one at a time; a figure is the median of {repetitions} repetitions. While other programs use over 10 % of the
+processors, a repetition is measured again, twice at most; "others' load" is the largest share left. A row counts if
 its contender came to the same accuracy in a short training from fresh weights. Epochal is measured as `epochal.train`:
 with its audit, its record of every loss, its history on disk and its checkpoints; the "JAX loop by hand" has none of
 them and is the floor. Each contender's code is a file in [bench/contenders](../bench/contenders).

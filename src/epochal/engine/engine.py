@@ -18,7 +18,7 @@ from epochal.data import Dataset, Split
 from epochal.engine.audit import Audit
 from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, place_at
 from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict, to_evaluation
-from epochal.engine.memory import Trial, device_memory, memory_limit, next_micro_batch
+from epochal.engine.memory import Trial, device_memory, fast_micro_batch, memory_limit, next_micro_batch
 from epochal.engine.objective import Objective
 from epochal.engine.samples import Samples, put_on_device
 from epochal.engine.state import State, initial_state
@@ -52,7 +52,7 @@ class Engine:
     It compiles once for each batch size that it meets, and holds the data on the device as they are stored.
 
     Attributes:
-        micro_batch: the most samples computed at once; ``None`` lets the engine choose from predicted memory.
+        micro_batch: the most samples computed at once; ``None`` lets the engine choose, from cache and predicted memory.
         compile_seconds: time spent in compilation so far.
     """
 
@@ -161,7 +161,7 @@ class Engine:
 
     def _compile_to_fit(self, state: State, batch_size: int) -> _Compiled:
         """Compile, with smaller micro-batches until the predicted memory fits."""
-        micro_batch = min(self.micro_batch or batch_size, batch_size)
+        micro_batch = min(self.micro_batch or self._first_micro_batch(batch_size), batch_size)
         if self.model.couples_samples and micro_batch < batch_size:
             raise ModelError(
                 f"model '{self.model.name}' couples the samples of a batch (batch statistics), so a batch of "
@@ -176,6 +176,12 @@ class Engine:
             if smaller is None:
                 return _Compiled(chunk, micro_batch)
             micro_batch = smaller
+
+    def _first_micro_batch(self, batch_size: int) -> int:
+        """Return the micro-batch to try first where the user gave none."""
+        if self.model.couples_samples:
+            return batch_size
+        return fast_micro_batch(batch_size, math.prod(self.data.sample_shape))
 
     def _compile(self, state: State, batch_size: int, micro_batch: int) -> tuple[Chunk, int]:
         """Return the compiled chunk and the bytes that it needs for intermediate values."""

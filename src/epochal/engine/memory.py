@@ -1,4 +1,4 @@
-"""How many samples to compute at once, from the memory that the compiler predicts."""
+"""How many samples to compute at once: what a CPU's cache holds, in the memory that the compiler predicts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import jax
 
 MEBIBYTE = 1 << 20
 _MOST = 1024 * MEBIBYTE
+_IN_CACHE = 4 * MEBIBYTE
+_FEWEST_IN_CACHE = 64
 
 
 def memory_limit() -> int:
@@ -27,6 +29,22 @@ def device_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def fast_micro_batch(batch_size: int, values: int) -> int:
+    """Return the micro-batch to begin with for samples of so many values: the whole batch, except on a CPU.
+
+    There, slices whose input takes about 4 MiB stay in the cache: full-batch descent of `mlp` on MNIST is a quarter
+    faster in slices of 1,250 than in one piece (docs/performance.md). A divisor of the batch is preferred, since a
+    last slice of another size is compiled a second time.
+
+    >>> fast_micro_batch(60_000, values=784), fast_micro_batch(1_000, values=784)
+    (1250, 1000)
+    """
+    most = max(_FEWEST_IN_CACHE, _IN_CACHE // (4 * max(1, values)))
+    if jax.default_backend() != "cpu" or batch_size <= 2 * most:
+        return batch_size
+    return next((size for size in range(most, most // 2, -1) if batch_size % size == 0), most)
 
 
 class Trial(NamedTuple):
