@@ -52,7 +52,7 @@ class Engine:
     It compiles once for each batch size that it meets, and holds the data on the device as they are stored.
 
     Attributes:
-        micro_batch: the most samples computed at once; ``None`` lets the engine choose, from cache and predicted memory.
+        micro_batch: the most samples computed at once; ``None`` lets the engine choose, from cache and memory.
         compile_seconds: time spent in compilation so far.
     """
 
