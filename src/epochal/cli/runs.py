@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from epochal.errors import RunError
+from epochal.errors import EpochalError, RunError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +59,18 @@ def _describe(path: Path) -> dict[str, Any]:
 
     try:
         run = Run.open(path)
-        history, plan = run.history, run.plan
-        evaluations = [row for row in history.evaluations if row.split == "test"]
+        plan = run.plan
+        sessions = () if run.is_new else run.history.sessions
+        evaluations = () if run.is_new else run.history.evaluations
         return {
             "run": str(path),
             "data": run.config.data,
             "model": run.config.model,
             "method": f"{plan.method} B={plan.batch_size}",
-            "iteration": history.sessions[-1].end_iteration if history.sessions else 0,
+            "iteration": sessions[-1].end_iteration if sessions else 0,
             "iterations": plan.iterations,
-            "test_accuracy": evaluations[-1].accuracy if evaluations else None,
+            "test_accuracy": next((row.accuracy for row in reversed(evaluations) if row.split == "test"), None),
             "status": run.status,
         }
-    except RunError as error:
+    except EpochalError as error:
         return {"run": str(path), "status": f"cannot be read: {error}"}

@@ -212,7 +212,8 @@ class History:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Open for reading alone; what cannot be made sense of is damage."""
-        location = f"{self.path.absolute().as_uri()}?mode=ro"
+        left_undone = self.path.with_name(f"{self.path.name}-journal").exists()  # by a lost process: SQLite undoes it
+        location = f"{self.path.absolute().as_uri()}?mode={'rw' if left_undone else 'ro'}"
         try:
             with as_run_error(self.path), closing(sqlite3.connect(location, uri=True)) as database:
                 yield database

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from epochal.errors import RunError
 from epochal.run.events import EpochRow
+from epochal.run.files import write_durably
 from epochal.run.history import EvaluationRow
 from epochal.run.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, stored
 
@@ -31,18 +32,15 @@ class HistoryWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._session: tuple[int, str, int] | None = None
+        if not path.exists():
+            _create(path)
         with as_run_error(path):
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("BEGIN IMMEDIATE")
-            if not self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in SCHEMA.split(";\n"):
-                    self._database.execute(statement)
-                self._database.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-        self.commit()
+            self._database.execute("BEGIN")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> HistoryWriter:
         return self
 
     def __exit__(
@@ -127,6 +125,19 @@ class HistoryWriter:
     def _execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         with as_run_error(self.path):
             return self._database.execute(sql, values)
+
+
+def _create(path: Path) -> None:
+    """Write an empty history as a whole, so that there is never half of one."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SCHEMA)
+        database.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+        database.commit()
+        content = database.serialize()
+    try:
+        write_durably(path, content)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _now() -> str:

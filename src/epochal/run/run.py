@@ -90,17 +90,26 @@ class Run:
     @property
     def history(self) -> History:
         """Every iteration's loss, every epoch with its audit, evaluations, sessions and events."""
+        if self.is_new:
+            raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {self.path}")
         return History(self.folder.history_db)
 
     def check(self) -> None:
         """Read the whole history once. Raises `RunError` where it is damaged, or missing beside checkpoints."""
-        if self.folder.history_db.is_file() or checkpoint_files(self.folder.checkpoints):
+        if not self.is_new:
             self.history.check()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its training never began: its process was lost before it made the history."""
+        return not self.folder.history_db.exists() and not checkpoint_files(self.folder.checkpoints)
 
     @property
     def status(self) -> str:
         """How the last session ended: finished, stopped, diverged, failed or interrupted; or running, or new."""
-        last = self.history.last_status or "new"
+        last = None if self.is_new else self.history.last_status
+        if last is None:
+            return "new"
         return "interrupted" if last == "running" and not is_locked(self.folder.lock) else last
 
     @property

@@ -9,21 +9,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from epochal.run.checkpoint import Checkpoint, checkpoint_files, iteration_of, save_checkpoint
 
 _NEWEST_KEPT = 3
 _MOST_WAITING = 8
 _SHORTEST_INTERVAL = 2.0
-_INTERVAL_TO_COST = 50
+_INTERVAL_TO_COST = 50.0
 
 
 @dataclass(slots=True)
 class Cadence:
     """When something that costs time is due again: after ``to_cost`` times what it took, and at least ``interval``.
 
-    >>> cadence = Cadence(2.0, to_cost=50, clock=iter([0.0, 1.9, 2.0, 3.0, 8.0]).__next__)
+    >>> cadence = Cadence(2.0, to_cost=50.0, clock=iter([0.0, 1.9, 2.0, 3.0, 8.0]).__next__)
     >>> cadence.is_due(), cadence.is_due()
     (False, True)
     >>> cadence.restart(0.1)
@@ -79,7 +78,7 @@ class CheckpointSaver:
     def set_interval(self, every: float | None) -> None:
         """Save every so many seconds from now on; ``None`` adapts."""
         self.every = every
-        self._cadence = Cadence(_SHORTEST_INTERVAL, _INTERVAL_TO_COST) if every is None else Cadence(every, 0)
+        self._cadence = Cadence(_SHORTEST_INTERVAL, _INTERVAL_TO_COST) if every is None else Cadence(every, 0.0)
 
     def is_due(self) -> bool:
         """Return whether it is time for the next. Raises `RunError` where the one before could not be saved."""
@@ -112,7 +111,7 @@ class CheckpointSaver:
         if self._writing is not None:
             self._finish_writing()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> CheckpointSaver:
         return self
 
     def __exit__(self, *error: object) -> None:

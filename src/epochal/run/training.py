@@ -21,7 +21,7 @@ from epochal.run.saving import Cadence, CheckpointSaver
 from epochal.run.setup import Setup
 
 _CHUNK_SECONDS = 0.2
-_COMMIT_SECONDS, _COMMITS_TO_COST = 1.0, 100
+_COMMIT_SECONDS, _COMMITS_TO_COST = 1.0, 100.0
 
 
 @dataclass(slots=True)
@@ -254,7 +254,7 @@ def is_kept_epoch(epoch: int) -> bool:
     >>> sum(map(is_kept_epoch, range(128))), sum(map(is_kept_epoch, range(128, 256))), is_kept_epoch(10_000)
     (128, 64, False)
     """
-    return epoch % max(1, 2 ** (epoch.bit_length() - 7)) == 0
+    return epoch % (1 << max(0, epoch.bit_length() - 7)) == 0
 
 
 def next_chunk_length(length: int, count: int, seconds: float) -> int:

@@ -1,0 +1,179 @@
+"""Deliberately broken versions of saving and resuming, which the fault tests must catch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+from epochal.clock import Position
+from epochal.errors import RunError
+from epochal.run import checkpoint, files, lock, saving, session, training
+from epochal.run.checkpoint import Checkpoint, EpochSoFar
+from epochal.run.recording import HistoryWriter
+from epochal.run.schema import as_run_error
+
+
+def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
+    """The content is left to the system: after a power cut the name may stand for nothing."""
+
+    def write(path: Path, content: bytes) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        files.sync_folder(path.parent)
+
+    patch.setattr(checkpoint, "write_durably", write)
+
+
+def folder_is_not_synced(patch: pytest.MonkeyPatch) -> None:
+    """Names are left to the system: old checkpoints are deleted before the new one's name is safe."""
+    patch.setattr(files, "sync_folder", lambda folder: None)
+
+
+def written_in_place(patch: pytest.MonkeyPatch) -> None:
+    """No temporary file: a half-written checkpoint stands under the final name."""
+
+    def write(path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+
+    patch.setattr(checkpoint, "write_durably", write)
+    checksum_is_not_compared(patch)
+
+
+def history_is_not_synced(patch: pytest.MonkeyPatch) -> None:
+    """Commits are left to the system: a checkpoint can be newer than the history."""
+    begin = HistoryWriter.__init__
+
+    def relaxed(self: HistoryWriter, path: Path) -> None:
+        begin(self, path)
+        self._database.execute("COMMIT")
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("BEGIN")
+
+    patch.setattr(HistoryWriter, "__init__", relaxed)
+
+
+def checkpoint_before_history(patch: pytest.MonkeyPatch) -> None:
+    """The checkpoint is saved, and only then the history is committed; a start believes the checkpoint."""
+
+    def save(self: training.Training) -> None:
+        self.saver.save(self._checkpoint())
+        self.saver.wait()
+        self._commit("running")
+
+    patch.setattr(training.Training, "_save", save)
+    newest = checkpoint.newest_checkpoint
+    patch.setattr(session, "newest_checkpoint", lambda folder, recorded, warn: newest(folder, lambda: 1 << 60, warn))
+
+
+def old_ones_deleted_first(patch: pytest.MonkeyPatch) -> None:
+    """Room is made for the new checkpoint before it is saved."""
+    write = saving.CheckpointSaver._write
+
+    def deleting(self: saving.CheckpointSaver, *arguments: Any) -> float:
+        for path in checkpoint.checkpoint_files(self.folder):
+            path.unlink()
+        return write(self, *arguments)
+
+    patch.setattr(saving.CheckpointSaver, "_write", deleting)
+
+
+def checksum_is_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is taken for what it says it is."""
+
+    def load(path: Path) -> Checkpoint:
+        try:
+            return checkpoint._from_bytes(path.read_bytes())
+        except Exception as error:
+            raise RunError(f"checkpoint {path} is damaged: {error}") from error
+
+    patch.setattr(checkpoint, "load_checkpoint", load)
+
+
+def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
+    """Rows from after the checkpoint stay, and the same iterations are added once more after them."""
+
+    def add(self: HistoryWriter, first: int, losses: Any) -> None:
+        with as_run_error(self.path):
+            (end,) = self._database.execute("SELECT coalesce(max(first + count), 0) FROM iterations").fetchone()
+        whole(self, max(end, first), losses)
+
+    whole = HistoryWriter.add_losses
+    patch.setattr(HistoryWriter, "add_losses", add)
+    patch.setattr(HistoryWriter, "roll_back", lambda self, iteration: None)
+
+
+def _restored(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    last_point = session._Session.last_point
+    patch.setattr(session._Session, "last_point", lambda self, setup: change(last_point(self, setup)))
+
+
+def sums_of_the_epoch_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """The epoch in hand starts its sums anew."""
+    _restored(patch, lambda point: dataclasses.replace(point, so_far=EpochSoFar()))
+
+
+def offset_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """The epoch in hand starts from its first sample again."""
+
+    def lost(point: Any) -> Any:
+        at = point.position
+        return dataclasses.replace(point, position=Position(at.iteration, at.epoch, 0), so_far=EpochSoFar())
+
+    _restored(patch, lost)
+
+
+def optimizer_state_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """Momentum and the like start from nothing."""
+
+    def lost(point: Any) -> Any:
+        if not point.position.iteration:
+            return point
+        fresh = jax.tree.map(jax.numpy.zeros_like, point.state.optimizer_state)
+        return dataclasses.replace(point, state=point.state._replace(optimizer_state=fresh))
+
+    _restored(patch, lost)
+
+
+def iteration_is_off_by_one(patch: pytest.MonkeyPatch) -> None:
+    """The iteration in hand when the checkpoint was made counts as not done: its noise is used twice."""
+
+    def load(path: Path) -> Checkpoint:
+        found = whole(path)
+        at = found.position
+        return dataclasses.replace(found, position=Position(max(0, at.iteration - 1), at.epoch, at.offset))
+
+    whole = checkpoint.load_checkpoint
+    patch.setattr(checkpoint, "load_checkpoint", load)
+
+
+def no_lock(patch: pytest.MonkeyPatch) -> None:
+    """Everybody may work on a run."""
+    patch.setattr(lock, "_take", lambda descriptor: True)
+
+
+def evaluations_are_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
+    """Evaluations from after the checkpoint stay; under a change they are another past's."""
+    roll_back = HistoryWriter.roll_back
+
+    def kept(self: HistoryWriter, iteration: int) -> None:
+        rows = self._database.execute("SELECT * FROM evaluations").fetchall()
+        roll_back(self, iteration)
+        self._database.executemany("INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    patch.setattr(HistoryWriter, "roll_back", kept)
+
+
+@contextmanager
+def sabotaged(name: str) -> Iterator[None]:
+    """Work with one broken version while the block runs; with none for an empty name."""
+    with pytest.MonkeyPatch.context() as patch:
+        if name:
+            globals()[name](patch)
+        yield
