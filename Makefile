@@ -31,7 +31,7 @@ faults: $(VENV)/dev
 	$(BIN)/pytest tests/faults -m "slow or not slow"
 
 bench: $(VENV)/dev
-	$(BIN)/python -m bench.run $(if $(QUICK),--quick)
+	$(BIN)/python bench/suite.py $(if $(QUICK),--quick)
 
 docs: $(VENV)/dev
 	$(BIN)/python tools/refresh_docs.py $(PAGES)

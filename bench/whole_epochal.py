@@ -31,5 +31,5 @@ with tempfile.TemporaryDirectory() as folder:
         "mnist", model=model, optimizer=optimizer, lr=lr, batch_size=100, epochs=30, seed=int(sys.argv[5]),
         run=f"{folder}/run", listener=listen, should_stop=lambda: "goal" in seen,
     )  # fmt: skip
-    last = run.epochs[-1]
+    last = run.history.epochs[-1]
 print(json.dumps({**seen, "accuracy": last.test_accuracy, "epochs": last.epoch}))
