@@ -39,7 +39,7 @@ class TrainConfig:
         iterations: budget in weight updates.
         budget: budget with its unit: 50ep, 30000it or 3000000sa. 10 epochs where no budget is given.
         last: keep or drop an epoch's smaller last batch.
-        optimizer: sgd, momentum, nesterov, adam or adamw.
+        optimizer: sgd, momentum, nesterov, adam or adamw; adam for rnn and sgd for the others where not given.
         lr: learning rate; one that suits optimizer and batch size where not given.
         schedule: constant, cosine, linear or one-cycle, over the plan's updates.
         warmup: linear warm-up before it: 1ep, 500it or 50000sa.
@@ -66,7 +66,7 @@ class TrainConfig:
     iterations: Count = None
     budget: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
     last: Last = "keep"
-    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
+    optimizer: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     lr: Annotated[float | None, arg(metavar="RATE", help_behavior_hint="")] = None
     schedule: Annotated[str, arg(metavar="NAME")] = "constant"
     warmup: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
@@ -89,6 +89,11 @@ class TrainConfig:
             raise OptionError(f"checkpoint_every must be at least 0 seconds, got {self.checkpoint_every}")
         if not 0 <= self.seed < 2**64:
             raise OptionError(f"seed must be 0 to 2**64 - 1, got {self.seed}")
+
+    @property
+    def optimizer_name(self) -> str:
+        """The optimizer that was given, or the model's usual one: plain steps make a recurrent network unstable."""
+        return self.optimizer or ("adam" if self.model == "rnn" else "sgd")
 
     def plan(self, samples: int) -> Plan:
         """Return the plan for a training set of this size. Raises `PlanError` where there is none."""

@@ -167,9 +167,14 @@ class RunFolder:
 
 
 def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
-    """Return the part of an origin that decides the bits of the state, as comparable text."""
-    values = {name: value for name, value in origin["config"].items() if name not in ("data", "target", "task")}
-    values |= {"data": origin["data"]["fingerprint"], "custom": origin["custom"], "changes": origin["changes"]}
+    """Return all of an origin that may not differ, as comparable text: not where the data lie and what they are called.
+
+    Versions and device are left out as well: they may change, with a warning.
+    """
+    values = {name: value for name, value in origin["config"].items() if name != "data"}
+    values |= {f"data {name}": value for name, value in origin["data"].items() if name != "name"}
+    values |= {f"model {name}": value for name, value in origin["model"].items()}
+    values |= {"custom": origin["custom"], "changes": origin["changes"]}
     return {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
 
 

@@ -35,7 +35,7 @@ def train(
     data: DataSource = "digits",
     *,
     model: str | Model = "mlp",
-    optimizer: str | optax.GradientTransformation = "sgd",
+    optimizer: str | optax.GradientTransformation | None = None,
     loss: str | Callable[..., Any] | None = None,
     run: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
@@ -49,7 +49,7 @@ def train(
     Args:
         data: a data set's name, a file or folder, a `Dataset`, or arrays ``(x, y)``.
         model: linear, mlp, cnn or rnn, or a `Model` of your own (`epochal.from_functions`).
-        optimizer: sgd, momentum, nesterov, adam or adamw, or any Optax transformation.
+        optimizer: sgd, momentum, nesterov, adam or adamw, or an Optax transformation; ``None``: the model's usual one.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
         run: the folder to make; ``runs/DATA-MODEL-1`` (or the next free number) where not given.
         listener: called with each event (`epochal.run.events`) while training.

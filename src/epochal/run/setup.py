@@ -89,9 +89,9 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     keep_compiled_programs()
     custom = custom or Custom()
     plan = config.plan(len(data.train))
-    lr = default_learning_rate(config.optimizer, plan.batch_size) if config.lr is None else config.lr
+    lr = default_learning_rate(config.optimizer_name, plan.batch_size) if config.lr is None else config.lr
     options = OptimizerOptions(
-        optimizer=config.optimizer,
+        optimizer=config.optimizer_name,
         lr=lr,
         schedule=config.schedule,
         warmup=warmup_updates(config.warmup, plan),
@@ -110,6 +110,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         epochs=None,
         iterations=None,
         budget=str(plan.budget),
+        optimizer=config.optimizer_name,
         lr=lr,
         loss=objective.name,
     )

@@ -53,7 +53,7 @@ def tune(
     plan = _search_plan(config, len(data.train), len(held_in.train), in_seconds)
     engine = _engine(config, held_in, plan, custom)
     losses = _search(
-        default_learning_rate(config.optimizer, plan.batch_size),
+        default_learning_rate(config.optimizer_name, plan.batch_size),
         lambda rate: _held_out_loss(engine, plan, rate, should_stop),
     )
     tried = tuple(Tried(rate, losses[rate]) for rate in sorted(losses))
@@ -65,7 +65,7 @@ def tune(
         )
     return Tuned(
         model=config.model,
-        optimizer=config.optimizer,
+        optimizer=config.optimizer_name,
         batch_size=config.batch_size or plan.batch_size,
         lr=best.lr,
         tried=tried,
