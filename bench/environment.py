@@ -43,7 +43,7 @@ def environment(threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYTHONWARNINGS": "ignore",
     }
-    return {**given, **os.environ, "PYTHONPATH": str(BENCH)}
+    return {**given, **os.environ, "PYTHONPATH": str(BENCH)}  # BENCH_CLOCK=cpu: see contenders/__init__.py
 
 
 def hold_to(threads: int) -> None:

@@ -20,6 +20,11 @@ from work import TARGETS, Work
 plt.switch_backend("svg")
 TOLERANCES = {"linear": 0.03, "mlp": 0.03, "cnn": 0.05, "rnn": 0.08}
 _WIDER_AT_N = 0.08
+CPU_CLOCK = """**This machine was never quiet, so times are processor seconds of one thread, which other programs' work
+disturbs little; the whole processes below were measured in passing seconds, and suffer from it. The numbers to reach
+are for two processors and passing seconds: read the ratios as an estimate.**
+
+"""
 _MLP_FLOPS = 2 * (784 * 128 + 128 * 10) * 2 + 2 * 128 * 10  # a sample: forward, both weights' gradients, one input's
 _MLP_BYTES = 4 * (784 * 128 + 128 + 128 * 10 + 10)
 
@@ -170,7 +175,7 @@ off). Medians; each repetition has another seed.
         goal = f"{one['model']}, {one['optimizer']}, to {100 * one['goal']:.0f} %"
         for form in one["forms"]:
             if form.get("failed"):
-                rows.append([goal, form["form"], "–", "not reached", "–", "–", "–", "–"])
+                rows.append([goal, form["form"], "–", "not reached", *["–"] * 5])
                 continue
             low, high = form["spread"]
             cells = [
@@ -178,9 +183,20 @@ off). Medians; each repetition has another seed.
                 f"{form['goal']:.1f}",
                 f"{low:.1f} – {high:.1f}",
                 f"{form['exit']:.1f}",
+                f"{form['cpu']:.1f}",
             ]
             rows.append([goal, form["form"], *cells, f"{form['epochs']:.0f}", f"{form['peak_mib']:,.0f}"])
-    head = ["work", "", "first update, s", "goal, s", "min – max", "exit, s", "epochs", "peak memory, MiB"]
+    head = [
+        "work",
+        "",
+        "first update, s",
+        "goal, s",
+        "min – max",
+        "exit, s",
+        "processor s",
+        "epochs",
+        "peak memory, MiB",
+    ]
     return text + table(head, rows)
 
 
@@ -224,6 +240,7 @@ def draw(results: list[Result], path: Path) -> None:
 def head(numbers: dict[str, Any]) -> str:
     machine = numbers["machine"]
     kind = "make bench QUICK=1" if numbers["quick"] else "make bench"
+    clock = CPU_CLOCK if machine.get("clock") == "cpu" else ""
     repetitions = max(len(row["times"]) for result in numbers["results"] for row in result["rows"])
     return f"""# Benchmarks
 
@@ -234,7 +251,7 @@ The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [perfo
 {machine["versions"]}.
 Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
 
-Everyone gets the same data in memory, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
+{clock}Everyone gets the same data, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
 rate and batch size, and {machine["threads"]} threads. Contenders live in processes of their own and are measured in
 turns, one at a time; a figure is the median of {repetitions} repetitions. While other programs use over 10 % of the
 processors, a repetition is measured again, twice at most; "others' load" is the largest share left. A row counts if

@@ -39,6 +39,7 @@ def run_once(form: str, model: str, goal: float, optimizer: str, lr: float, seed
         "first_update": seen["first_update"] - started,
         "goal": seen["goal"] - started if "goal" in seen else None,
         "exit": ended - started,
+        "cpu": usage.ru_utime + usage.ru_stime,
         "epochs": seen["epochs"],
         "accuracy": seen["accuracy"],
         "peak_mib": usage.ru_maxrss / 1024,
@@ -63,7 +64,7 @@ def _summary(form: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     good = [run for run in runs if "failed" not in run and run["goal"] is not None]
     if not good:
         return {"form": form, "failed": True}
-    names = ("first_update", "goal", "exit", "epochs", "peak_mib")
+    names = ("first_update", "goal", "exit", "cpu", "epochs", "peak_mib")
     medians = {name: statistics.median(run[name] for run in good) for name in names}
     spread = [min(run["goal"] for run in good), max(run["goal"] for run in good)]
     return {"form": form, **medians, "spread": spread, "runs": len(good)}

@@ -13,7 +13,12 @@ All use the same weight initialisation, optimizer, learning rate and batch size,
 
 from __future__ import annotations
 
+import os
+import time
 from typing import NamedTuple
+
+clock = time.process_time if os.environ.get("BENCH_CLOCK") == "cpu" else time.perf_counter
+"""What all are measured with: seconds as they pass or, on a machine that is never quiet, the process's own."""
 
 
 class Done(NamedTuple):

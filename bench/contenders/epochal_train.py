@@ -9,14 +9,13 @@ import dataclasses
 import shutil
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import epochal
-from contenders import Done
+from contenders import Done, clock
 from epochal.data import Dataset, Split
 from epochal.run.events import Event, Progressed
 from problem import Problem
@@ -58,9 +57,9 @@ class Epochal:
     def train(self, iterations: int) -> Done:
         """Train anew at the first call, for `predict`; later calls go on with a second training."""
         if self.fresh is None:
-            started = time.perf_counter()
+            started = clock()
             self.fresh = self.start(iterations)
-            return Done(iterations, time.perf_counter() - started)
+            return Done(iterations, clock() - started)
         if self.thread is None:
             options = {"listener": self.listen, "should_stop": self.should_stop}
             self.thread = threading.Thread(target=self.start, args=(10**12,), kwargs=options, daemon=True)
@@ -68,10 +67,10 @@ class Epochal:
             self.resting.acquire()
         before = self.reached
         self.wanted = before + iterations
-        started = time.perf_counter()
+        started = clock()
         self.going.release()
         self.resting.acquire()
-        return Done(self.reached - before, time.perf_counter() - started)
+        return Done(self.reached - before, clock() - started)
 
     def listen(self, event: Event) -> None:
         if isinstance(event, Progressed):

@@ -7,7 +7,6 @@ Epochal takes longer is what its order, its audit, its losses and its history co
 from __future__ import annotations
 
 import math
-import time
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from contenders import CannotDoError, Done
+from contenders import CannotDoError, Done, clock
 from problem import Problem
 
 Params = list[jax.Array]
@@ -143,7 +142,7 @@ class Loop:
         return lambda params, x: model.apply(params, (), x, None, True)[0], model.init(key)[0]
 
     def train(self, iterations: int) -> Done:
-        started, left = time.perf_counter(), iterations
+        started, left = clock(), iterations
         while left:
             if self.next == self.batches:
                 self.next, self.order = 0, jnp.asarray(self.random.permutation(len(self.x)), jnp.int32)
@@ -151,7 +150,7 @@ class Loop:
             self.carry = self.run(self.carry, self.x, self.y, self.order, self.next, last)
             left, self.next = left - (last - self.next), last
         jax.block_until_ready(self.carry)
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         forward = jax.jit(self.forward)

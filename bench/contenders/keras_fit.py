@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 os.environ["KERAS_BACKEND"] = "jax"
 
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from contenders import CannotDoError, Done
+from contenders import CannotDoError, Done, clock
 from problem import Problem
 
 _CANDIDATES = (8, 32)
@@ -72,11 +71,11 @@ class Keras:
         iterations = -(-iterations // steps) * steps
         per_epoch = len(self.x) // self.batch // steps * steps
         epochs, rest = divmod(iterations, per_epoch)
-        started = time.perf_counter()
+        started = clock()
         for size, count in ((per_epoch * self.batch, epochs), (rest * self.batch, 1)):
             if size and count:
                 self.model.fit(self.x[:size], self.y[:size], batch_size=self.batch, epochs=count, verbose=0)
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict(x, batch_size=1000, verbose=0).argmax(1)

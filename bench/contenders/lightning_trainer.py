@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 
 import lightning
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from contenders import Done
+from contenders import Done, clock
 from contenders.torch_loops import Loader
 from problem import Problem
 
@@ -37,10 +36,10 @@ class Stopwatch(lightning.Callback):
     """Times the training itself, without the trainer's preparations."""
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.started = time.perf_counter()
+        self.started = clock()
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.seconds = time.perf_counter() - self.started
+        self.seconds = clock() - self.started
 
 
 class Lightning(Loader):

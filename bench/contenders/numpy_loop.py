@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 
-from contenders import CannotDoError, Done
+from contenders import CannotDoError, Done, clock
 from problem import Problem
 
 Arrays = list[np.ndarray]
@@ -84,10 +83,10 @@ class NumPy:
                 p -= rate * (m / (1 - 0.9**self.updates)) / (np.sqrt(v / (1 - 0.999**self.updates)) + np.float32(1e-8))
 
     def train(self, iterations: int) -> Done:
-        started = time.perf_counter()
+        started = clock()
         for _ in range(iterations):
             self.update(*next(self.batches))
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.forward(x.reshape(len(x), -1))[-1].argmax(1)

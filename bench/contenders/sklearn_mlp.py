@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from contenders import CannotDoError, Done
+from contenders import CannotDoError, Done, clock
 from problem import Problem
 
 
@@ -31,12 +29,12 @@ class ScikitLearn:
     def train(self, iterations: int) -> Done:
         """Each `partial_fit` goes once over what it is given, in batches."""
         per_epoch = len(self.x) // self.batch
-        started, left = time.perf_counter(), iterations
+        started, left = clock(), iterations
         while left:
             size = min(left, per_epoch) * self.batch
             self.model.partial_fit(self.x[:size], self.y[:size], classes=range(10))
             left -= size // self.batch
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict(x.reshape(len(x), -1))

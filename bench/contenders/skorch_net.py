@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from contenders import Done
+from contenders import Done, clock
 from contenders.torch_models import build_model
 from problem import Problem
 
@@ -33,12 +31,12 @@ class Skorch:
     def train(self, iterations: int) -> Done:
         """Each `partial_fit` is one epoch over what it is given."""
         per_epoch = len(self.x) // self.batch
-        started, left = time.perf_counter(), iterations
+        started, left = clock(), iterations
         while left:
             size = min(left, per_epoch) * self.batch
             self.model.partial_fit(self.x[:size], self.y[:size])
             left -= size // self.batch
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict(x)

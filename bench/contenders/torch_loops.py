@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from contenders import CannotDoError, Done
+from contenders import CannotDoError, Done, clock
 from contenders.torch_models import build_model, build_optimizer
 from problem import Problem
 
@@ -43,12 +42,12 @@ class Loader:
         self.optimizer.zero_grad()
 
     def train(self, iterations: int) -> Done:
-        started = time.perf_counter()
+        started = clock()
         for _ in range(iterations):
             self.update(*next(self.batches))
         if self.device != "cpu":
             torch.cuda.synchronize()
-        return Done(iterations, time.perf_counter() - started)
+        return Done(iterations, clock() - started)
 
     @torch.no_grad()
     def predict(self, x: np.ndarray) -> np.ndarray:
