@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import MODEL, Log, small_study, three_clouds
 
 from epochal.errors import DataError, EpochalError, OptionError, RunError
 from epochal.models import from_functions
+from epochal.run import train
 from epochal.run.events import EpochEnded, Progressed, Warned
+from epochal.run.lock import locked
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A finished study; tests that change one make their own."""
-    return small_study(tmp_path_factory.mktemp("studies") / "three")
 
 
 def weights_at(run: Run, iteration: int) -> dict[str, np.ndarray]:
@@ -35,15 +33,15 @@ def hashes(study: Study) -> dict[str, str]:
     return {name: run.weights_sha256 for name, run in study.runs.items()}
 
 
-def test_all_runs_start_from_the_same_weights(study: Study) -> None:
-    first, *others = study.runs.values()
+def test_all_runs_start_from_the_same_weights(finished: Study) -> None:
+    first, *others = finished.runs.values()
     assert others
     assert all(same_arrays(weights_at(first, 0), weights_at(run, 0)) for run in others)
 
 
 def test_another_seed_starts_from_other_weights(tmp_path: Path) -> None:
     """The negative control of the test above."""
-    runs = small_study(tmp_path / "s", batch_sizes=[60], seeds=[0, 1], epochs=1).runs
+    runs = small_study(tmp_path / "s", seeds=[0, 1]).runs
     zero, one = (weights_at(run, 0) for run in runs.values())
     assert not same_arrays(zero, one)
 
@@ -57,32 +55,22 @@ def test_all_runs_use_the_same_samples_in_the_same_order(tmp_path: Path) -> None
     assert not np.allclose(sevens[:8], sevens[9:17])  # the negative control: another epoch has another order
 
 
-def test_each_run_has_the_same_budget_and_the_plan_of_its_batch_size(study: Study) -> None:
-    runs = study.runs
+def test_each_run_has_the_same_budget_and_the_plan_of_its_batch_size(finished: Study) -> None:
+    runs = finished.runs
     assert list(runs) == ["batch-1", "batch-7", "batch-all"]
     assert [run.plan.method for run in runs.values()] == ["sgd", "mbgd", "bgd"]
-    assert [len(run.history.losses) for run in runs.values()] == [180, 27, 3]
+    assert [len(run.history.losses) for run in runs.values()] == [240, 36, 4]
     assert all(run.status == "finished" for run in runs.values())
-    assert study.is_finished
+    assert finished.is_finished
 
 
-def test_it_is_the_same_as_three_trainings(study: Study, tmp_path: Path) -> None:
-    from epochal.run import train
-
-    for name, batch_size in (("batch-1", 1), ("batch-7", 7)):
-        alone = train(three_clouds(), batch_size=batch_size, epochs=3, hidden=(5,), run=tmp_path / name)
-        assert alone.weights_sha256 == study.runs[name].weights_sha256
-
-
-@pytest.mark.parametrize("budget", [{"iterations": 5}, {"budget": "130sa"}])
-def test_budgets_of_iterations_and_samples_are_the_same_for_all(tmp_path: Path, budget: dict[str, Any]) -> None:
-    runs = small_study(tmp_path / "s", batch_sizes=[7, "all"], epochs=None, **budget).runs
-    updates = [len(run.history.losses) for run in runs.values()]
-    assert updates == ([5, 5] if "iterations" in budget else [19, 2])  # 130 samples: 2 epochs of 9 batches, and 1 of 7
+def test_each_run_is_the_training_that_it_would_be_alone(finished: Study, tmp_path: Path) -> None:
+    alone = train(three_clouds(), batch_size=7, lr=0.1, epochs=4, hidden=(5,), run=tmp_path / "alone")
+    assert alone.weights_sha256 == finished.runs["batch-7"].weights_sha256
 
 
 def test_a_budget_of_seconds_ends_each_run_after_them_and_makes_what_it_did_its_plan(tmp_path: Path) -> None:
-    study = small_study(tmp_path / "s", batch_sizes=[7, "all"], epochs=None, seconds=0.05)
+    study = small_study(tmp_path / "s", batch_sizes=[10, "all"], epochs=None, seconds=0.05)
     for run in study.runs.values():
         trained = sum(row.seconds for row in run.history.epochs)
         assert 0.05 <= trained < 1
@@ -96,61 +84,62 @@ def test_a_budget_of_seconds_ends_each_run_after_them_and_makes_what_it_did_its_
 
 
 def test_more_seconds_go_on_where_the_first_ended(tmp_path: Path) -> None:
-    first = compare("digits", run=tmp_path / "s", models="linear", batch_sizes=[500], seconds=0.02).runs["batch-500"]
+    first = compare("digits", run=tmp_path / "s", models="linear", batch_sizes=[479], seconds=0.02).runs["batch-479"]
     losses = first.history.losses
-    more = resume_study(tmp_path / "s", seconds=0.05).runs["batch-500"]
+    more = resume_study(tmp_path / "s", seconds=0.05).runs["batch-479"]
     assert len(losses) == first.plan.iterations < more.plan.iterations == more.position.iteration
     np.testing.assert_array_equal(more.history.losses[: len(losses)], losses)
 
 
-def test_the_same_call_leaves_a_finished_study_alone(tmp_path: Path) -> None:
-    study = small_study(tmp_path / "s")
+def test_the_same_call_leaves_a_finished_study_alone(copy_without: Callable[..., Study]) -> None:
+    study = copy_without()
+    before = hashes(study)
     files = {path: path.stat().st_mtime_ns for path in study.path.rglob("*.db")}
     log = Log()
-    again = small_study(study.path, watcher=log)
-    assert (hashes(again), log.names) == (hashes(study), [])
+    again = compare(three_clouds(), run=study.path, watcher=log, epochs=4, batch_sizes="1,7,all")
+    assert (hashes(again), log.names) == (before, [])
     assert files == {path: path.stat().st_mtime_ns for path in study.path.rglob("*.db")}
 
 
-def test_a_study_that_was_stopped_in_its_second_run_ends_with_the_same_bits(study: Study, tmp_path: Path) -> None:
+def test_a_study_that_was_stopped_in_its_second_run_ends_with_the_same_bits(
+    finished: Study, copy_without: Callable[..., Study]
+) -> None:
+    path = copy_without("batch-7", "batch-all").path
     log = Log(stop_when=lambda name, event: name == "batch-7" and isinstance(event, EpochEnded))
-    stopped = small_study(tmp_path / "s", watcher=log, should_stop=log.is_stopped)
+    stopped = compare(three_clouds(), run=path, watcher=log, should_stop=log.is_stopped)
     assert {name: run.status for name, run in stopped.runs.items()} == {"batch-1": "finished", "batch-7": "stopped"}
     assert not stopped.is_finished
     rest = Log()
-    finished = compare(three_clouds(), run=stopped.path, watcher=rest)
-    assert rest.names == ["batch-7", "batch-all"]
-    assert hashes(finished) == hashes(study)
-    assert len(finished.runs["batch-7"].history.losses) == 27
+    whole = compare(three_clouds(), run=path, watcher=rest)
+    assert (log.names, rest.names) == (["batch-7"], ["batch-7", "batch-all"])
+    assert hashes(whole) == hashes(finished)
+    assert len(whole.runs["batch-7"].history.losses) == 36
 
 
-def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(study: Study, tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    shutil.copytree(study.path, path)
-    for file in (path / "batch-7").iterdir():
-        shutil.rmtree(file) if file.is_dir() else file.unlink()
-    (path / "batch-7" / "run.lock").touch()
-    (path / "batch-7" / "run.toml.tmp").write_text("forma")
-    assert hashes(small_study(path)) == hashes(study)
+def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(
+    finished: Study, copy_without: Callable[..., Study]
+) -> None:
+    path = copy_without("batch-all").path
+    (path / "batch-all").mkdir()
+    (path / "batch-all" / "run.lock").touch()
+    (path / "batch-all" / "run.toml.tmp").write_text("forma")
+    assert hashes(compare(three_clouds(), run=path)) == hashes(finished)
 
 
 def test_a_run_that_diverges_is_at_its_end_and_the_others_go_on(tmp_path: Path) -> None:
     log = Log()
-    options = {"batch_sizes": [1, 7, "all"], "lrs": [0.01, 1e30, 0.1], "epochs": 2}
+    options = {"batch_sizes": [10, "all"], "lrs": [1e30, 0.1], "epochs": 2}
     study = small_study(tmp_path / "s", watcher=log, **options)
-    assert [run.status for run in study.runs.values()] == ["finished", "diverged", "finished"]
+    assert [run.status for run in study.runs.values()] == ["diverged", "finished"]
     assert study.is_finished
     warning = next(event for event in log.events if isinstance(event, Warned))
-    assert warning.message.startswith("batch-7: the loss is")
+    assert warning.message.startswith("batch-10: the loss is")
     again = Log()
     small_study(study.path, watcher=again, **options)
     assert again.names == []
 
 
 def test_models_and_losses_of_ones_own_are_compared_too(tmp_path: Path) -> None:
-    import jax
-    import jax.numpy as jnp
-
     mine = from_functions(
         lambda key: {"w": 0.1 * jax.random.normal(key, (4, 3))}, lambda params, x: x @ params["w"], name="mine"
     )
@@ -159,25 +148,24 @@ def test_models_and_losses_of_ones_own_are_compared_too(tmp_path: Path) -> None:
         return jnp.sum(jnp.abs(outputs - jax.nn.one_hot(targets, 3)), axis=1)
 
     log = Log(stop_when=lambda name, event: isinstance(event, Progressed))
-    options: dict[str, Any] = {"models": [mine], "loss": huber, "hidden": None, "batch_sizes": [7, 60]}
+    options: dict[str, Any] = {"models": [mine], "loss": huber, "hidden": None, "epochs": 3}
     small_study(tmp_path / "s", watcher=log, should_stop=log.is_stopped, **options)
     study = small_study(tmp_path / "s", **options)
     assert study.is_finished
     assert {run.file.model["name"] for run in study.runs.values()} == {"mine"}
-    whole = small_study(tmp_path / "whole", **options)
-    assert hashes(study) == hashes(whole)
+    assert len(study.runs["batch-10"].history.losses) == 18
 
 
 def test_named_data_are_resumed_from_the_folder_alone_and_for_longer(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"models": "linear", "batch_sizes": [500, "all"]}
+    options: dict[str, Any] = {"models": "linear", "batch_sizes": [479]}
     path = tmp_path / "s"
     compare("digits", run=path, epochs=2, **options)
     study = resume_study(path, epochs=4)
-    assert [run.plan.budget.amount for run in study.runs.values()] == [4, 4]
+    assert [run.plan.budget.amount for run in study.runs.values()] == [4]
     assert study.is_finished
     assert Study.open(path).config.shared.epochs == 4
-    longer = compare("digits", run=tmp_path / "t", epochs=4, **options)
-    assert hashes(study) == hashes(longer)
+    whole = train("digits", model="linear", batch_size=479, epochs=4, run=tmp_path / "whole")
+    assert hashes(study) == {"batch-479": whole.weights_sha256}
     with pytest.raises(OptionError, match="larger budget already"):
         resume_study(path, epochs=3)
     with pytest.raises(OptionError, match="has a budget of epochs, iterations or samples"):
@@ -186,17 +174,16 @@ def test_named_data_are_resumed_from_the_folder_alone_and_for_longer(tmp_path: P
         resume_study(path, lr=0.1)
 
 
-def test_options_other_than_the_studys_are_refused(study: Study) -> None:
-    with pytest.raises(OptionError, match="was made with --epochs 3, not --epochs 4; leave it out"):
-        compare(three_clouds(), run=study.path, epochs=4)
+def test_options_other_than_the_studys_are_refused(finished: Study) -> None:
+    with pytest.raises(OptionError, match="was made with --epochs 4, not --epochs 3; leave it out"):
+        compare(three_clouds(), run=finished.path, epochs=3)
     with pytest.raises(OptionError, match=r"--batch-size 1,7,all, not --batch-size 1,7"):
-        compare(three_clouds(), run=study.path, batch_sizes=[1, 7])
-    assert compare(three_clouds(), run=study.path, batch_sizes="1,7,all", epochs=3).is_finished
+        compare(three_clouds(), run=finished.path, batch_sizes=[1, 7])
 
 
-def test_other_data_of_the_same_name_are_refused(study: Study) -> None:
+def test_other_data_of_the_same_name_are_refused(finished: Study) -> None:
     with pytest.raises(DataError, match="does not hold the data"):
-        compare(three_clouds(seed=1), run=study.path)
+        compare(three_clouds(seed=1), run=finished.path)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +209,9 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     assert not (tmp_path / "s").exists()
 
 
-def test_data_that_only_python_has_are_resumed_only_there(study: Study) -> None:
+def test_data_that_only_python_has_are_resumed_only_there(finished: Study) -> None:
     with pytest.raises(RunError, match=r"made from Python with its own data; go on there: epochal.compare\(data, run="):
-        resume_study(study.path)
+        resume_study(finished.path)
 
 
 def test_a_folder_that_is_no_study_or_a_damaged_one_is_said_to_be(tmp_path: Path) -> None:
@@ -242,8 +229,6 @@ def test_a_folder_that_is_no_study_or_a_damaged_one_is_said_to_be(tmp_path: Path
         small_study(tmp_path / "other")
 
 
-def test_two_processes_do_not_work_on_one_study(study: Study) -> None:
-    from epochal.run.lock import locked
-
-    with locked(study.path / "study.lock"), pytest.raises(RunError, match="is in use by"):
-        small_study(study.path)
+def test_two_processes_do_not_work_on_one_study(finished: Study) -> None:
+    with locked(finished.path / "study.lock"), pytest.raises(RunError, match="is in use by"):
+        compare(three_clouds(), run=finished.path)

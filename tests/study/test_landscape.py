@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ SMALL = SurveyOptions(grid=5)
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return small_study(tmp_path_factory.mktemp("studies") / "s", epochs=4, lrs=[0.02, 0.1, 0.3])
+def study(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    path = tmp_path_factory.mktemp("studies") / "surveyed"
+    shutil.copytree(finished.path, path)
+    return Study.open(path)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +154,7 @@ def test_a_sample_is_chosen_by_the_seed_and_stated(study: Study) -> None:
 
 
 def test_a_single_run_has_a_landscape_too(tmp_path: Path) -> None:
-    run = train("digits", model="linear", batch_size=300, epochs=2, snapshots=True, run=tmp_path / "alone")
+    run = train("digits", model="linear", batch_size=479, epochs=1, snapshots=True, run=tmp_path / "alone")
     done: list[tuple[int, int]] = []
     record = survey(run.path, SurveyOptions(grid=3, samples=100), progress=lambda *counts: done.append(counts))
     assert list(record["paths"]) == ["alone"]
@@ -158,40 +162,39 @@ def test_a_single_run_has_a_landscape_too(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compared_is_left_out_and_said(tmp_path: Path) -> None:
-    study = small_study(tmp_path / "s", models="mlp,linear", hidden=None, batch_sizes=[7], epochs=2)
+    study = small_study(tmp_path / "s", models="mlp,linear", hidden=None)
     parts = Parts(three_clouds(), own_data=True)
     record = survey(study, SMALL, parts=parts)
-    assert list(record["paths"]) == ["mlp-batch-7"]
-    assert record["left_out"] == [{"run": "linear-batch-7", "why": "its model has other weights than the first run's"}]
+    assert list(record["paths"]) == ["mlp-batch-10"]
+    assert record["left_out"] == [{"run": "linear-batch-10", "why": "its model has other weights than the first run's"}]
 
 
 def test_losses_that_are_not_finite_are_null(tmp_path: Path) -> None:
-    study = small_study(tmp_path / "s", batch_sizes=[7], lrs=1e30, epochs=2, on_nan="continue")
+    study = small_study(tmp_path / "s", lrs=1e30, on_nan="continue")
     with pytest.raises(RunError, match="span no plane"):
         survey(study, SMALL, parts=PARTS)  # only the first weights are finite
     assert not study.landscape_files
-    assert math.isnan(study.runs["batch-7"].history.losses[-1])
+    assert math.isnan(study.runs["batch-10"].history.losses[-1])
 
 
-def test_a_survey_that_is_stopped_saves_nothing(tmp_path: Path) -> None:
-    study = small_study(tmp_path / "s", batch_sizes=[7])
+def test_a_survey_that_is_stopped_saves_nothing(copy_without: Callable[..., Study]) -> None:
+    study = copy_without()
     with pytest.raises(Cancelled):
         survey(study, SMALL, parts=PARTS, should_stop=lambda: True)
     assert study.landscapes == {}
+    (study.path / "landscape.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match=r"landscape.json is damaged.*--landscape` makes it again"):
+        _ = study.landscapes
 
 
-def test_what_has_no_landscape_says_why(tmp_path: Path) -> None:
-    without = small_study(tmp_path / "without", batch_sizes=[7], epochs=1, snapshots=False)
-    with pytest.raises(RunError, match="no way to show for batch-7: it kept no weights"):
+def test_what_has_no_landscape_says_why(finished: Study, tmp_path: Path) -> None:
+    without = small_study(tmp_path / "without", snapshots=False)
+    with pytest.raises(RunError, match="no way to show for batch-10: it kept no weights"):
         survey(without, SMALL, parts=PARTS)
     with pytest.raises(RunError, match="with its own data"):
-        survey(without)
+        survey(finished)
     with pytest.raises(RunError, match="is no run folder"):
         survey(tmp_path)
-    damaged = small_study(tmp_path / "damaged", batch_sizes=[7], epochs=1)
-    (damaged.path / "landscape.json").write_text("{", encoding="utf-8")
-    with pytest.raises(RunError, match=r"landscape.json is damaged.*--landscape` makes it again"):
-        _ = damaged.landscapes
 
 
 def test_a_model_with_a_state_is_refused(tmp_path: Path) -> None:
@@ -201,7 +204,7 @@ def test_a_model_with_a_state_is_refused(tmp_path: Path) -> None:
         return x @ params - state, state
 
     model = from_functions(lambda key: (jnp.ones((4, 3)), jnp.zeros(3)), apply, name="stateful", has_state=True)
-    study = small_study(tmp_path / "s", models=[model], hidden=None, batch_sizes=[7], epochs=1)
+    study = small_study(tmp_path / "s", models=[model], hidden=None)
     with pytest.raises(ModelError, match="'stateful' keeps a state beside its weights"):
         survey(study, SMALL, parts=Parts(three_clouds(), True, {"stateful": model}))
 

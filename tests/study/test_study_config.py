@@ -50,6 +50,12 @@ def test_a_budget_of_seconds_leaves_the_plan_without_a_limit() -> None:
     assert member.config.plan(10).full_epochs >= 10**9
 
 
+@pytest.mark.parametrize(("budget", "updates"), [({"iterations": 5}, [5, 5]), ({"budget": "130sa"}, [19, 2])])
+def test_budgets_of_iterations_and_samples_are_the_same_for_all(budget: dict[str, Any], updates: list[int]) -> None:
+    members = config(shared=TrainConfig(**budget), batch_sizes=(7, "all")).members()
+    assert [member.config.plan(60).updates for member in members] == updates
+
+
 def test_it_survives_a_file() -> None:
     original = config(
         batch_sizes=(1, "all"), lrs=(0.1, 0.5), seeds=(3, 2**64 - 1), shared=TrainConfig(hidden=(8, 4), iterations=7)

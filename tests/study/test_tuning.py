@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from small import Log, small_study, three_clouds
 
+from epochal.clock import Position
 from epochal.data import from_arrays
 from epochal.errors import DataError, OptionError
 from epochal.run.config import TrainConfig
 from epochal.run.setup import Custom, set_up
 from epochal.study import Study
-from epochal.study.tuning import Stopped, _search, hold_out, tune
+from epochal.study.tuning import Stopped, _search, _search_plan, hold_out, tune
 
 
 def search(config: TrainConfig, **options: Any) -> Any:
@@ -43,7 +44,7 @@ def test_at_most_ten_thousand_are_held_out() -> None:
     assert len(hold_out(many, 0).test) == 10_000
 
 
-@pytest.mark.parametrize("batch_size", [7, "all"])
+@pytest.mark.parametrize("batch_size", [7, "all"])  # 50 = 7 × 7 + 1
 def test_it_finds_the_rate_whose_held_out_loss_is_lowest(batch_size: Any) -> None:
     found = search(TrainConfig(hidden=(5,), batch_size=batch_size, epochs=20))
     losses = [one.loss for one in found.tried]
@@ -56,21 +57,18 @@ def test_it_finds_the_rate_whose_held_out_loss_is_lowest(batch_size: Any) -> Non
 
 
 def test_each_rate_is_trained_as_an_ordinary_training_would_be() -> None:
-    """The held-out loss of one rate against a training with that rate, which has its own compilation."""
-    from epochal.clock import Position
-
+    """The held-out loss of a rate against a training with that rate compiled in."""
     config = TrainConfig(hidden=(5,), batch_size=50, iterations=20, optimizer="adam")
     found = search(config)
-    for one in found.tried[:2]:
+    for one in found.tried[2:3]:
         setup = set_up(
             TrainConfig(hidden=(5,), batch_size=50, iterations=20, optimizer="adam", lr=one.lr),
             hold_out(three_clouds(), 0),
         )
-        state, position = setup.engine.initial_state(), Position()
+        state = setup.engine.initial_state()
         for iteration in range(20):
             state, _ = setup.engine.run(state, Position(iteration, iteration, 0), 50, 1)
         assert setup.engine.evaluate(state, setup.data.test).loss == pytest.approx(one.loss, rel=1e-4)
-        assert position == Position()
 
 
 def test_the_row_of_rates_grows_beyond_its_ends_at_most_twice() -> None:
@@ -84,18 +82,21 @@ def test_the_row_of_rates_grows_beyond_its_ends_at_most_twice() -> None:
 
 def test_how_long_a_rate_is_tried_follows_from_the_budget() -> None:
     def updates(in_seconds: bool = False, **budget: Any) -> int:
-        return int(search(TrainConfig(model="linear", batch_size=7, **budget), in_seconds=in_seconds).updates)
+        return _search_plan(TrainConfig(batch_size=7, **budget), 60, 50, in_seconds).updates
 
     assert updates(iterations=1000) == 100
+    assert updates(iterations=1001) == 101
     assert updates(iterations=60) == 20
     assert updates(iterations=3) == 3
     assert updates(in_seconds=True, budget="1000000000ep") == 20
+    assert _search_plan(TrainConfig(batch_size=1), 6000, 5000, True).updates == 5000
+    assert _search_plan(TrainConfig(batch_size=60), 60, 50, False).batch_size == 50
 
 
 def test_a_study_takes_the_found_rates_and_remembers_them(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"batch_sizes": [7, "all"], "epochs": 2, "tune_lr": True, "seeds": [0, 1]}
+    options: dict[str, Any] = {"batch_sizes": [10, "all"], "tune_lr": True, "seeds": [0, 1]}
     study = small_study(tmp_path / "s", **options)
-    assert [tuned.batch_size for tuned in study.tuned] == [7, "all"]
+    assert [tuned.batch_size for tuned in study.tuned] == [10, "all"]
     for tuned in study.tuned:
         rates = {run.config.lr for name, run in study.runs.items() if name.startswith(f"batch-{tuned.batch_size}-")}
         assert rates == {tuned.lr}
@@ -104,16 +105,16 @@ def test_a_study_takes_the_found_rates_and_remembers_them(tmp_path: Path) -> Non
 
 
 def test_a_search_that_is_stopped_is_done_again_and_finds_the_same(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"batch_sizes": [7], "epochs": 2, "tune_lr": True}
+    options: dict[str, Any] = {"tune_lr": True}
     answers = iter([False] * 3 + [True] * 9)
     stopped = small_study(tmp_path / "s", should_stop=lambda: next(answers), **options)
     assert (stopped.tuned, stopped.runs) == ((), {})
     log = Log()
     finished = small_study(tmp_path / "s", watcher=log, **options)
     assert finished.tuned == small_study(tmp_path / "t", **options).tuned
-    assert log.names == ["batch-7"]
+    assert log.names == ["batch-10"]
     with pytest.raises(Stopped):
-        tune(TrainConfig(batch_size=7), three_clouds(), Custom(), lambda: True)
+        tune(TrainConfig(batch_size=10), three_clouds(), Custom(), lambda: True)
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
@@ -126,5 +127,5 @@ def test_what_cannot_be_searched_is_refused() -> None:
     def never(outputs: Any, targets: Any) -> Any:
         return outputs[:, 0] * np.nan
 
-    with pytest.raises(OptionError, match=r"no learning rate from .* trains batch size 7 to a finite loss"):
-        tune(TrainConfig(batch_size=7, epochs=1), three_clouds(), Custom(loss=never), lambda: False)
+    with pytest.raises(OptionError, match=r"no learning rate from .* trains batch size 10 to a finite loss"):
+        tune(TrainConfig(batch_size=10, epochs=1), three_clouds(), Custom(loss=never), lambda: False)

@@ -13,12 +13,13 @@ from epochal.engine import named_leaves
 from epochal.errors import RunError
 from epochal.run.config import TrainConfig
 from epochal.run.setup import Setup, set_up
+from epochal.study import Study
 from epochal.study.weights import WeightSpace, read_way
 
 
 @pytest.fixture
 def setup() -> Setup:
-    return set_up(TrainConfig(hidden=(5,), batch_size=7, epochs=2), three_clouds())
+    return set_up(TrainConfig(hidden=(5,), batch_size=10), three_clouds())
 
 
 def test_vectors_hold_the_weights_in_the_models_own_order(setup: Setup) -> None:
@@ -38,22 +39,21 @@ def test_several_vectors_become_arrays_with_an_axis_in_front(setup: Setup) -> No
         np.testing.assert_array_equal(pair, np.stack([array, -array]))
 
 
-def test_a_way_has_a_dot_for_each_time_that_weights_were_kept(setup: Setup, tmp_path: Path) -> None:
-    run = small_study(tmp_path / "s", batch_sizes=[7], epochs=2).runs["batch-7"]
-    way = read_way("seven", run, WeightSpace.of(setup.engine))
-    assert [dot.iteration for dot in way] == [0, 1, 2, 4, 8, 9, 18]
-    assert [dot.epoch for dot in way] == [0, 7 / 60, 14 / 60, 28 / 60, 56 / 60, 1, 2]
-    assert {dot.run for dot in way} == {"seven"}
+def test_a_way_has_a_dot_for_each_time_that_weights_were_kept(setup: Setup, finished: Study) -> None:
+    run = finished.runs["batch-7"]
     space = WeightSpace.of(setup.engine)
+    way = read_way("seven", run, space)
+    assert [dot.iteration for dot in way] == [0, 1, 2, 4, 8, 9, 18, 27, 36]
+    assert [dot.epoch for dot in way] == [0, 7 / 60, 14 / 60, 28 / 60, 56 / 60, 1, 2, 3, 4]
+    assert {dot.run for dot in way} == {"seven"}
     np.testing.assert_array_equal(way[0].weights, space.vector(named_leaves(setup.engine.initial_state())))
     np.testing.assert_array_equal(way[-1].weights, space.vector(run.checkpoint.arrays))
 
 
-def test_a_run_without_kept_weights_or_of_another_model_has_no_way(setup: Setup, tmp_path: Path) -> None:
-    space = WeightSpace.of(setup.engine)
-    without = small_study(tmp_path / "a", batch_sizes=[7], epochs=1, snapshots=False).runs["batch-7"]
-    with pytest.raises(RunError, match="kept no weights"):
-        read_way("without", without, space)
-    other = small_study(tmp_path / "b", batch_sizes=[7], epochs=1, hidden=(6,)).runs["batch-7"]
+def test_a_run_without_kept_weights_or_of_another_model_has_no_way(finished: Study, tmp_path: Path) -> None:
+    other = set_up(TrainConfig(hidden=(6,), batch_size=10), three_clouds())
     with pytest.raises(RunError, match="other weights"):
-        read_way("other", other, space)
+        read_way("other", finished.runs["batch-all"], WeightSpace.of(other.engine))
+    without = small_study(tmp_path / "s", snapshots=False).runs["batch-10"]
+    with pytest.raises(RunError, match="kept no weights"):
+        read_way("without", without, WeightSpace.of(other.engine))
