@@ -30,9 +30,10 @@ class Answer:
         return json.loads(self.out)
 
 
-def environment(**more: str) -> dict[str, str]:
-    """This environment without what decides the width of a terminal, and with ``more``."""
-    return {**{name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}, **more}
+def environment(*, without: tuple[str, ...] = (), **more: str) -> dict[str, str]:
+    """This environment without what decides the width of a terminal or begins with ``without``, and with ``more``."""
+    unwanted = ("COLUMNS", "LINES", *without)
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(unwanted)}, **more}
 
 
 def epochal(*arguments: str | Path, cwd: Path | None = None, **more: str) -> Answer:
@@ -52,7 +53,7 @@ def epochal(*arguments: str | Path, cwd: Path | None = None, **more: str) -> Ans
 def succeed(*arguments: str | Path, cwd: Path | None = None, **more: str) -> Answer:
     """Run `epochal`, which must succeed and complain about nothing."""
     answer = epochal(*arguments, cwd=cwd, **more)
-    assert (answer.status, answer.err) == (0, "")
+    assert (answer.status, answer.err) == (0, ""), answer
     return answer
 
 

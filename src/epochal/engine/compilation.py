@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import jax
 import platformdirs
@@ -12,7 +13,7 @@ def keep_compiled_programs() -> None:
     """Let JAX keep what it compiles in the user's cache, unless JAX was told where to, or EPOCHAL_COMPILE_CACHE is 0.
 
     The folder is readable by its owner alone, since what it holds is executed. A folder that cannot be made, or that
-    belongs to somebody else, is not used.
+    belongs to somebody else, is not used; a program that cannot be kept, as on a full disk, is compiled again.
     """
     if os.environ.get("EPOCHAL_COMPILE_CACHE") == "0" or jax.config.values["jax_compilation_cache_dir"]:
         return
@@ -24,6 +25,7 @@ def keep_compiled_programs() -> None:
         return
     if about.st_uid != os.getuid() or about.st_mode & 0o022:
         return
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

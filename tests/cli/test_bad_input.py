@@ -1,0 +1,173 @@
+"""Bad input gets one or two clear lines and status 2, and leaves nothing behind: a row each."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from terminal import EPOCHAL, Answer, environment, epochal
+
+from epochal.cli import main
+
+LIGHT: dict[str, tuple[str, ...]] = {
+    # --- numbers that cannot be a plan
+    "plan --samples 0": ("samples must be at least 1, got 0",),
+    "plan --samples -5": ("samples must be at least 1, got -5",),
+    "plan --samples 1.5": ("samples must be a whole number, got '1.5'",),
+    "plan --samples 6e4": ("samples must be a whole number, got '6e4'",),
+    "plan --samples 1,5": ("samples must be a whole number, got '1,5'",),
+    f"plan --samples {'9' * 5000}": ("samples has 5,000 digits; at most 1,000 are read",),
+    "plan --samples 60000 --batch-size 60001": ("batch size 60001 is above the 60000 training samples", "'all'"),
+    "plan --samples 60000 --batch-size 0": ("batch size must be at least 1, got 0",),
+    "plan --samples 99 --batch-size 100 --last drop": ("batch size 100 is above the 99 training samples",),
+    "plan --samples 60000 --epochs 2 --iterations 5": ("give one budget, not 2: epochs and iterations",),
+    "plan --samples 60000 --budget 5": ("'5' is no training length", "50ep"),
+    "plan --samples 60000 --budget 5sa --batch-size 10": ("a budget of 5sa ends before the first batch of 10 samples",),
+    "plan": ("give the training set's size (--samples 60000) or its name (--data mnist)",),
+    "plan --samples 60000 --data mnist": ("one of them",),
+    # --- names that do not exist
+    "plann": ("unknown command 'plann': did you mean 'plan'?",),
+    "plan --sampels 60000": ("unknown option '--sampels': did you mean '--samples'?",),
+    "plan --data mnits": ("unknown data set 'mnits': did you mean 'mnist'?",),
+    # --- words that are out of place
+    "plan 60000": ("there is no place for '60000'", "epochal plan --help"),
+    "plan --samples": ("--samples needs a value",),
+    "plan --samples 9 --last maybe": ("--last must be one of drop, keep, got 'maybe'",),
+    "train --data mnist": ("DATA goes without '--data'", "epochal train --help"),
+    "evaluate": ("RUN is missing", "epochal evaluate --help"),
+    "train --task guess": ("--task must be one of classification, regression, got 'guess'",),
+    # --- values out of range or of another kind
+    "train --lr fast": ("--lr must be a number, got 'fast'",),
+    "train --seed -1": ("seed must be 0 to 2**64 - 1, got -1",),
+    "train --seed 1.5": ("--seed must be a whole number, got '1.5'",),
+    "train --hidden 10 x": ("--hidden must be one or more whole numbers, got '10 x'",),
+    "train --micro-batch 0": ("micro_batch must be at least 1, got 0",),
+    "train --evaluate-every 0": ("evaluate_every must be at least 1, got 0",),
+    # --- runs and places that are not there
+    "runs nowhere": ("there is no folder nowhere",),
+}
+"""What is refused before JAX is imported."""
+
+HEAVY: dict[str, tuple[str, ...]] = {
+    # --- numbers that cannot be a plan
+    "train --batch-size 100000": ("batch size 100000 is above the 1437 training samples", "'all'"),
+    "train --batch-size half": ("batch size must be a whole number, got 'half'",),
+    "train --epochs 2.5": ("epochs must be a whole number, got '2.5'",),
+    "train --iterations 0": ("iterations must be at least 1, got 0",),
+    "train --epochs 2 --budget 2ep": ("give one budget, not 2: epochs and budget",),
+    # --- names that do not exist
+    "train digitz": ("unknown data set 'digitz': did you mean 'digits'?",),
+    "train --model mpl": ("unknown model 'mpl': did you mean 'mlp'?",),
+    "train --optimizer adma": ("unknown optimizer 'adma': did you mean 'adam'?",),
+    "train --schedule cosin": ("unknown schedule 'cosin': did you mean 'cosine'?",),
+    "train --loss cross-entrpy": ("unknown loss 'cross-entrpy': did you mean 'cross-entropy'?",),
+    # --- values out of range or of another kind
+    "train --lr nan": ("the learning rate must be a finite number above 0, got nan",),
+    "train --hidden 0": ("hidden must be",),
+    "train --hidden 999999999999": ("parameters and needs 300,000 GB with its optimizer, more than the",),
+    "train --dropout 1": ("dropout must be at least 0 and below 1, got 1.0",),
+    "train --model linear --hidden 10": ("linear has no option 'hidden'",),
+    "train --warmup 100ep": ("a warm-up of 100ep is 1,500 updates, more than the plan's 150",),
+    # --- data that are damaged or do not fit
+    "train nowhere.csv": ("no such file or folder: nowhere.csv",),
+    "train a-file": ("a-file: cannot tell what it is",),
+    "train nan.csv": ("nan.csv: line 9, column 'b': missing value 'nan'",),
+    "train outside.npz": ("outside.npz: test y: row 3 (from 0) has the label 3, outside the classes 0, 1, 2",),
+    "train wrong-magic": ("wrong-magic/train-images-idx3-ubyte",),
+    "train short-idx": ("short-idx/train-images-idx3-ubyte",),
+    "train table.csv --model cnn": ("cnn",),
+    "train table.csv --target z": ("'z'",),
+    # --- runs and places that are not there
+    "train --run a-file": ("cannot make the run folder a-file: File exists",),
+    "train --run a-file/inside": ("cannot make the run folder a-file/inside",),
+    "train --run full": ("full is not empty",),
+    "evaluate nowhere": ("there is no run folder nowhere",),
+    "predict nowhere x.npy": ("there is no run folder nowhere",),
+    "show full": ("full is no run folder: it has no run.toml",),
+}
+"""What is refused after it. A process for each would take most of a minute, so only some have one."""
+
+PROCESSES = [*LIGHT, "train --lr nan", "train nan.csv", "train --run a-file", "train --hidden 999999999999"]
+
+
+def fill(folder: Path) -> None:
+    """Put everything there that the rows name."""
+    (folder / "a-file").write_text("no folder, and no data")
+    (folder / "full").mkdir()
+    (folder / "full" / "something").write_text("of somebody's")
+    rows = [f"{i},{'nan' if i == 7 else i},{i % 2}" for i in range(20)]
+    (folder / "nan.csv").write_text("\n".join(["a,b,y", *rows]))
+    (folder / "table.csv").write_text("\n".join(["a,b,y", *rows]).replace("nan", "7"))
+    x = np.zeros((60, 8, 8), np.uint8)
+    np.savez(folder / "outside.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 4)
+    for name, magic, missing in (("wrong-magic", 2049, 0), ("short-idx", 2051, 1)):
+        (folder / name).mkdir()
+        for stem, count in (("train", 6), ("t10k", 3)):
+            images = struct.pack(">4i", magic, count, 8, 8) + bytes(count * 64 - missing)
+            (folder / name / f"{stem}-images-idx3-ubyte").write_bytes(images)
+            (folder / name / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, count) + bytes(count))
+
+
+def check_refusal(line: str, answer: Answer, left_behind: set[Path]) -> None:
+    assert answer.status == 2
+    assert answer.err.startswith("epochal: ")
+    assert 1 <= len(answer.err.splitlines()) <= 2
+    assert "Traceback" not in answer.err + answer.out
+    for words in {**LIGHT, **HEAVY}[line]:
+        assert words in answer.err
+    assert left_behind == set()
+
+
+@pytest.mark.parametrize("line", HEAVY)
+def test_refused_in_a_line_or_two(line: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(workplace)
+    before = set(workplace.rglob("*"))
+    status = main(line.split(" "))
+    out, err = capsys.readouterr()
+    check_refusal(line, Answer(status, out, err), set(workplace.rglob("*")) ^ before)
+
+
+@pytest.fixture(scope="module")
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Future[tuple[Answer, set[Path]]]]:
+    """A process for each row that is asked for, as many at once as there are cores."""
+
+    def answer(line: str) -> tuple[Answer, set[Path]]:
+        folder = tmp_path_factory.mktemp("row")
+        fill(folder)
+        before = set(folder.rglob("*"))
+        answer = epochal(*line.split(" "), cwd=folder)
+        return answer, set(folder.rglob("*")) ^ before
+
+    lines = [item.callspec.params["line"] for item in request.session.items if "answers" in item.fixturenames]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return {line: pool.submit(answer, line) for line in lines}
+
+
+@pytest.mark.parametrize("line", PROCESSES, ids=lambda line: line[:60])
+def test_a_process_refuses_in_a_line_or_two(line: str, answers: dict[str, Future[tuple[Answer, set[Path]]]]) -> None:
+    check_refusal(line, *answers[line].result())
+
+
+def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: writing fails here and there, wherever it is reached.
+
+    Read-only folders cannot be tested by permissions, which do not bind root; above, a file stands in their place.
+    """
+    done = subprocess.run(
+        ["bash", "-c", f'ulimit -f 40; exec "{EPOCHAL}" train --epochs 1 --run run'],
+        cwd=tmp_path,
+        env=environment(without=("JAX_COMPILATION", "JAX_PERSISTENT"), XDG_CACHE_HOME=str(tmp_path / "cache")),
+        capture_output=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("epochal: cannot ")
+    assert 1 <= len(done.stderr.splitlines()) <= 2
