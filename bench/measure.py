@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,8 @@ QUIET = 0.1
 """A measurement is repeated while others use more than this share of the processors."""
 _REPEATS = 2
 _LONG = 4.0  # seconds an iteration: too long to repeat, whatever others do
-_SLOW_IN_QUICK = ("Lightning", "skorch")
+_NOT_IN_QUICK = ("PyTorch, torch.compile", "Lightning", "skorch", "JAX loop, plain convolution")
+"""torch.compile takes minutes to compile; the two trainers around a `DataLoader` are slower than the bare one."""
 
 
 class ContenderFailedError(Exception):
@@ -83,10 +85,13 @@ class Row:
     cannot: str | None = None
 
 
-def start_workers(threads: int, device: str = "cpu", python: str = str(PYTHON)) -> tuple[dict[str, Worker], list[Row]]:
+def start_workers(
+    threads: int, device: str = "cpu", python: str = str(PYTHON), *, quick: bool = False
+) -> tuple[dict[str, Worker], list[Row]]:
     """Start a process for each contender; return them and, for those that cannot start, why."""
-    workers = {name: Worker(name, threads, device, python) for name in CONTENDERS}
-    missing = []
+    left_out = _NOT_IN_QUICK if quick else ()
+    missing = [Row(name, cannot="left out of the quick measurement") for name in left_out]
+    workers = {name: Worker(name, threads, device, python) for name in CONTENDERS if name not in left_out}
     for name in list(workers):
         try:
             workers[name].read()
@@ -96,9 +101,9 @@ def start_workers(threads: int, device: str = "cpu", python: str = str(PYTHON)) 
     return workers, missing
 
 
-def measure(work: Work, workers: dict[str, Worker], effort: Effort, *, quick: bool) -> list[Row]:
+def measure(work: Work, workers: dict[str, Worker], effort: Effort) -> list[Row]:
     """Return every contender's row: prepared one after another, then measured in turns."""
-    rows = [_prepare(work, worker, quick=quick) for worker in workers.values()]
+    rows = [_prepare(work, worker) for worker in workers.values()]
     able = [row for row in rows if row.cannot is None]
     for row in able:
         _calibrate(row, workers[row.contender], effort)
@@ -113,11 +118,8 @@ def measure(work: Work, workers: dict[str, Worker], effort: Effort, *, quick: bo
     return rows
 
 
-def _prepare(work: Work, worker: Worker, *, quick: bool) -> Row:
+def _prepare(work: Work, worker: Worker) -> Row:
     row = Row(worker.name)
-    if quick and work.batch_size == "N" and worker.name in _SLOW_IN_QUICK:
-        row.cannot = "left out of the quick measurement"
-        return row
     try:
         answer = worker.ask(prepare=dataclasses.asdict(work))
     except ContenderFailedError as error:
@@ -167,20 +169,28 @@ def _repeat(row: Row, worker: Worker) -> None:
 
 
 def measure_all(
-    effort: Effort, threads: int, *, quick: bool, device: str = "cpu", python: str = str(PYTHON)
+    effort: Effort,
+    threads: int,
+    *,
+    quick: bool,
+    device: str = "cpu",
+    python: str = str(PYTHON),
+    keep: Callable[[dict[str, Any]], None] = lambda numbers: None,
 ) -> dict[str, Any]:
-    """Return each work's rows, as plain data, with the machine's load before and after."""
-    load = os.getloadavg()[0]
-    workers, missing = start_workers(threads, device, python)
-    results = []
+    """Return each work's rows, as plain data, with the machine's load; ``keep`` is called after each work."""
+    numbers: dict[str, Any] = {"load_before": os.getloadavg()[0], "results": []}
+    workers, missing = start_workers(threads, device, python, quick=quick)
     for work in effort.works:
         started = time.perf_counter()
-        rows = measure(work, workers, effort, quick=quick) + missing
-        results.append({"work": dataclasses.asdict(work), "rows": [dataclasses.asdict(row) for row in rows]})
+        rows = measure(work, workers, effort) + missing
+        result = {"work": dataclasses.asdict(work), "rows": [dataclasses.asdict(row) for row in rows]}
+        numbers["results"].append(result)
+        numbers["load_after"] = os.getloadavg()[0]
+        keep(numbers)
         _say(work, rows, time.perf_counter() - started)
     for worker in workers.values():
         worker.close()
-    return {"load_before": load, "load_after": os.getloadavg()[0], "results": results}
+    return numbers
 
 
 def _say(work: Work, rows: list[Row], seconds: float) -> None:

@@ -18,7 +18,7 @@ from contenders import FLOORS, LOADER, OURS
 from work import TARGETS, Work
 
 plt.switch_backend("svg")
-TOLERANCES = {"linear": 0.03, "mlp": 0.03, "cnn": 0.05, "rnn": 0.08}
+TOLERANCES = {"linear": 0.03, "mlp": 0.04, "cnn": 0.08, "rnn": 0.12}
 _WIDER_AT_N = 0.08
 CPU_CLOCK = """**This machine was never quiet, so times are processor seconds of one thread, which other programs' work
 disturbs little; the whole processes below were measured in passing seconds, and suffer from it. The numbers to reach
@@ -171,7 +171,7 @@ off). Medians; each repetition has another seed.
 
 """
     rows = []
-    for one in numbers["whole"]:
+    for one in numbers.get("whole", ()):
         goal = f"{one['model']}, {one['optimizer']}, to {100 * one['goal']:.0f} %"
         for form in one["forms"]:
             if form.get("failed"):
@@ -201,7 +201,9 @@ off). Medians; each repetition has another seed.
 
 
 def scaling_section(numbers: dict[str, Any]) -> str:
-    scaling = numbers["scaling"]
+    scaling = numbers.get("scaling")
+    if scaling is None:
+        return "\n## Scaling\n\nNot measured this time.\n"
     text = "\n## Scaling\n\nTime per sample (mlp 16-32-2 on generated samples, B = 100):\n\n"
     rows = [[f"{o['samples']:,}", f"{o['us_per_sample']:.3f}", f"{o['peak_mib']:,.0f}"] for o in scaling["samples"]]
     text += table(["N", "µs a sample", "peak memory, MiB"], rows)

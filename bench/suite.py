@@ -45,8 +45,8 @@ def describe_machine(threads: int) -> dict[str, Any]:
     }
 
 
-def measure_everything(threads: int, only: str | None, *, quick: bool) -> dict[str, Any]:
-    """Return all numbers, as plain data."""
+def measure_everything(threads: int, only: str | None, *, quick: bool) -> None:
+    """Measure, and keep the numbers on the way, so that what was cut short can be shown."""
     sys.path.insert(0, str(BENCH))
     from measure import measure_all
     from scaling import measure_scaling
@@ -56,21 +56,22 @@ def measure_everything(threads: int, only: str | None, *, quick: bool) -> dict[s
     effort = Effort.quick() if quick else Effort.full()
     if only:
         chosen = tuple(w for w in effort.works if only.replace(" ", "") in w.name.replace(" ", ""))
-        return measure_all(dataclasses.replace(effort, works=chosen), threads, quick=quick)
+        measure_all(dataclasses.replace(effort, works=chosen), threads, quick=quick)
+        return
     started = time.monotonic()
     command = [PYTHON, BENCH / "limits.py"]
     limits = subprocess.run(command, env=environment(threads), capture_output=True, text=True, check=True)
-    numbers = {
-        "machine": describe_machine(threads),
-        "quick": quick,
-        "limits": json.loads(limits.stdout),
-        **measure_all(effort, threads, quick=quick),
-    }
+    numbers = {"machine": describe_machine(threads), "quick": quick, "limits": json.loads(limits.stdout)}
+
+    def keep(more: dict[str, Any]) -> None:
+        numbers.update(more, seconds=time.monotonic() - started)
+        NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n")
+
+    measure_all(effort, threads, quick=quick, keep=keep)
     print("whole processes …", file=sys.stderr, flush=True)
-    numbers["whole"] = measure_whole(threads, quick=quick)
+    keep({"whole": measure_whole(threads, quick=quick)})
     print("scaling …", file=sys.stderr, flush=True)
-    numbers["scaling"] = measure_scaling(threads, quick=quick)
-    return {**numbers, "load_after": os.getloadavg()[0], "seconds": time.monotonic() - started}
+    keep({"scaling": measure_scaling(threads, quick=quick)})
 
 
 def main() -> None:
@@ -86,10 +87,9 @@ def main() -> None:
     make_environment()
     hold_to(options.threads)
     if not options.page:
-        numbers = measure_everything(options.threads, options.only, quick=options.quick)
+        measure_everything(options.threads, options.only, quick=options.quick)
         if options.only:
             return
-        NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n")
     subprocess.run([PYTHON, BENCH / "page.py", NUMBERS, ROOT / "docs"], env=environment(options.threads), check=True)
 
 

@@ -47,8 +47,8 @@ class Target:
 
 
 _RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.001}
-_UPDATES: dict[int | str, int] = {1: 4000, 10: 2000, 100: 600, 1000: 100, "N": 8}
-_CNN_UPDATES: dict[int | str, int] = {1: 1000, 10: 300, 100: 60, 1000: 20, "N": 2}
+_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 5}
+_CNN_UPDATES: dict[int | str, int] = {1: 600, 10: 200, 100: 30, 1000: 15, "N": 2}
 
 
 def work_of(model: str, batch_size: int | str, optimizer: str = "sgd") -> Work:
@@ -94,7 +94,7 @@ class Effort:
 
     @classmethod
     def quick(cls) -> Effort:
-        return cls(5, 0.15, tuple(TARGETS))
+        return cls(5, 0.1, tuple(TARGETS))
 
     @classmethod
     def full(cls) -> Effort:
