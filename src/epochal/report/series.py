@@ -175,10 +175,8 @@ def _rows_after(file: RunFile, start: Point, done: int) -> Iterator[_Row]:
         whole = 0 if position.offset else (stop - position.iteration) // plan.iterations_per_epoch
         if whole:
             ends = np.arange(1, whole + 1)
-            iterations, samples = (
-                position.iteration + ends * plan.iterations_per_epoch,
-                used + ends * plan.samples_per_epoch,
-            )
+            iterations = position.iteration + ends * plan.iterations_per_epoch
+            samples = used + ends * plan.samples_per_epoch
             epochs = (position.epoch + ends).astype(np.float64)
             position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
             batch = np.append(np.full(whole - 1, plan.batch_size), _plan_at(file, position.iteration).batch_size)

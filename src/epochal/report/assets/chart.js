@@ -248,6 +248,16 @@ class Chart {
     this.lines.forEach((line, number) => this.readLine(pen, line, this.rows[number], pixel, value !== null));
   }
 
+  // Show what a drag from one x to another would zoom into.
+  select(first, last) {
+    const { x, box } = this.scales, pen = this.over.getContext("2d");
+    const [from, to] = [first, last].map((value) => x.toPixel(value));
+    pen.globalAlpha = 0.12;
+    pen.fillStyle = colour("accent");
+    pen.fillRect(Math.min(from, to), box.top, Math.abs(to - from), box.bottom - box.top);
+    pen.globalAlpha = 1;
+  }
+
   readLine(pen, line, row, pixel, isMarked) {
     const drawn = this.drawn.indexOf(line);
     const entry = drawn < 0 ? undefined : this.nearest(this.entries[drawn], pixel);

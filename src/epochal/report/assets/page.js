@@ -241,6 +241,6 @@ const start = () => {
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
   if (numbers.watch) watch();
-  window.epochal = { charts, maps, runs, state, Scale, reduce };
+  window.epochal = { charts, maps, runs, state, crossings };
   root.dataset.ready = "true";
 };
