@@ -18,7 +18,7 @@ from epochal.data import from_arrays
 from epochal.engine import Engine
 from epochal.engine import engine as engine_module
 from epochal.engine import memory as memory_module
-from epochal.engine.memory import MEBIBYTE, Trial, memory_limit, next_micro_batch
+from epochal.engine.memory import MEBIBYTE, Trial, fast_micro_batch, memory_limit, next_micro_batch
 from epochal.errors import ModelError
 from epochal.models import Model
 
@@ -144,3 +144,13 @@ def test_slices_stay_large_where_the_weights_alone_need_the_memory() -> None:
 def test_a_prediction_that_does_not_shrink_ends_the_search() -> None:
     assert next_micro_batch([Trial(100, 10_000), Trial(40, 10_000)], limit=5_000) is None
     assert next_micro_batch([Trial(100, 10_000), Trial(40, 12_000)], limit=5_000) is None
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**6))
+@example(60_000, 784)
+def test_slices_that_stay_in_the_cache_are_of_one_size_where_that_is_possible(batch_size: int, values: int) -> None:
+    """Slices of 4 MiB of input, unless that would be fewer than 64 samples; a batch of up to two such is not split."""
+    most = max(64, MEBIBYTE // values)
+    size = fast_micro_batch(batch_size, values)
+    assert size == batch_size if batch_size <= 2 * most else most // 2 < size <= most
+    assert batch_size % size == 0 or not any(batch_size % n == 0 for n in range(most // 2 + 1, most + 1))

@@ -75,18 +75,25 @@ def test_ones_own_loss_is_used_and_named() -> None:
     assert objective.losses(jnp.array([[1.0], [2.0]]), jnp.array([3.0, 2.0])).tolist() == [2.0, 0.0]
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize("shape", ["mean", "column"])
-def test_a_loss_that_averages_over_the_batch_is_refused(shape: str, batch_size: int) -> None:
-    """The engine takes the mean itself, so that a batch can be split; a mean of one sample is refused as well."""
+def test_a_loss_that_averages_over_the_batch_is_refused(shape: str) -> None:
+    """The engine takes the mean itself, so that a batch can be split."""
 
     def averaged(outputs: Any, targets: Any) -> Any:
         error = jnp.square(outputs[:, 0] - targets)
         return error.mean() if shape == "mean" else error[:, None]
 
     engine = engine_for(linear(1, 1), numbered(5), loss=averaged)
-    with pytest.raises(ModelError, match=r"the loss returned shape .*; return one loss a sample, shape \(\d,\)"):
-        engine.prepare(engine.initial_state(), batch_size)
+    with pytest.raises(ModelError, match=r"the loss returned shape .*; return one loss a sample, shape \(2,\)"):
+        engine.initial_state()
+
+
+def test_a_loss_that_does_not_fit_is_refused_before_anything_is_compiled() -> None:
+    def two_outputs(outputs: Any, targets: Any) -> Any:
+        return outputs @ jnp.zeros((2, 1)) - targets
+
+    with pytest.raises(ModelError, match=r"loss 'two_outputs' does not fit outputs of shape \(2, 1\)"):
+        engine_for(linear(1, 1), numbered(5), loss=two_outputs).count_parameters()
 
 
 def test_training_lowers_each_loss() -> None:

@@ -87,7 +87,22 @@ class Engine:
                 f"model '{self.model.name}' returns shape {outputs.shape} for one sample of '{self.data.name}'; "
                 f"(1, {self.data.outputs}) is needed"
             )
+        self._check_loss()
         return state
+
+    def _check_loss(self) -> None:
+        """Try the loss on the shapes of two samples, before anything is compiled or written."""
+        outputs = jax.ShapeDtypeStruct((2, self.data.outputs), np.float32)
+        targets = jax.ShapeDtypeStruct((2, *self.data.train.y.shape[1:]), self.data.train.y.dtype)
+        try:
+            jax.eval_shape(self.objective.losses, outputs, targets)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(
+                f"loss '{self.objective.name}' does not fit outputs of shape {outputs.shape} and targets of "
+                f"shape {targets.shape}: {_first_line(error)}"
+            ) from error
 
     def count_parameters(self) -> int:
         """Return how many numbers training adjusts.
