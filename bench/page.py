@@ -20,9 +20,12 @@ from work import TARGETS, Work
 plt.switch_backend("svg")
 TOLERANCES = {"linear": 0.03, "mlp": 0.04, "cnn": 0.08, "rnn": 0.12}
 _WIDER_AT_N = 0.08
+REPEATS = """While other programs use over 10 % of the
+processors, a repetition is measured again, twice at most; "others' load" is the largest share left. """
 CPU_CLOCK = """**This machine was never quiet, so times are processor seconds of one thread, which other programs' work
-disturbs little; the whole processes below were measured in passing seconds, and suffer from it. The numbers to reach
-are for two processors and passing seconds: read the ratios as an estimate.**
+disturbs little; the whole processes below were measured once, and their passing seconds suffer from it. The numbers to
+reach are for two processors and passing seconds: read the ratios as an estimate. With one thread, matrix products take
+all contenders nearly the same time, so at B = 100 and B = N ratios are probably smaller than with two.**
 
 """
 _MLP_FLOPS = 2 * (784 * 128 + 128 * 10) * 2 + 2 * 128 * 10  # a sample: forward, both weights' gradients, one input's
@@ -242,7 +245,7 @@ def draw(results: list[Result], path: Path) -> None:
 def head(numbers: dict[str, Any]) -> str:
     machine = numbers["machine"]
     kind = "make bench QUICK=1" if numbers["quick"] else "make bench"
-    clock = CPU_CLOCK if machine.get("clock") == "cpu" else ""
+    clock, repeats = (CPU_CLOCK, "") if machine.get("clock") == "cpu" else ("", REPEATS)
     repetitions = max(len(row["times"]) for result in numbers["results"] for row in result["rows"])
     return f"""# Benchmarks
 
@@ -254,9 +257,8 @@ The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [perfo
 Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
 
 {clock}Everyone gets the same data, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
-rate and batch size, and {machine["threads"]} threads. Contenders live in processes of their own and are measured in
-turns, one at a time; a figure is the median of {repetitions} repetitions. While other programs use over 10 % of the
-processors, a repetition is measured again, twice at most; "others' load" is the largest share left. A row counts if
+rate and batch size, and {machine["threads"]} thread(s). Contenders live in processes of their own and are measured in
+turns, one at a time; a figure is the median of {repetitions} repetitions. {repeats}A row counts if
 its contender came to the same accuracy in a short training from fresh weights. Epochal is measured as `epochal.train`:
 with its audit, its record of every loss, its history on disk and its checkpoints; the "JAX loop by hand" has none of
 them and is the floor. Each contender's code is a file in [bench/contenders](../bench/contenders).
@@ -270,17 +272,49 @@ Ratios of median times, others' to Epochal's; more is better. The floor is the f
 """
 
 
-def page(numbers: dict[str, Any]) -> str:
+def shortfalls(results: list[Result]) -> str:
+    """Name each number that was missed; why is in docs/performance.md, by hand."""
+    words = {"loader": "the DataLoader", "best_peer": "the best peer", "floor": "the floor"}
+    missed = [
+        f"- {result.work.name} against {words[name]}: {ratio:.2f}× of {getattr(TARGETS[result.work], name)}×"
+        for result in results
+        if result.work in TARGETS
+        for name, ratio in result.ratios().items()
+        if ratio is not None and ratio < getattr(TARGETS[result.work], name)
+    ]
+    if not missed:
+        return "\nEvery number that was measured is reached.\n"
+    why = "\n\nTheir causes are in [performance.md](performance.md#what-falls-short).\n"
+    return "\nWhat falls short:\n\n" + "\n".join(missed) + why
+
+
+def gpu_section(gpu: dict[str, Any] | None) -> str:
+    """Return the GPU's table, or that there was none."""
+    if gpu is None:
+        return "\n## GPU\n\nNo GPU was at hand. `python bench/gpu.py --out docs/benchmarks-gpu.json` measures on one.\n"
+    results = results_of(gpu)
+    rows = [
+        [result.work.name, name, microseconds(seconds)]
+        for result in results
+        for name, seconds in sorted(result.times().items(), key=lambda item: item[1])
+    ]
+    return f"\n## GPU: {gpu['device']}\n\n" + table(["work", "contender", "µs an iteration"], rows)
+
+
+def page(numbers: dict[str, Any], gpu: dict[str, Any] | None) -> str:
     results = results_of(numbers)
     text = head(numbers) + ratio_table(results)
-    text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers)
+    text += shortfalls(results)
+    text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers) + gpu_section(gpu)
     return text + "\n## Every row\n" + "".join(work_section(result) for result in results)
 
 
 def main() -> None:
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     numbers = json.loads(source.read_text())
-    (folder / "benchmarks.md").write_text(page(numbers))
+    on_gpu = folder / "benchmarks-gpu.json"
+    gpu = json.loads(on_gpu.read_text()) if on_gpu.exists() else None
+    (folder / "benchmarks.md").write_text(page(numbers, gpu))
     draw(results_of(numbers), folder / "benchmarks.svg")
 
 
