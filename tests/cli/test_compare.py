@@ -44,6 +44,15 @@ def test_it_prints_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(again) == described
 
 
+def test_resume_finishes_a_study_and_extends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *QUICK, "--run", "study")
+    assert main(["resume", "study", "--epochs", "3"]) == 0
+    assert "2 runs of 3 epochs each" in capsys.readouterr().out
+    assert [run.position.epoch for run in Study.open("study").runs.values()] == [3, 3]
+    assert main(["resume", "study", "--lr", "0.3"]) == 2
+    assert "unknown budget 'lr'" in capsys.readouterr().err
+
+
 def test_a_first_interrupt_stops_it_after_the_iterations_in_hand() -> None:
     start = "import sys; from epochal.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", start, "compare", *QUICK[:3], "--batch-size", "1,all", "--seconds", "600"]
@@ -65,7 +74,7 @@ def test_a_first_interrupt_stops_it_after_the_iterations_in_hand() -> None:
         (("digits", "--batch-size", "1,x"), "batch size must be a whole number, got 'x'"),
         (("digits", "--batch-size", "1,2000"), "batch size 2000 is above the 1437 training samples"),
         (("digits", "--lr", "0.1,0.2"), "2 learning rates for 3 batch sizes"),
-        (("digits", "--lr", "fast"), "a learning rate must be a finite number above 0, got 'fast'"),
+        (("digits", "--lr", "fast"), "a learning rate must be a finite number, got 'fast'"),
         (("digits", "--lr", "0.1", "--tune-lr"), "not both"),
         (("digits", "--seconds", "2", "--epochs", "3"), "give one budget"),
         (("digits", "--target-accuracy", "95"), "0.95 for 95 %"),

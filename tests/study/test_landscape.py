@@ -16,7 +16,7 @@ from small import small_study, three_clouds
 from epochal.errors import ModelError, OptionError, RunError
 from epochal.models import from_functions
 from epochal.run import train
-from epochal.study import Study, survey
+from epochal.study import Study, straight_line, survey
 from epochal.study.landscape import Cancelled, SurveyOptions, take_samples
 from epochal.study.plane import principal_plane, random_plane
 from epochal.study.weights import WeightSpace, read_way
@@ -119,6 +119,20 @@ def test_lines_run_between_begin_and_end_of_each_run_and_between_the_ends(
     for t in (-0.25, 0.5, 1.25):
         direct = loss_by_hand(start + t * (end.astype(np.float64) - start), space)
         assert line["loss"][line["t"].index(t)] == pytest.approx(direct, rel=1e-5)
+
+
+def test_a_line_between_any_two_epochs_can_be_asked_for(study: Study, space: WeightSpace) -> None:
+    line = straight_line(study, ("batch-1", 1), ("batch-7", 3), parts=PARTS)
+    assert (line["from"]["epoch"], line["to"]["epoch"]) == (1, 3)
+    start = next(dot for dot in read_way("", study.runs["batch-1"], space) if dot.epoch == 1).weights
+    end = next(dot for dot in read_way("", study.runs["batch-7"], space) if dot.epoch == 3).weights
+    for t in (0.0, 0.3, 1.0):
+        direct = loss_by_hand(start + t * (end.astype(np.float64) - start), space)
+        assert line["loss"][line["t"].index(t)] == pytest.approx(direct, rel=1e-5)
+    with pytest.raises(RunError, match="unknown run 'batch-2': did you mean"):
+        straight_line(study, ("batch-2", 1), ("batch-7", 3), parts=PARTS)
+    with pytest.raises(RunError, match="batch-all kept no weights at epoch 9; it did at 0, 1, 2, 3, 4"):
+        straight_line(study, ("batch-all", 9), ("batch-all", 1), parts=PARTS)
 
 
 def test_it_is_saved_beside_the_runs_and_says_what_it_is(study: Study, record: dict[str, Any]) -> None:

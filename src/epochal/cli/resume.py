@@ -17,7 +17,7 @@ class ResumeCommand:
     Example: epochal resume runs/mnist-mlp-1 --epochs 60
 
     Attributes:
-        folder: the run's folder.
+        folder: the folder of the run, or of a study (`epochal compare`), whose budget alone can change.
         epochs: new budget in passes over the training set, in all.
         iterations: new budget in weight updates, in all.
         budget: new budget with its unit: 50ep, 30000it or 3000000sa, in all.
@@ -48,8 +48,13 @@ class ResumeCommand:
         from epochal.cli.train import work_and_print
         from epochal.run.run import Run
         from epochal.run.session import resume
+        from epochal.study.study import Study
 
         console = open_console(quiet=self.json)
+        if Study.is_at(self.folder):
+            from epochal.cli.studies import finish_study
+
+            return finish_study(self.folder, self._changes(), console)
         run = Run.open(self.folder)
         before = run.position
         if run.status == "finished" and not self._changes():

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,13 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from epochal.cli.progress import TrainingProgress
-from epochal.cli.screen import add_rows, build_table, percent, plural
+from epochal.cli.screen import add_rows, build_table, percent, plural, print_json
+from epochal.cli.signals import stop_on_signal
 from epochal.run.config import DEFAULT_EPOCHS, TrainConfig
 from epochal.run.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
+from epochal.study.comparison import resume_study
 from epochal.study.config import StudyConfig
 from epochal.study.landscape import Cancelled, SurveyOptions, survey
 from epochal.study.study import Study, Tuned
-from epochal.study.summary import Band, ComparedRun, Spread, bands, compared_runs
+from epochal.study.summary import Band, ComparedRun, Spread, bands, compared_runs, describe_study
 from epochal.study.working import Begun, Parts, Watcher
 
 Row = TypeVar("Row")
@@ -148,6 +151,17 @@ def survey_with_progress(
     console.print(f"\nlandscape ({options.kind}): {losses} in {record['seconds']:.0f} s{share}")
     for left_out in record["left_out"]:
         console.print(Text(f"  without {left_out['run']}: {left_out['why']}"))
+
+
+def finish_study(path: Path, budget: dict[str, Any], console: Console) -> int:
+    """Do what is left of a study, print it, and return the exit status. A quiet console stands for JSON."""
+    with stop_on_signal() as stop:
+        study = resume_study(path, watcher=StudyProgress(console), should_stop=stop.is_asked, **budget)
+    if console.quiet:
+        print_json(describe_study(study))
+    else:
+        print_study(study, console)
+    return stop.exit_status
 
 
 def print_study(study: Study, console: Console) -> None:

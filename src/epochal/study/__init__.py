@@ -9,16 +9,17 @@ from epochal.lazy import lazy_names
 if TYPE_CHECKING:
     from epochal.study.comparison import compare, resume_study
     from epochal.study.config import StudyConfig
-    from epochal.study.landscape import survey
+    from epochal.study.landscape import straight_line, survey
     from epochal.study.study import Study
 
-__all__ = ["Study", "StudyConfig", "compare", "resume_study", "survey"]
+__all__ = ["Study", "StudyConfig", "compare", "resume_study", "straight_line", "survey"]
 
 _HOMES = {
     "Study": "study",
     "StudyConfig": "config",
     "compare": "comparison",
     "resume_study": "comparison",
+    "straight_line": "landscape",
     "survey": "landscape",
 }
 

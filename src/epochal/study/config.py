@@ -93,8 +93,8 @@ class StudyConfig:
     def _check_seconds(self) -> None:
         if self.seconds is None:
             return
-        if not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise OptionError(f"seconds must be a finite number above 0, got {self.seconds}")
+        if not self.seconds > 0:
+            raise OptionError(f"seconds must be above 0, got {self.seconds:g}")
         if any(value is not None for value in (self.shared.epochs, self.shared.iterations, self.shared.budget)):
             raise OptionError("give one budget: seconds, or epochs, iterations or a budget")
         if self.shared.schedule != "constant":
@@ -204,16 +204,22 @@ def parse_seeds(values: Any) -> tuple[int, ...]:
 
 def parse_rates(values: Any) -> tuple[float, ...]:
     """Read learning rates. Raises `OptionError` for what is no finite number above 0."""
-    rates = []
-    for value in listed(values):
-        try:
-            rate = float(value)
-        except (TypeError, ValueError):
-            rate = math.nan
-        if not (math.isfinite(rate) and rate > 0):
-            raise OptionError(f"a learning rate must be a finite number above 0, got {value!r}")
-        rates.append(rate)
-    return tuple(rates)
+    rates = tuple(parse_number("a learning rate", value) for value in listed(values))
+    for rate in rates:
+        if rate <= 0:
+            raise OptionError(f"a learning rate must be above 0, got {rate:g}")
+    return rates
+
+
+def parse_number(name: str, value: Any) -> float:
+    """Read a finite number. Raises `OptionError` for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(f"{name} must be a finite number, got {value!r}")
+    return number
 
 
 def _refuse_repeats(name: str, values: tuple[Any, ...], *, may_repeat: bool) -> None:

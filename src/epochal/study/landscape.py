@@ -95,19 +95,60 @@ def survey(
     """
     options = options or SurveyOptions()
     folder, runs = _runs_of(source)
-    first = next(iter(runs.values()))
-    setup = first.setup if parts is None else parts.set_up(first.config)
-    space = WeightSpace.of(setup.engine)
-    ways, left_out = _read_ways(runs, space)
-    surveyor = Surveyor(setup.engine, take_samples(setup.data.train, options.samples, options.seed))
+    setup = _setup_of(runs, parts)
     counter = _Counter(progress or (lambda done, of: None), should_stop or (lambda: False))
-    record = _survey(_Field(space, surveyor, counter), ways, options)
-    record = {"format": _FORMAT, **_facts(options, setup, surveyor, space), **record, "left_out": left_out}
+    field = _Field.of(setup, options, counter)
+    ways, left_out = _read_ways(runs, field.space)
+    record = _survey(field, ways, options)
+    record = {"format": _FORMAT, **_facts(options, setup, field), **record, "left_out": left_out}
     try:
         write_durably(folder / LANDSCAPES[options.kind], json.dumps(record, separators=(",", ":")).encode())
     except OSError as error:
         raise RunError(f"cannot write in {folder}: {error.strerror}") from error
     return record
+
+
+def straight_line(
+    source: Study | Run | str | os.PathLike[str],
+    start: tuple[str, int | float],
+    end: tuple[str, int | float],
+    options: SurveyOptions | None = None,
+    *,
+    parts: Parts | None = None,
+) -> dict[str, Any]:
+    """Return the loss along the straight line between two epochs, of one run or of two.
+
+    >>> straight_line("runs/compare-mnist-1", ("batch-1", 1), ("batch-1", 5))  # doctest: +SKIP
+
+    Args:
+        source: as for `survey`.
+        start: a run's name, and the epoch at whose end its weights were kept.
+        end: the same, of this run or another with the same model.
+        options: its samples and seed.
+        parts: as for `survey`.
+
+    Returns:
+        ``from``, ``to``, ``t`` (0 at the start, 1 at the end, a quarter beyond both), and ``loss`` at each ``t``.
+
+    Raises:
+        RunError: where there is no such run, or it kept no weights at that epoch.
+    """
+    _, runs = _runs_of(source)
+    chosen = {name: run for name, run in runs.items() if name in (start[0], end[0])}
+    for name, _ in (start, end):
+        if name not in chosen:
+            raise RunError(unknown_name("run", name, runs))
+    field = _Field.of(_setup_of(chosen, parts), options or SurveyOptions(), _Counter())
+    return _line(field, *(_find_dot(name, chosen[name], epoch, field.space) for name, epoch in (start, end)))
+
+
+def _find_dot(name: str, run: Run, epoch: int | float, space: WeightSpace) -> Dot:
+    way = read_way(name, run, space)
+    for dot in way:
+        if dot.epoch == epoch:
+            return dot
+    kept = ", ".join(f"{dot.epoch:g}" for dot in way)
+    raise RunError(f"{name} kept no weights at epoch {epoch:g}; it did at {kept}")
 
 
 def take_samples(split: Split, samples: int, seed: int) -> Split:
@@ -125,6 +166,12 @@ def _runs_of(source: Study | Run | str | os.PathLike[str]) -> tuple[Path, dict[s
     if not runs:
         raise RunError(f"{source.path} holds no runs yet")
     return source.path, runs
+
+
+def _setup_of(runs: Mapping[str, Run], parts: Parts | None) -> Setup:
+    """Return what the first run was trained with."""
+    first = next(iter(runs.values()))
+    return first.setup if parts is None else parts.set_up(first.config)
 
 
 def _read_ways(runs: Mapping[str, Run], space: WeightSpace) -> tuple[dict[str, tuple[Dot, ...]], list[dict[str, str]]]:
@@ -145,8 +192,8 @@ def _read_ways(runs: Mapping[str, Run], space: WeightSpace) -> tuple[dict[str, t
 class _Counter:
     """Counts losses, and asks after each few whether to go on."""
 
-    progress: Progress
-    should_stop: Callable[[], bool]
+    progress: Progress = lambda done, of: None
+    should_stop: Callable[[], bool] = lambda: False
     total: int = 0
     done: int = 0
 
@@ -164,6 +211,12 @@ class _Field:
     space: WeightSpace
     surveyor: Surveyor
     counter: _Counter
+
+    @classmethod
+    def of(cls, setup: Setup, options: SurveyOptions, counter: _Counter) -> _Field:
+        """Return the loss over the samples that the options say."""
+        samples = take_samples(setup.data.train, options.samples, options.seed)
+        return cls(WeightSpace.of(setup.engine), Surveyor(setup.engine, samples), counter)
 
     def at(self, dots: Sequence[Dot]) -> Losses:
         """Return the losses at the dots' own weights."""
@@ -261,15 +314,15 @@ def _number(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _facts(options: SurveyOptions, setup: Setup, surveyor: Surveyor, space: WeightSpace) -> dict[str, Any]:
+def _facts(options: SurveyOptions, setup: Setup, field: _Field) -> dict[str, Any]:
     return {
         "kind": options.kind,
         "data": setup.data.name,
         "split": "train",
-        "samples": len(surveyor.split),
+        "samples": len(field.surveyor.split),
         "of": len(setup.data.train),
         "sample_seed": options.seed,
         "model": setup.model.name,
-        "weights": space.size,
+        "weights": field.space.size,
         "loss_name": setup.objective.name,
     }

@@ -10,7 +10,15 @@ from typing import Any
 from epochal.clock import Span, parse_count
 from epochal.errors import OptionError, unknown_name
 from epochal.run.config import BUDGETS, TrainConfig
-from epochal.study.config import VARIED, StudyConfig, parse_batch_sizes, parse_names, parse_rates, parse_seeds
+from epochal.study.config import (
+    VARIED,
+    StudyConfig,
+    parse_batch_sizes,
+    parse_names,
+    parse_number,
+    parse_rates,
+    parse_seeds,
+)
 from epochal.study.study import Study
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -19,6 +27,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "optimizers": lambda value: parse_names("optimizer", value),
     "lrs": parse_rates,
     "seeds": parse_seeds,
+    "seconds": lambda value: parse_number("seconds", value),
+    "target_accuracy": lambda value: parse_number("the target accuracy", value),
     "epochs": lambda value: parse_count("epochs", value),
     "iterations": lambda value: parse_count("iterations", value),
     "budget": lambda value: str(Span.parse(value) if isinstance(value, str) else value),
@@ -55,7 +65,7 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
         unit = "epochs, iterations or samples" if config.seconds is None else "seconds"
         raise OptionError(f"{study.path} has a budget of {unit}; give a larger one of that kind")
     if config.seconds is not None:
-        larger = dataclasses.replace(config, seconds=budget["seconds"])
+        larger = dataclasses.replace(config, seconds=parse_number("seconds", budget["seconds"]))
         is_larger = larger.seconds is not None and larger.seconds >= config.seconds
     else:
         larger = dataclasses.replace(config, shared=config.shared.changed(budget))
