@@ -9,11 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from epochal.errors import ModelError
-from epochal.models.convolution import convolve, max_pool
+from epochal.models.convolution import conv_relu_pool
 from epochal.models.layers import check_dropout, check_sizes, dense, drop_out, init_dense
 from epochal.models.model import Key, Model, ModelState, Outputs, Params, Samples
-
-_KERNEL = 5
 
 
 def build_cnn(
@@ -21,13 +19,28 @@ def build_cnn(
     outputs: int,
     *,
     channels: tuple[int, ...] = (32, 64),
+    kernel: int = 5,
     hidden: tuple[int, ...] = (256,),
     dropout: float = 0.0,
 ) -> Model:
-    """Return ``(5×5 convolution → ReLU → 2×2 max-pool) … → flatten → (dense → ReLU → dropout) … → dense``."""
+    """Return ``(convolution → ReLU → 2×2 max-pool) … → flatten → (dense → ReLU → dropout) … → dense``.
+
+    Args:
+        sample_shape: (height, width) or (height, width, channels) of an image; each pool halves height and width.
+        outputs: how many.
+        channels: features of each convolution.
+        kernel: the side of its square kernels, an odd number; zeros around the image keep its size.
+        hidden: sizes of the dense layers between.
+        dropout: share of their values that is left out while training, 0 to below 1.
+
+    Raises `ModelError` for samples that are no images, or too small, and for values out of range.
+    """
     check_sizes("channels", channels)
     check_sizes("hidden", hidden)
+    check_sizes("kernel", (kernel,))
     check_dropout(dropout)
+    if kernel % 2 == 0:
+        raise ModelError(f"kernel must be odd, to have a middle, got {kernel}; use {kernel + 1}")
     height, width, colours = _image_shape(sample_shape, len(channels))
     shrink = 2 ** len(channels)
     sizes = ((height // shrink) * (width // shrink) * channels[-1], *hidden, outputs)
@@ -35,7 +48,7 @@ def build_cnn(
     def init(key: Key) -> tuple[Params, ModelState]:
         keys = iter(jax.random.split(key, len(channels) + len(sizes) - 1))
         convolutions = [
-            _init_convolution(next(keys), before, after) for before, after in pairwise((colours, *channels))
+            _init_convolution(next(keys), kernel, before, after) for before, after in pairwise((colours, *channels))
         ]
         layers = [init_dense(next(keys), before, after) for before, after in pairwise(sizes)]
         return {"convolutions": convolutions, "dense": layers}, ()
@@ -45,20 +58,20 @@ def build_cnn(
     ) -> tuple[Outputs, ModelState]:
         x = x.reshape(x.shape[0], height, width, colours)
         for layer in params["convolutions"]:
-            x = max_pool(jax.nn.relu(convolve(x, layer["kernel"]) + layer["bias"]))
+            x = conv_relu_pool(x, layer["kernel"], layer["bias"])
         x = x.reshape(x.shape[0], -1)
         for number, layer in enumerate(params["dense"][:-1]):
-            noise = None if key is None else jax.random.fold_in(key, number)
+            noise = jax.random.fold_in(key, number) if training and key is not None else None
             x = drop_out(jax.nn.relu(dense(layer, x)), dropout, noise)
         return dense(params["dense"][-1], x), state
 
-    options = {"channels": list(channels), "hidden": list(hidden), "dropout": dropout}
+    options = {"channels": list(channels), "kernel": kernel, "hidden": list(hidden), "dropout": dropout}
     return Model("cnn", init, apply, random=dropout > 0, options=options)
 
 
-def _init_convolution(key: Key, channels: int, features: int) -> dict[str, jax.Array]:
+def _init_convolution(key: Key, side: int, channels: int, features: int) -> dict[str, jax.Array]:
     """Return a kernel, normal with variance 2 / inputs (He et al. 2015), and biases of 0."""
-    shape = (_KERNEL, _KERNEL, channels, features)
+    shape = (side, side, channels, features)
     kernel = jax.random.normal(key, shape) * math.sqrt(2 / math.prod(shape[:-1]))
     return {"kernel": kernel, "bias": jnp.zeros(features)}
 
