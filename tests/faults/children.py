@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,25 +105,25 @@ class ChildServer:
 
 def _serve() -> None:
     """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end."""
-    import epochal.cli.main
-    import epochal.cli.progress
-    import epochal.cli.train
-    import epochal.run.session
-    import epochal.run.summary  # noqa: F401
+    for name in ("cli.main", "cli.progress", "cli.train", "run.session", "run.summary"):
+        import_module(f"epochal.{name}")
+    import_module("sabotage")
 
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
             answer = {"status": os.waitpid(question["wait"], 0)[1]}
         else:
+            ready = os.open(question.pop("ready"), os.O_WRONLY)
             process = os.fork()
             if process == 0:
-                _become(**question)
+                _become(**question, ready=ready)
+            os.close(ready)
             answer = {"process": process}
         print(json.dumps(answer), flush=True)
 
 
-def _become(run: list[str], log: str, ready: str, folder: str, sabotage: str) -> None:
+def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) -> None:
     """Be one `epochal` process, to its end."""
     status = 70
     try:
@@ -131,7 +132,7 @@ def _become(run: list[str], log: str, ready: str, folder: str, sabotage: str) ->
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(folder)
-        _announce(os.open(ready, os.O_WRONLY))
+        _announce(ready)
         from sabotage import sabotaged
 
         from epochal.cli.main import main

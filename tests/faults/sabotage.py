@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import jax
 import pytest
 
+from epochal.cli import signals
 from epochal.clock import Position
+from epochal.engine import Engine
 from epochal.errors import RunError
 from epochal.run import checkpoint, files, lock, saving, session, training
 from epochal.run.checkpoint import Checkpoint, EpochSoFar
@@ -168,6 +171,22 @@ def evaluations_are_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
         self._database.executemany("INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     patch.setattr(HistoryWriter, "roll_back", kept)
+
+
+def chunks_take_a_minute(patch: pytest.MonkeyPatch) -> None:
+    """Every chunk of iterations takes very long."""
+    run = Engine.run
+
+    def slow(self: Engine, *arguments: Any) -> Any:
+        time.sleep(60)
+        return run(self, *arguments)
+
+    patch.setattr(Engine, "run", slow)
+
+
+def stop_is_never_asked(patch: pytest.MonkeyPatch) -> None:
+    """Training does not ask whether it should stop."""
+    patch.setattr(signals.StopRequest, "is_asked", lambda self: False)
 
 
 @contextmanager

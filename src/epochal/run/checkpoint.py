@@ -28,6 +28,7 @@ from epochal.run.files import make_folder_durably, write_durably
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
+FORMAT = 1
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
 
 
@@ -175,6 +176,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def _to_bytes(checkpoint: Checkpoint) -> bytes:
     position, so_far = checkpoint.position, checkpoint.so_far
     about = {
+        "format": FORMAT,
         "iteration": position.iteration,
         "epoch": position.epoch,
         "offset": position.offset,
@@ -184,8 +186,8 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
         "audit": [so_far.audit.samples, so_far.audit.low, so_far.audit.high],
         "origin": checkpoint.origin,
     }
-    content: bytes = save_tensors(checkpoint.arrays, metadata={"format": "1", "epochal": json.dumps(about)})
-    return content
+    content: bytes = save_tensors(checkpoint.arrays, metadata={"epochal": json.dumps(about)})
+    return content  # with one item of metadata: several would stand in random order
 
 
 def read_position(path: Path) -> Position:
@@ -210,4 +212,6 @@ def _from_bytes(content: bytes) -> Checkpoint:
 def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
     """Return Epochal's part of a safetensors header."""
     about: dict[str, Any] = json.loads(json.loads(read(int.from_bytes(size, "little")))["__metadata__"]["epochal"])
+    if about["format"] > FORMAT:
+        raise ValueError(f"it has format {about['format']}, and this Epochal reads up to {FORMAT}")
     return about

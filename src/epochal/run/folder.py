@@ -147,6 +147,7 @@ class RunFolder:
             content = tomllib.loads(self.run_toml.read_text(encoding="utf-8"))
             if content["format"] > FORMAT:
                 raise RunError(f"{self.run_toml} has format {content['format']}; this Epochal reads up to {FORMAT}")
+            _check_types(content)
             config = TrainConfig.from_dict(content["config"])
             changes = tuple(Change(change.pop("iteration"), change) for change in content["changes"])
             return RunFile(
@@ -162,8 +163,35 @@ class RunFolder:
             raise RunError(f"{self.path} is no run folder: it has no run.toml") from None
         except RunError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EpochalError) as error:
-            raise RunError(f"{self.run_toml} is damaged: {error}") from error
+        except OSError as error:
+            raise RunError(f"cannot read {self.run_toml}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, EpochalError) as error:
+            raise RunError(f"{self.run_toml} is damaged: {' '.join(str(error).split())}") from error
+
+
+_TYPES: dict[str, dict[str, type]] = {
+    "data": {
+        "name": str,
+        "fingerprint": str,
+        "train": int,
+        "test": int,
+        "sample_shape": list,
+        "task": str,
+        "outputs": int,
+    },
+    "model": {"name": str, "parameters": int, "options": dict},
+    "device": {"platform": str, "kind": str, "count": int},
+}
+
+
+def _check_types(content: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where something that others rely on is missing or of another type."""
+    for table, names in _TYPES.items():
+        for name, kind in names.items():
+            if not isinstance(content[table].get(name), kind):
+                raise ValueError(f"[{table}] has no {name}, or one of another type")
+    if not all(isinstance(version, str) for version in content["versions"].values()):
+        raise ValueError("[versions] holds something else")
 
 
 def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:

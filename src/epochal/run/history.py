@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -18,6 +18,8 @@ from jaxtyping import Float32
 from epochal.errors import RunError
 from epochal.run.events import EpochRow
 from epochal.run.schema import SCHEMA_VERSION, as_run_error, checksum
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,7 @@ class History:
             (health,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
             raise self._damaged(health)
-        for table in ("epochs", "evaluations", "sessions", "events"):
-            self._rows(table)
-        self._blocks()
+        _ = self.epochs, self.sessions, self.events, self.losses
 
     @property
     def iterations(self) -> int:
@@ -103,13 +103,12 @@ class History:
     def epochs(self) -> tuple[EpochRow, ...]:
         """A row for each complete epoch, and one for a last epoch that the budget cut short."""
         tests = {row.iteration: row for row in self.evaluations if row.split == "test"}
-        return tuple(_epoch(row, tests.get(row["end_iteration"])) for row in self._rows("epochs"))
+        return self._rows("epochs", lambda row: _epoch(row, tests.get(row["end_iteration"])))
 
     @property
     def evaluations(self) -> tuple[EvaluationRow, ...]:
         """Every evaluation, by iteration."""
-        rows = self._rows("evaluations", "iteration, split")
-        return tuple(EvaluationRow(**{**row, "loss": _number(row["loss"])}) for row in rows)
+        return self._rows("evaluations", _evaluation, order="iteration, split")
 
     def best_evaluation(self) -> EvaluationRow | None:
         """Return the test evaluation with the highest accuracy, or the lowest loss where there is no accuracy."""
@@ -119,7 +118,7 @@ class History:
     @property
     def sessions(self) -> tuple[SessionRow, ...]:
         """The processes that worked on the run, in order."""
-        return tuple(SessionRow(**row) for row in self._rows("sessions"))
+        return self._rows("sessions", lambda row: SessionRow(**row))
 
     @property
     def last_status(self) -> str | None:
@@ -130,7 +129,7 @@ class History:
     @property
     def events(self) -> tuple[EventRow, ...]:
         """What happened, in order."""
-        return tuple(EventRow(**{**row, "detail": json.loads(row["detail"])}) for row in self._rows("events"))
+        return self._rows("events", lambda row: EventRow(**{**row, "detail": json.loads(row["detail"])}))
 
     def losses_from(self, iteration: int) -> tuple[int, Float32[np.ndarray, " iterations"]]:
         """Return the newest losses, from ``iteration`` or a little before it, and the iteration of the first of them.
@@ -149,12 +148,11 @@ class History:
 
     def epochs_after(self, epoch: int) -> tuple[EpochRow, ...]:
         """Return the rows after the first ``epoch`` epochs, without test results."""
-        return tuple(_epoch(row, None) for row in self._rows("epochs", where="epoch > ?", value=epoch))
+        return self._rows("epochs", lambda row: _epoch(row, None), where="epoch > ?", value=epoch)
 
     def evaluations_after(self, iteration: int) -> tuple[EvaluationRow, ...]:
         """Return the evaluations after more than ``iteration`` iterations."""
-        rows = self._rows("evaluations", "iteration, split", "iteration > ?", iteration)
-        return tuple(EvaluationRow(**{**row, "loss": _number(row["loss"])}) for row in rows)
+        return self._rows("evaluations", _evaluation, "iteration, split", "iteration > ?", iteration)
 
     def sums_until(self, epoch: int) -> tuple[int, int, float]:
         """Return iterations, samples used and training seconds of the first ``epoch`` epochs."""
@@ -182,8 +180,15 @@ class History:
 
         return to_polars(self, table)
 
-    def _rows(self, table: str, order: str = "rowid", where: str = "? = 0", value: int = 0) -> list[dict[str, Any]]:
-        """Read a table whose rows have checksums; return them without checksum and id."""
+    def _rows(
+        self,
+        table: str,
+        build: Callable[[dict[str, Any]], Row],
+        order: str = "rowid",
+        where: str = "? = 0",
+        value: int = 0,
+    ) -> tuple[Row, ...]:
+        """Read a table whose rows have checksums, and build each of them, without checksum and id."""
         with self._reading() as database:
             database.row_factory = sqlite3.Row
             query = f"SELECT * FROM {table} WHERE {where} ORDER BY {order}"
@@ -192,7 +197,7 @@ class History:
                 row.pop("id", None)
                 if row.pop("crc32") != checksum(row.values()):
                     raise self._damaged(f"a row of {table} is not as it was written")
-        return rows
+            return tuple(build(row) for row in rows)
 
     def _blocks(self) -> list[bytes]:
         """Read the losses, block by block."""
@@ -211,7 +216,7 @@ class History:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Open for reading alone; what cannot be made sense of is damage."""
+        """Open for reading alone; what the block cannot make sense of is damage."""
         left_undone = self.path.with_name(f"{self.path.name}-journal").exists()  # by a lost process: SQLite undoes it
         location = f"{self.path.absolute().as_uri()}?mode={'rw' if left_undone else 'ro'}"
         try:
@@ -219,6 +224,10 @@ class History:
                 yield database
         except (TypeError, ValueError, KeyError) as error:
             raise self._damaged(str(error)) from error
+
+
+def _evaluation(row: dict[str, Any]) -> EvaluationRow:
+    return EvaluationRow(**{**row, "loss": _number(row["loss"])})
 
 
 def _epoch(row: dict[str, Any], test: EvaluationRow | None) -> EpochRow:

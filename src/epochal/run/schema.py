@@ -93,9 +93,9 @@ def as_run_error(path: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise  # two rows for one thing: a bug, not the file's fault
-    except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
-            raise RunError(f"{path} is damaged or no history: {error}") from error
-        raise RunError(f"cannot use {path}: {error}; is the disk full, or the folder read-only?") from error
     except sqlite3.DatabaseError as error:
-        raise RunError(f"{path} is damaged or no history: {error}") from error
+        what = " ".join(str(error).split())
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+            raise RunError(f"cannot use {path}: {what}; is the disk full, or the folder read-only?") from error
+        raise RunError(f"{path} is damaged or no history: {what}") from error
