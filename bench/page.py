@@ -245,6 +245,9 @@ def draw(results: list[Result], path: Path) -> None:
 def head(numbers: dict[str, Any]) -> str:
     machine = numbers["machine"]
     kind = "make bench QUICK=1" if numbers["quick"] else "make bench"
+    if machine.get("clock") == "cpu":
+        kind = "python bench/suite.py --clock cpu" + " --quick" * numbers["quick"]
+    note = f"{numbers['note']}\n" if "note" in numbers else ""
     clock, repeats = (CPU_CLOCK, "") if machine.get("clock") == "cpu" else ("", REPEATS)
     repetitions = max(len(row["times"]) for result in numbers["results"] for row in result["rows"])
     return f"""# Benchmarks
@@ -255,7 +258,7 @@ The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [perfo
 {machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};
 {machine["versions"]}.
 Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
-
+{note}
 {clock}Everyone gets the same data, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
 rate and batch size, and {machine["threads"]} thread(s). Contenders live in processes of their own and are measured in
 turns, one at a time; a figure is the median of {repetitions} repetitions. {repeats}A row counts if
@@ -268,6 +271,7 @@ them and is the floor. Each contender's code is a file in [bench/contenders](../
 ## Targets
 
 Ratios of median times, others' to Epochal's; more is better. The floor is the faster hand-written JAX loop.
+The best peer is the fastest of those that were measured and count; the tables below say who was left out.
 
 """
 
@@ -304,6 +308,9 @@ def gpu_section(gpu: dict[str, Any] | None) -> str:
 def page(numbers: dict[str, Any], gpu: dict[str, Any] | None) -> str:
     results = results_of(numbers)
     text = head(numbers) + ratio_table(results)
+    unmeasured = [work.name for work in TARGETS if work not in {result.work for result in results}]
+    if unmeasured:
+        text += f"\nThe measurement was cut short; not measured: {', '.join(unmeasured)}.\n"
     text += shortfalls(results)
     text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers) + gpu_section(gpu)
     return text + "\n## Every row\n" + "".join(work_section(result) for result in results)
