@@ -79,6 +79,7 @@ def test_a_first_interrupt_stops_it_after_the_iterations_in_hand() -> None:
         (("digits", "--seconds", "2", "--epochs", "3"), "give one budget"),
         (("digits", "--target-accuracy", "95"), "0.95 for 95 %"),
         (("digits", "--optimizer", "sgd,adm"), "unknown optimizer 'adm': did you mean 'adam'"),
+        (("--run", "nowhere", "--landscape"), "there is no study at nowhere; to begin one there, name its data"),
         (("digits", "--grid", "1", "--landscape"), "grid must be at least 2"),
         (("digits", "--batchsize", "3"), "unknown option '--batchsize': did you mean '--batch-size'"),
     ],

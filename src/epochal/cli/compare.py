@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from epochal.clock import Last
+from epochal.errors import RunError
 
 Count = Annotated[str | None, arg(metavar="N", help_behavior_hint="")]
 Listed = Annotated[str | None, arg(metavar="A,B,…", help_behavior_hint="")]
@@ -97,9 +98,12 @@ class CompareCommand:
         from epochal.cli.studies import StudyProgress, print_study, survey_with_progress
         from epochal.study.landscape import SurveyOptions
         from epochal.study.planning import plan_study
+        from epochal.study.study import Study
         from epochal.study.summary import describe_study
         from epochal.study.working import Parts, work
 
+        if self.data is None and self.run is not None and not Study.is_at(self.run):
+            raise RunError(f"there is no study at {self.run}; to begin one there, name its data")
         console = open_console(quiet=self.json)
         config = plan_study(self._given(), self.run)
         survey = SurveyOptions(kind="pca", grid=self.grid, samples=self.landscape_samples)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from epochal.cli.progress import TrainingProgress
-from epochal.cli.screen import add_rows, build_table, percent, plural, print_json
+from epochal.cli.screen import add_rows, build_table, duration, percent, plural, print_json
 from epochal.cli.signals import stop_on_signal
 from epochal.run.config import DEFAULT_EPOCHS, TrainConfig
 from epochal.run.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
@@ -31,6 +32,7 @@ Column: TypeAlias = tuple[str, Callable[[Row], str]]
 
 _SECONDS_BETWEEN_LINES = 1.0
 _WIDTH = 80
+_LOSSES_MEASURED, _LONG_SECONDS = 4, 60.0
 
 
 class StudyProgress(Watcher):
@@ -137,8 +139,11 @@ def survey_with_progress(
     with _bar(console) as bar:
         task = bar.add_task(f"landscape ({options.kind})")
 
+        estimate = _Estimate(console)
+
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
+            estimate.update(done, total)
 
         try:
             record = survey(study, options, parts=parts, progress=advance, should_stop=should_stop)
@@ -151,6 +156,27 @@ def survey_with_progress(
     console.print(f"\nlandscape ({options.kind}): {losses} in {record['seconds']:.0f} s{share}")
     for left_out in record["left_out"]:
         console.print(Text(f"  without {left_out['run']}: {left_out['why']}"))
+
+
+@dataclass(slots=True)
+class _Estimate:
+    """Says once how long a landscape will take, where that is long, and what makes it shorter."""
+
+    console: Console
+    started: float | None = None
+    said: bool = False
+
+    def update(self, done: int, total: int) -> None:
+        """Measure from the second loss on, since the first includes a compilation."""
+        now = time.monotonic()
+        if done == 1:
+            self.started = now
+        elif not self.said and self.started is not None and done > _LOSSES_MEASURED:
+            self.said = True
+            seconds = (now - self.started) / (done - 1) * total
+            if seconds > _LONG_SECONDS:
+                shorter = "--landscape-samples 1000 or --grid 21 make it shorter"
+                self.console.print(f"\nlandscape: {total:,} losses, about {duration(seconds)}; {shorter}")
 
 
 def finish_study(path: Path, budget: dict[str, Any], console: Console) -> int:
