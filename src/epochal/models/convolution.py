@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +90,7 @@ def _of_corners(winners: Array, gradient: Array) -> list[Array]:
 # On the CPU: matrix products over tiles, a few images at a time.
 
 
+@runtime_checkable
 class _Way(Protocol):
     """How the products are computed: what `winograd` and `direct` have in common."""
 

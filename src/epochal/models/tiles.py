@@ -69,7 +69,7 @@ def _spread(arrays: list[Array], transform: Matrix, axis: int, pixels: int) -> l
             _pad(combine(transform[:, offset], arrays), axis, shift, blocks - count - shift)
             for shift, offset in _shifts(len(transform), phase)
         ]
-        phases.append(combine([1] * len(parts), parts))
+        phases.append(combine([1.0] * len(parts), parts))
     return phases
 
 
@@ -84,7 +84,7 @@ def _gather(stacked: Array, transform: Matrix, axis: int, pixels: int) -> list[A
         coefficients, slices = [], []
         for shift, offset in _shifts(size, phase):
             moved = lax.slice_in_dim(padded, low - shift, low - shift + blocks, axis=axis)
-            coefficients += [transform[i, offset] for i in range(size)]
+            coefficients += transform[:, offset].tolist()
             slices += [moved[:, i] for i in range(size)]
         phases.append(combine(coefficients, slices))
     return phases
