@@ -1,8 +1,8 @@
 // Following a training: ask the server that the page came from for what is new, and draw it.
 
-const WAIT = 1000; // milliseconds between two questions
+const WAIT = 2000; // milliseconds between two questions
 const WAIT_WHEN_OVER = 5000;
-const IDLE_SHARE = 100; // a drawing waits so many times as long as the last one took: 1 % of a core at most
+const IDLE_SHARE = 300; // a drawing waits so many times as long as the last one took, because the browser then paints what it drew
 
 const watch = () => {
   const wasOver = numbers.runs.every((run) => run.is_over);
