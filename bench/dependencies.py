@@ -1,6 +1,6 @@
 """Measure what each dependency costs: megabytes on disk, and milliseconds to import after those before it.
 
-    python bench/dependencies.py
+python bench/dependencies.py
 """
 
 from __future__ import annotations

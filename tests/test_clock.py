@@ -125,7 +125,7 @@ shapes = st.integers(1, 40).flatmap(
 )
 
 
-@given(shapes, st.integers(1, 130))
+@given(shapes, st.integers(1, 60))
 def test_positions_follow_the_batches(shape: Shape, iterations: int) -> None:
     plan = Plan(shape.samples, shape.batch_size, iterations=iterations, last=shape.last)
     used = 0

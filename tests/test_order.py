@@ -51,7 +51,7 @@ def is_bijection(indices: np.ndarray) -> bool:
 
 @many_small_calls
 def test_every_small_number_of_samples() -> None:
-    failed = [n for n in range(1, 2_001) if not is_bijection(Order(n, seed=n).indices(n % 5, 0, n))]
+    failed = [n for n in range(1, 1_501) if not is_bijection(Order(n, seed=n).indices(n % 5, 0, n))]
     assert failed == []
 
 
@@ -150,7 +150,7 @@ def compiled(order: Order, epochs: range, positions: np.ndarray) -> np.ndarray:
     return np.asarray(jax.jit(of_epoch)(keys, positions.astype(np.uint32)))
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 4_096, 4_097, 60_000, 65_537, 262_145, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("n", [1, 2, 10, 4_096, 4_097, 60_000, 65_537, 2**31, 2**32 - 1])
 def test_compiled_loop_and_numpy_agree(n: int) -> None:
     order = Order(n, seed=2**63 + 1)
     windows = [np.arange(start, min(start + 500, n)) for start in {0, n // 2, max(0, n - 500)}]

@@ -33,11 +33,7 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     out = succeed(command, "--help").out
     assert f"usage: epochal {command}" in out
     assert f"Example: epochal {command}" in out
-
-
-@pytest.mark.parametrize("command", ["plan", "train", "evaluate", "predict", "show", "runs", "data"])
-def test_what_prints_results_prints_json_too(command: str) -> None:
-    assert "--json" in succeed(command, "--help").out
+    assert "--json" in out or command == "report", "what prints results prints JSON too; a report is a page"
 
 
 def test_version() -> None:
@@ -92,7 +88,7 @@ def shell(command: str, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-OUTPUTS = ["--help", "plan --samples 60000", "plan --samples 60000 --json", "data"]
+OUTPUTS = ["--help", "plan --samples 60000", "plan --samples 60000 --json"]
 
 
 @pytest.mark.parametrize("arguments", OUTPUTS)
@@ -151,7 +147,7 @@ def test_an_argument_in_another_encoding_is_quoted_as_far_as_it_can_be() -> None
     ],
     ids=["terminal", "pipe"],
 )
-@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+@pytest.mark.parametrize("columns", [40, 80])
 def test_the_plan_fits_any_width(columns: int, written: Callable[[int], list[str]]) -> None:
     lines = written(columns)
     assert max(len(line.rstrip()) for line in lines) <= columns

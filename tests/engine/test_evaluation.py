@@ -15,7 +15,7 @@ from epochal.engine import Engine, Evaluation
 from epochal.engine import evaluation as evaluation_module
 from epochal.errors import DataError
 
-SIZES = [1, 9, 10, 11, 23, 30]
+SIZES = [1, 10, 23]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_mean_of_batch_means_would_be_seen() -> None:
     assert abs(result.loss - losses.mean()) < 1e-4 < 1e-2 < abs(mean_of_means - losses.mean())
 
 
-@pytest.mark.parametrize("n", SIZES[:-1])
+@pytest.mark.parametrize("n", [*SIZES, 9, 11])
 def test_each_sample_is_counted_once(n: int) -> None:
     """Sample i has the loss 2^i here: the sum tells how often each one was counted, padding and all."""
 
