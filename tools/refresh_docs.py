@@ -3,8 +3,8 @@
     python tools/refresh_docs.py README.md docs/epoch-batch-iteration.md
     python tools/refresh_docs.py --check README.md     # only compare; for commands that always print the same
 
-The blocks of a file run in one empty folder, in order, so that a later one can use an earlier one's run. Lines that begin
-with "$ " are commands; everything else in the block is output and is replaced. `epochal` is this checkout's.
+The blocks of a file run in one empty folder, in order, so that a later one can use an earlier one's run. Lines that
+begin with "$ " are commands; everything else in the block is output and is replaced. `epochal` is this checkout's.
 """
 
 from __future__ import annotations
