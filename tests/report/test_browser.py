@@ -12,6 +12,8 @@ import pytest
 from made_records import HOSTILE, hostile_records, made_landscape, made_losses, made_records, made_run, three_runs
 
 from epochal.report import render
+from epochal.run.folder import Change
+from epochal.study.records import position_of
 
 OpenPage = Callable[..., Any]
 CHART = '[data-chart="every"]'
@@ -27,7 +29,7 @@ def choose(page: Any, name: str, value: str) -> None:
 
 
 def view(page: Any, chart: str = CHART) -> tuple[float, float]:
-    data = page.eval_on_selector(f"{chart} canvas", "canvas => ({...canvas.dataset})")
+    data = page.eval_on_selector(chart, "figure => ({...figure.dataset})")
     return float(data["from"]), float(data["to"])
 
 
@@ -42,9 +44,9 @@ def plot_box(page: Any, chart: str = CHART) -> dict[str, float]:
     return box
 
 
-def has_ink(page: Any, chart: str) -> bool:
+def has_ink(page: Any, chart: str, canvas: str = "picture") -> bool:
     found: bool = page.eval_on_selector(
-        f"{chart} canvas",
+        f"{chart} canvas.{canvas}",
         "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)",
     )
     return found
@@ -99,6 +101,23 @@ class TestCurves:
         page = open_page(render(made_records(made_run())))
         choose(page, "x-unit", "seconds")
         assert view(page) == pytest.approx((0, 12 * 0.5))
+
+    def test_every_iteration_is_at_its_samples_and_epochs(self, open_page: OpenPage) -> None:
+        """With a ragged last batch and a change of the batch size inside an epoch, against the clock."""
+        run = made_run(batch_size=70, iterations=60)
+        changed = dataclasses.replace(run.file, changes=(Change(20, {"batch_size": 300}),))
+        page = open_page(render(made_records(run, dataclasses.replace(run, name="changed", file=changed))))
+        for place, file in enumerate((run.file, changed)):
+            x = {
+                unit: page.evaluate(
+                    "([place, unit]) => [...epochal.charts.get('every').lines[place].x(unit)]", [place, unit]
+                )
+                for unit in ("samples", "epochs")
+            }
+            positions = [position_of(file, iteration) for iteration in range(1, 61)]
+            used = [position.epoch * 1000 + position.offset for position in positions]
+            assert x["samples"] == used
+            assert x["epochs"] == pytest.approx([samples / 1000 for samples in used])
 
     def test_scales_can_be_logarithmic(self, open_page: OpenPage, html: str) -> None:
         page = open_page(html)
@@ -269,15 +288,21 @@ class TestReaders:
         hostile = open_page(render(hostile_records()), width=width)
         assert hostile.evaluate("document.documentElement.scrollWidth") == width
 
-    def test_paper_is_light_and_unfolded(self, open_page: OpenPage, html: str) -> None:
-        page = open_page(html, color_scheme="dark")
-        page.emulate_media(media="print")
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_paper_is_light_and_unfolded_and_has_the_pictures(self, open_page: OpenPage, scheme: str) -> None:
+        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))), color_scheme=scheme)
+        page.emulate_media(media="print", color_scheme=scheme)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
-        assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper')").startswith("#fd")
+        assert page.locator("details:not([open])").count() == 0
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
         assert not page.is_visible(".top")
+        for chart in (CHART, "[data-map]"):
+            shown = [canvas for canvas in page.locator(f"{chart} canvas:not(.over)").all() if canvas.is_visible()]
+            assert len(shown) == 1
+            assert has_ink(page, chart, "paper" if scheme == "dark" else "picture")
+            assert shown[0].evaluate("one => getComputedStyle(one).getPropertyValue('--ink')") == "#17191c"
         page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert page.evaluate("document.querySelectorAll('details:not([open])').length") > 0
+        assert page.locator("details:not([open])").count() > 0
 
     def test_everything_can_be_reached_by_keyboard(self, open_page: OpenPage) -> None:
         page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))))

@@ -118,11 +118,11 @@ def test_an_unknown_language() -> None:
 
 
 def test_the_worked_example_three_times_is_small_and_quick() -> None:
+    """Batch size 60,000 makes each of its 30,000 iterations an epoch: the most that such a page has to carry."""
     records = three_runs(30_000)
-    render(records)
     begun = time.process_time()
     html = render(records)
-    assert time.process_time() - begun < 5, "of the processor, with every type checked; without, a tenth of that"
+    assert time.process_time() - begun < 12, "of the processor, with every type checked; without, a tenth of that"
     assert len(html.encode()) < 6_000_000
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import made_epochs, made_file, made_run
 
@@ -82,6 +82,7 @@ class TestTime:
         config = TrainConfig(data="digits", batch_size=plan.batch_size, budget=str(plan.budget), last=plan.last)
         return series.time_table(made_file(config, plan.samples), done, made_epochs(plan, done), 0.0)
 
+    @settings(max_examples=40)
     @given(st.integers(1, 50), st.data(), st.sampled_from(["keep", "drop"]))
     def test_the_script_can_tell_every_iterations_samples(self, samples: int, data: st.DataObject, last: str) -> None:
         """What the script computes between two rows, here in Python, agrees with the plan at every iteration."""

@@ -156,7 +156,7 @@ class Training:
 
 
 def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Serve) -> None:
-    training = Training(600)
+    training = Training(400)
     server = serve(training.page, training.news)
     page = browser.new_page()
     problems: list[str] = []
@@ -164,15 +164,15 @@ def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Serve) -> N
     page.goto(server.url)
     assert page.inner_text('[data-now="iteration"]') == "100"
     counters = {name: page.locator(f'[data-now="{name}"]') for name in ("epoch", "batch", "iteration")}
-    counters["iteration"].filter(has_text="300").wait_for()
-    assert (counters["epoch"].inner_text(), counters["batch"].inner_text()) == ("30", "10")
+    counters["iteration"].filter(has_text="200").wait_for()
+    assert (counters["epoch"].inner_text(), counters["batch"].inner_text()) == ("20", "10")
     known = page.evaluate("Array.from(epochal.runs[0].mean)")
     np.testing.assert_array_equal(known, training.losses[: len(known)])
     points = page.evaluate("epochal.runs[0].points")
     assert points["epoch"] == list(range(1, len(known) // 10 + 1))
     assert points["test_iteration"] == points["train_iteration"]
     page.locator(".keys").wait_for()
-    assert counters["iteration"].inner_text() == "600"
+    assert counters["iteration"].inner_text() == "400"
     assert training.pages == 2, "the whole report, once the training is over"
     page.close()
     assert problems == []

@@ -208,7 +208,8 @@ def _environment(run: RunRecord) -> list[tuple[Words, str | Words]]:
         )
         rows.append((say("about.sessions"), text))
     for event in run.events[-_EVENTS_SHOWN:]:
-        detail = f" ({_options(event.detail)})" if event.detail else ""
+        plain = {name: value for name, value in event.detail.items() if isinstance(value, (str, int, float))}
+        detail = f" ({_options(plain)})" if plain else ""
         when = event.time[:19].replace("T", " ")
         text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
         rows.append((say("about.events"), text))

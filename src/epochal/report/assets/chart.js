@@ -4,10 +4,27 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 2, 2],
 const HOVER_LINE = [3, 3];
 const WIDEST_BAND = 30000; // highest over lowest loss that a logarithmic axis still shows in full
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// The colours of the canvas that is being drawn: the page's theme, or light for one that is for paper.
+let palette = null;
+const colour = (name) => palette.getPropertyValue(`--${name}`).trim();
+
+const isDark = () => {
+  const { theme } = document.documentElement.dataset;
+  return theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+};
+
+// The canvases of a plot: the picture, a light copy of it for paper where the theme is dark, and the read-out over it.
+// A browser prints what was drawn before, so the copy is drawn whenever the picture is.
+const buildCanvases = (figure) => {
+  const names = ["picture", "paper", "over"];
+  const canvases = names.map((name) => Object.assign(document.createElement("canvas"), { className: name }));
+  figure.querySelector(".plot").replaceChildren(...canvases);
+  return Object.fromEntries(names.map((name, place) => [name, canvases[place]]));
+};
 
 // A canvas in the size of its box, in units of CSS pixels, cleared.
 const prepare = (canvas) => {
+  palette = getComputedStyle(canvas);
   const { width, height } = canvas.getBoundingClientRect();
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.max(1, Math.round(width * ratio));
@@ -76,7 +93,7 @@ class Chart {
   // `state` is shared by all charts: unit, isLogX, isLogY, view ([low, high] or null), words.
   constructor(figure, lines, state, { yTitle, isLoss, hasBands, yText }) {
     Object.assign(this, { figure, state, yTitle, isLoss, hasBands, yText, entries: [], scales: null });
-    [this.base, this.over] = figure.querySelectorAll("canvas");
+    this.canvases = buildCanvases(figure);
     this.lines = lines;
     this.rows = lines.map((line) => this.addRow(line));
     this.sayWhetherEmpty();
@@ -125,8 +142,14 @@ class Chart {
   }
 
   draw() {
-    const { pen, width, height } = prepare(this.base);
-    prepare(this.over);
+    this.paint(this.canvases.picture);
+    if (isDark()) this.paint(this.canvases.paper);
+    prepare(this.canvases.over);
+    this.read(null);
+  }
+
+  paint(canvas) {
+    const { pen, width, height } = prepare(canvas);
     const { unit, isLogX, words } = this.state;
     let [low, high] = this.state.view ?? this.state.extent;
     if (!(high > low)) [low, high] = [isLogX ? high / 2 : high - 1, high * 1.0001 + (high ? 0 : 1)];
@@ -136,8 +159,7 @@ class Chart {
     const isLog = this.isLoss && this.state.isLogY;
     const range = this.range(isLog);
     this.scales = null;
-    this.base.dataset.from = low;
-    this.base.dataset.to = high;
+    Object.assign(this.figure.dataset, { from: low, to: high });
     if (!range) return;
     const y = new Scale(...range, box.bottom, box.top, isLog);
     this.scales = { x, y, box };
@@ -150,7 +172,6 @@ class Chart {
     this.drawn.forEach((line, place) => this.drawLine(pen, line, this.entries[place], y));
     pen.restore();
     this.drawClipped(pen, box, range);
-    this.read(null);
   }
 
   // The y range: every mean, and the bands, where they do not squeeze the means; `drawClipped` says what is outside.
@@ -236,7 +257,7 @@ class Chart {
   read(value) {
     if (!this.scales) return;
     const { x, y, box } = this.scales;
-    const { pen } = prepare(this.over);
+    const { pen } = prepare(this.canvases.over);
     const pixel = value === null ? Infinity : Math.min(Math.max(x.toPixel(value), box.left), box.right);
     if (value !== null) {
       pen.strokeStyle = colour("soft");
@@ -250,7 +271,7 @@ class Chart {
 
   // Show what a drag from one x to another would zoom into.
   select(first, last) {
-    const { x, box } = this.scales, pen = this.over.getContext("2d");
+    const { x, box } = this.scales, pen = this.canvases.over.getContext("2d");
     const [from, to] = [first, last].map((value) => x.toPixel(value));
     pen.globalAlpha = 0.12;
     pen.fillStyle = colour("accent");

@@ -34,7 +34,7 @@ const crossings = (corners, level, column, row) => {
 class Landscape {
   constructor(figure, data, state) {
     Object.assign(this, { figure, data, state, cursor: null });
-    [this.base, this.over] = figure.querySelectorAll("canvas");
+    this.canvases = buildCanvases(figure);
     this.prepareHeights();
     this.ways = data.ways.map((way) => ({ ...way, shown: true }));
     this.rows = this.ways.map((way) => this.addRow(way));
@@ -76,8 +76,13 @@ class Landscape {
   }
 
   draw() {
-    const { pen, width, height } = prepare(this.base);
-    prepare(this.over);
+    this.paint(this.canvases.picture);
+    if (isDark()) this.paint(this.canvases.paper);
+    this.read();
+  }
+
+  paint(canvas) {
+    const { pen, width, height } = prepare(canvas);
     const { x: xs, y: ys } = this.data;
     const box = { left: 58, right: width - (width > 560 ? 84 : 14), top: 26, bottom: height - 44 };
     const x = new Scale(xs[0], xs[xs.length - 1], box.left, box.right, false);
@@ -92,7 +97,6 @@ class Landscape {
     pen.restore();
     if (width > 560) this.drawKey(pen, box);
     this.drawExplained(pen, box);
-    this.read();
   }
 
   // The share of variance stands on the picture itself, so that no copy of it goes without.
@@ -253,7 +257,7 @@ class Landscape {
 
   // Write the loss at the cursor and each way's nearest dot, or its last one.
   read() {
-    const { pen } = prepare(this.over), { x, y, box } = this.scales, { words } = this.state;
+    const { pen } = prepare(this.canvases.over), { x, y, box } = this.scales, { words } = this.state;
     let text = this.top < this.highest ? words.clipped.replace("{limit}", shortened(this.top)) : "";
     if (this.cursor) {
       const [px, py] = [Math.min(Math.max(this.cursor[0], box.left), box.right), Math.min(Math.max(this.cursor[1], box.top), box.bottom)];

@@ -76,6 +76,7 @@ const drawAll = () => {
     [low, high] = [Math.min(low, first), Math.max(high, last)];
   }
   state.extent = high > low ? [low, high] : [state.isLogX ? 1 : 0, Math.max(high, 1) + (high === low ? 1e-9 : 0)];
+  root.toggleAttribute("data-dark", isDark());
   for (const chart of [...charts.values(), ...lineCharts]) chart.draw();
   for (const map of maps) map.draw();
   for (const button of document.querySelectorAll('[data-do="all"], [data-do="out"]')) button.disabled = !state.view;
@@ -181,15 +182,10 @@ const setLanguage = (language) => {
   drawAll();
 };
 
-const setTheme = (theme) => {
-  root.dataset.theme = theme;
-  drawAll();
-};
-
 const listenToChoices = () => {
   document.addEventListener("change", ({ target }) => {
     if (target.name === "lang") { keep.write("lang", target.value); setLanguage(target.value); }
-    else if (target.name === "theme") { keep.write("theme", target.value); setTheme(target.value); }
+    else if (target.name === "theme") { keep.write("theme", target.value); root.dataset.theme = target.value; drawAll(); }
     else if (["x-unit", "x-scale", "y-scale"].includes(target.name)) {
       if (target.name !== "y-scale") state.view = null;
       readControls();
@@ -211,18 +207,14 @@ const restoreChoices = () => {
   root.dataset.theme = chosen("theme");
 };
 
-// Paper is light and has no folds.
+// Paper has no folds.
 const listenToPrinting = () => {
-  let before = null;
+  let closed = [];
   addEventListener("beforeprint", () => {
-    before = { theme: root.dataset.theme, closed: [...document.querySelectorAll("details:not([open])")] };
-    before.closed.forEach((details) => { details.open = true; });
-    setTheme("light");
+    closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((details) => { details.open = true; });
   });
-  addEventListener("afterprint", () => {
-    before.closed.forEach((details) => { details.open = false; });
-    setTheme(before.theme);
-  });
+  addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
 };
 
 const start = () => {
