@@ -143,12 +143,12 @@ class TestWatch:
             try:
                 html = self.page_of_a_running_training(url)
                 assert "connect-src 'self'" in html.replace("&#39;", "'")
-                query = "news?run=0&bucket=1&epoch=0&tested=-1&version=1.0"
+                query = "news?run=live&bucket=1&epoch=0&tested=-1&version=1.0"
                 first = self.iterations(f"{url}{query}&iterations=0")
                 assert self.iterations(f"{url}{query}&iterations={first}", more_than=first) > first
                 assert self.answer(f"{url}{query.replace('1.0', '9.9')}&iterations=0")["reload"] is True
                 with pytest.raises(HTTPError, match="400"):
-                    urlopen(f"{url}news?run=7")
+                    urlopen(f"{url}news?run=another")
             finally:
                 watcher.send_signal(signal.SIGINT)
                 out, err = watcher.communicate(timeout=30)

@@ -183,6 +183,10 @@ class TestWhatItSays:
         assert row is not None
         assert row[1].split()[-4:] == ["30", "1.50", "s", "✓"] or "30 1.50 s" in row[1]
 
+    def test_epochs_are_never_rounded_up(self) -> None:
+        nearly = made_run("a", samples=1437, batch_size=10, iterations=143)
+        assert " 143 0.99 " in text_of(made_records(nearly, made_run("b")))
+
     def test_repeated_seeds(self) -> None:
         band = Band("batch-10", (0, 1), Spread(0.5, 0.4, 0.6), None, Spread(0.9, 0.8, 1.0))
         text = text_of(made_records(made_run("a"), made_run("b"), bands=(band,)))

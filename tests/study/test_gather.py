@@ -209,6 +209,12 @@ class TestSeveral:
         assert "history.db" in str(notice.values["reason"])
 
 
+def test_a_path_that_is_no_run_is_named_beside_those_that_are(trained: Path) -> None:
+    records = gather([trained, "gone"], predict=False)
+    assert len(records.runs) == 1
+    assert keys(records.notices) == ["unreadable"]
+
+
 class TestNothingToShow:
     def test_no_path(self) -> None:
         with pytest.raises(RunError, match="give a run folder or a study folder"):

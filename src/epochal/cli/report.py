@@ -76,16 +76,16 @@ class ReportCommand:
         return render(records, self.lang, watch=True)
 
     def _news(self, query: Mapping[str, str]) -> Mapping[str, Any]:
-        """Answer what a page asks each second; raises `KeyError`, `ValueError` or `IndexError` for any other query."""
+        """Answer what a page asks again and again; raises `KeyError` or `ValueError` for any other query."""
         from epochal.report import series
         from epochal.study.follow import Known, news_of
         from epochal.study.gather import find_runs
 
-        runs = find_runs(self.runs).runs
+        runs = dict(find_runs(self.runs).runs)
         iterations, bucket = int(query["iterations"]), int(query["bucket"])
         if iterations < 0 or bucket < 1:
             raise ValueError(query)
-        news = news_of(runs[int(query["run"])][1], Known(iterations, int(query["epoch"]), int(query["tested"])))
+        news = news_of(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
         done = news.first + news.losses.size
         if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:
             return {"reload": True, "is_over": False}

@@ -73,7 +73,7 @@ class _PageHandler(BaseHTTPRequestHandler):
                 self._answer(404, "text/plain", "there is only the page")
         except EpochalError as error:
             self._answer(503, "text/plain", str(error))
-        except (KeyError, ValueError, IndexError):
+        except (KeyError, ValueError):
             self._answer(400, "text/plain", "this is no question that the page asks")
 
     def _answer(self, status: int, kind: str, text: str) -> None:

@@ -247,11 +247,10 @@ def comparison(records: Records) -> list[ComparisonRow]:
 def _comparison_row(run: RunRecord, target: float | None) -> ComparisonRow:
     test = run.tests[-1] if run.tests else None
     updates, seconds = (None if target is None else run.first_with(target)) or (None, None)
-    fraction = run.position.offset / run.plan.samples_per_epoch
     return ComparisonRow(
         run=run,
         method=say(f"method.{run.plan.method}"),
-        epochs=count(run.position.epoch) if not run.position.offset else f"{run.position.epoch + fraction:,.2f}",
+        epochs=_epochs_done(run),
         train_loss=decimal(run.epochs[-1].train_loss if run.epochs else None),
         test_loss=decimal(test.loss if test else None),
         accuracy=percent(test.accuracy if test else None),
@@ -277,6 +276,14 @@ def curve_notes(records: Records, watch: bool) -> Iterator[Words]:
         gaps = int(np.count_nonzero(~np.isfinite(run.losses)))
         if gaps:
             yield say("curves.not_finite", run=run.name, count=count(gaps))
+
+
+def _epochs_done(run: RunRecord) -> str:
+    """Write epochs with two digits where one is cut short, never rounded up to one more."""
+    if not run.position.offset:
+        return count(run.position.epoch)
+    hundredths = 100 * run.position.offset // run.plan.samples_per_epoch
+    return f"{count(run.position.epoch)}.{hundredths:02d}"
 
 
 def band_rows(records: Records) -> list[tuple[str, str, str, str, str]]:

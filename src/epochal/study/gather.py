@@ -103,7 +103,10 @@ def gather(
 
 
 def find_runs(paths: Sequence[str | os.PathLike[str]]) -> _Found:
-    """Return the run folders that these paths mean. Raises `RunError` for a path that is neither run nor study."""
+    """Return the run folders that these paths mean, and a notice for each that means none.
+
+    Raises `RunError` where there is no path, or a study is damaged.
+    """
     if not paths:
         raise RunError("give a run folder or a study folder; `epochal runs` lists the runs here")
     studies = [Path(path) for path in paths if Study.is_at(path)]
@@ -117,11 +120,13 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> _Found:
             folders.update((folder.resolve(), folder) for _, folder in inside.runs)
             notices.extend(inside.notices)
             continue
+        if (path / "run.toml").is_file():
+            folders.setdefault(path.resolve(), path)
+            continue
+        reason = f"{path} is neither a run nor a study: it has no run.toml and no study.toml"
         if not path.is_dir():
-            raise RunError(f"there is no run folder {path}; `epochal runs` lists the runs here")
-        if not (path / "run.toml").is_file():
-            raise RunError(f"{path} is neither a run nor a study: it has no run.toml and no study.toml")
-        folders.setdefault(path.resolve(), path)
+            reason = f"there is no run folder {path}; `epochal runs` lists the runs here"
+        notices.append(Notice("unreadable", {"run": str(path), "reason": reason}))
     named = tuple(zip(_short_names(list(folders)), folders.values(), strict=True))
     return _Found(named, " · ".join(name for name, _ in named), notices=tuple(notices))
 

@@ -22,7 +22,7 @@ const watch = () => {
   const ask = async () => {
     let isOver = false;
     try {
-      const answers = await Promise.all(runs.map((run, place) => fetchNews(place, run)));
+      const answers = await Promise.all(runs.map(fetchNews));
       isOver = answers.every((answer) => answer.is_over);
       if (answers.some((answer) => answer.reload) || (isOver && !wasOver)) { location.reload(); return; }
       for (const [place, { news }] of answers.entries()) if (news) { takeIn(place, news); isStale = true; }
@@ -34,8 +34,8 @@ const watch = () => {
   setTimeout(ask, WAIT);
 };
 
-const fetchNews = async (place, run) => {
-  const answer = await fetch(`news?${new URLSearchParams({ run: place, ...run.known() })}`);
+const fetchNews = async (run) => {
+  const answer = await fetch(`news?${new URLSearchParams({ run: run.name, ...run.known() })}`);
   if (!answer.ok) throw new Error(answer.statusText);
   return answer.json();
 };
