@@ -6,7 +6,6 @@ import math
 from itertools import pairwise
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -24,16 +23,13 @@ GRADIENTS = [1.0, -2.0, 0.5, 0.0, 3.0]
 def weights_by_optax(options: OptimizerOptions, gradients: list[float], updates: int | None = None) -> list[float]:
     """One weight, from 1.0, after each gradient."""
     optimizer = build_optimizer(options, updates or len(gradients))
-
-    def step(carry: Any, gradient: jax.Array) -> Any:
-        weight, state = carry
-        change, state = optimizer.update(gradient, state, weight)
+    weight = jnp.float32(1.0)
+    state, weights = optimizer.init(weight), []
+    for gradient in gradients:
+        change, state = optimizer.update(jnp.float32(gradient), state, weight)
         weight = optax.apply_updates(weight, change)
-        return (weight, state), weight
-
-    start = jnp.float32(1.0)
-    _, weights = jax.lax.scan(step, (start, optimizer.init(start)), jnp.array(gradients))
-    return np.asarray(weights).tolist()
+        weights.append(float(weight))
+    return weights
 
 
 def rates(options: OptimizerOptions, updates: int) -> list[float]:

@@ -69,9 +69,7 @@ def largest_difference(one: Weights, other: Any) -> float:
     return max(float(np.abs(one[name] - np.asarray(other[name])).max()) for name in one)
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "micro_batch"), [(1, None), (10, None), (10, 5), (10, 4), (10, 1), (103, None), (103, 20)]
-)
+@pytest.mark.parametrize(("batch_size", "micro_batch"), [(10, None), (10, 4), (10, 1), (103, None), (103, 20)])
 def test_gradient_is_the_mean_over_the_batch(batch_size: int, micro_batch: int | None) -> None:
     assert (
         largest_difference(
