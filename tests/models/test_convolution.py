@@ -18,8 +18,8 @@ from epochal.models.convolution import conv_relu_pool, over_blocks, split_evenly
 
 Operation = Callable[[Array, Array, Array], Array]
 # images, height, width, channels, side, features
-WINOGRAD = [(2, 6, 6, 8, 3, 4), (3, 7, 5, 9, 3, 2), (2, 6, 4, 8, 5, 3)]
-DIRECT = [(3, 8, 8, 1, 5, 4), (2, 7, 9, 3, 3, 5), (2, 5, 4, 2, 7, 3), (4, 4, 6, 8, 1, 2), (2, 2, 2, 1, 5, 3)]
+WINOGRAD = [(3, 7, 5, 9, 3, 2), (2, 6, 4, 8, 5, 3)]
+DIRECT = [(2, 7, 9, 3, 3, 5), (2, 5, 4, 2, 7, 3), (4, 4, 6, 8, 1, 2), (2, 2, 2, 1, 5, 3)]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from epochal.errors import OptionError, unknown_name
+from epochal.errors import ModelError, OptionError, unknown_name
 from epochal.models.cnn import build_cnn
 from epochal.models.linear import build_linear
 from epochal.models.mlp import build_mlp
@@ -21,15 +21,23 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
     >>> build_model("mlp", (28, 28), 10, hidden=(64, 32)).options["hidden"]
     [64, 32]
 
+    Args:
+        name: one of `MODELS`.
+        sample_shape: the shape of one sample, without the batch.
+        outputs: how many numbers it returns for a sample: the classes, or the targets.
+        options: what that model's own function takes besides, such as ``hidden`` and ``dropout``.
+
     Raises `OptionError` for an unknown name or option and `ModelError` for values or samples that do not fit.
     """
     if name not in MODELS:
         raise OptionError(unknown_name("model", name, MODELS))
-    known = [
-        option for option in inspect.signature(MODELS[name]).parameters if option not in ("sample_shape", "outputs")
-    ]
+    known = set(inspect.signature(MODELS[name]).parameters) - {"sample_shape", "outputs"}
     for option in options:
+        if not known:
+            raise OptionError(f"{name} has no options, got '{option}'")
         if option not in known:
-            raise OptionError(f"{name} has no option '{option}'; it has {', '.join(known) or 'none'}")
+            raise OptionError(unknown_name(f"option of {name}", option, known))
+    if outputs < 1 or min(sample_shape, default=1) < 1:
+        raise ModelError(f"{name} needs samples that hold something and an output, got {sample_shape} and {outputs}")
     model: Model = MODELS[name](sample_shape, outputs, **options)
     return model

@@ -37,12 +37,12 @@ def drop_out(x: Array, rate: float, key: Key | None) -> Array:
 
 
 def check_sizes(name: str, sizes: tuple[int, ...]) -> None:
-    """Raise `ModelError` unless there are sizes and each is at least 1."""
-    if not sizes or any(size < 1 for size in sizes):
-        raise ModelError(f"{name} must be one or more sizes of at least 1, got {sizes}")
+    """Raise `ModelError` unless there are sizes and each is a whole number of at least 1."""
+    if not isinstance(sizes, tuple | list) or not sizes or not all(type(s) is int and s >= 1 for s in sizes):
+        raise ModelError(f"{name} must be one or more whole numbers of at least 1, such as (128,), got {sizes!r}")
 
 
 def check_dropout(rate: float) -> None:
     """Raise `ModelError` unless the rate is at least 0 and below 1."""
-    if not 0 <= rate < 1:
-        raise ModelError(f"dropout must be at least 0 and below 1, got {rate}")
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ModelError(f"dropout is a share, at least 0 and below 1, got {rate!r}")

@@ -28,7 +28,7 @@ def build_mlp(
     ) -> tuple[Outputs, ModelState]:
         x = x.reshape(x.shape[0], -1)
         for number, layer in enumerate(params[:-1]):
-            noise = None if key is None else jax.random.fold_in(key, number)
+            noise = jax.random.fold_in(key, number) if training and key is not None else None
             x = drop_out(jax.nn.relu(dense(layer, x)), dropout, noise)
         return dense(params[-1], x), state
 

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import jax
 from jaxtyping import Array, Float, PyTree
 
+from epochal.errors import ModelError
+
 Key: TypeAlias = jax.Array
 Params: TypeAlias = PyTree[Any]
 ModelState: TypeAlias = PyTree[Any]
@@ -63,18 +65,25 @@ def from_functions(
         has_state: the model has a state of its own, such as running averages.
         random: the model needs a key while training.
         couples_samples: outputs depend on other samples of the batch, as with batch statistics.
+
+    The model's functions raise `ModelError` where, with ``has_state``, yours do not return a pair.
     """
 
     def init_both(key: Key) -> tuple[Params, ModelState]:
-        return init(key) if has_state else (init(key), ())
+        return _pair(init(key), name, "init", "(params, state)") if has_state else (init(key), ())
 
     def apply_both(
         params: Params, state: ModelState, x: Samples, key: Key | None, training: bool
     ) -> tuple[Outputs, ModelState]:
         noise = (key if training else None,) if random else ()
         if has_state:
-            outputs, state = apply(params, state, x, training, *noise)
-            return outputs, state
+            return _pair(apply(params, state, x, training, *noise), name, "apply", "(outputs, state)")
         return apply(params, x, *noise), state
 
     return Model(name, init_both, apply_both, random, couples_samples)
+
+
+def _pair(value: Any, name: str, function: str, form: str) -> tuple[Any, Any]:
+    if isinstance(value, tuple) and len(value) == 2:
+        return value
+    raise ModelError(f"{function} of model '{name}' must return {form}, because has_state is set; got a {type(value)}")
