@@ -1,6 +1,7 @@
 // The loss on a plane through weight space, with the runs' ways through it.
 
 const LEVELS = 9;
+const LABEL_GAP = 22; // pixels between the losses written on contours, and from the sides
 
 const shortened = (loss) => Number(loss.toPrecision(2)).toString();
 
@@ -142,7 +143,7 @@ class Landscape {
   drawContours(pen, box) {
     const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
     const at = ([column, row]) => [box.left + (column / columns) * (box.right - box.left), box.bottom - (row / rows) * (box.bottom - box.top)];
-    const ray = this.rayForLevels(box), colours = ramp();
+    const dots = this.dots(), ray = this.rayForLevels(box, dots), colours = ramp(), written = [];
     pen.strokeStyle = colour("contour");
     pen.lineWidth = 1;
     for (const level of this.levels()) {
@@ -158,46 +159,62 @@ class Landscape {
       for (const [first, second] of segments) { pen.moveTo(...first); pen.lineTo(...second); }
       pen.stroke();
       pen.globalAlpha = 1;
-      this.drawLevel(pen, ray, segments, level, colours[Math.round(level * 255)]);
+      const place = this.placeOfLevel(ray, segments, box);
+      if (place && ![...written, ...dots].some(([x, y]) => Math.hypot(x - place[0], y - place[1]) < LABEL_GAP)) {
+        written.push(place);
+        this.drawLevel(pen, place, level, colours[Math.round(level * 255)]);
+      }
       pen.strokeStyle = colour("contour");
       pen.lineWidth = 1;
     }
   }
 
-  // Write a contour's loss on it, where it crosses the ray from the valley's floor that keeps clear of the ways.
-  drawLevel(pen, ray, segments, level, shade) {
+  // Where a contour crosses the ray from the valley's floor that keeps clear of the ways; null near the edge.
+  placeOfLevel(ray, segments, box) {
     let best = null, bestGap = 12;
     for (const [first, second] of segments) {
       const [x, y] = [(first[0] + second[0]) / 2 - ray.x, (first[1] + second[1]) / 2 - ray.y];
       const gap = Math.abs(x * ray.down - y * ray.across);
       if (x * ray.across + y * ray.down > 0 && gap < bestGap) [best, bestGap] = [[x + ray.x, y + ray.y], gap];
     }
-    if (!best) return;
-    const text = shortened(this.lossOf(level));
-    pen.textAlign = "center"; pen.textBaseline = "middle";
-    pen.strokeStyle = `rgb(${shade.map(Math.round).join(" ")})`; pen.lineWidth = 4; pen.strokeText(text, ...best);
-    pen.fillStyle = colour(level < 0.45 ? "map-low" : "map-high"); pen.fillText(text, ...best);
+    const isInside = best && best[0] > box.left + LABEL_GAP && best[0] < box.right - LABEL_GAP
+      && best[1] > box.top + LABEL_GAP / 2 && best[1] < box.bottom - LABEL_GAP / 2;
+    return isInside ? best : null;
   }
 
-  // The longest of 24 rays from the lowest point with no dot of a way near it, or the longest at all.
-  rayForLevels(box) {
-    const { x: xScale, y: yScale } = this.scales, [x, y] = this.floor(box);
-    const dots = this.ways.flatMap((way) => way.x.map((value, dot) => [xScale.toPixel(value) - x, yScale.toPixel(way.y[dot]) - y]));
+  // Write a contour's loss on it.
+  drawLevel(pen, place, level, shade) {
+    const text = shortened(this.lossOf(level));
+    pen.textAlign = "center"; pen.textBaseline = "middle";
+    pen.strokeStyle = `rgb(${shade.map(Math.round).join(" ")})`; pen.lineWidth = 4; pen.strokeText(text, ...place);
+    pen.fillStyle = colour(level < 0.45 ? "map-low" : "map-high"); pen.fillText(text, ...place);
+  }
+
+  // The longest of 24 rays from the lowest point; one with a dot of a way near it must be thrice as long.
+  rayForLevels(box, dots) {
+    const [x, y] = this.floor(box);
     const rays = Array.from({ length: 24 }, (_, place) => {
       const [across, down] = [Math.cos((place * Math.PI) / 12), Math.sin((place * Math.PI) / 12)];
       const toSide = across > 0 ? (box.right - x) / across : across < 0 ? (box.left - x) / across : Infinity;
       const toEnd = down > 0 ? (box.bottom - y) / down : down < 0 ? (box.top - y) / down : Infinity;
-      const isFree = dots.every(([a, b]) => a * across + b * down < 0 || Math.abs(a * down - b * across) > 45);
-      return { x, y, across, down, isFree, far: Math.min(toSide, toEnd) };
+      const isFree = dots.every(([a, b]) => (a - x) * across + (b - y) * down < 0 || Math.abs((a - x) * down - (b - y) * across) > 45);
+      return { x, y, across, down, worth: Math.min(toSide, toEnd) * (isFree ? 3 : 1) };
     });
-    return rays.reduce((best, ray) => (Number(ray.isFree) - Number(best.isFree) || ray.far - best.far) > 0 ? ray : best);
+    return rays.reduce((best, ray) => (ray.worth > best.worth ? ray : best));
   }
 
+  dots() {
+    const { x, y } = this.scales;
+    return this.ways.flatMap((way) => way.x.map((value, dot) => [x.toPixel(value), y.toPixel(way.y[dot])]));
+  }
+
+  // The lowest point of the grid, or the nearest to it that is not at the picture's edge.
   floor(box) {
     const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
     let best = [0, 0];
     heights.forEach((row, i) => row.forEach((height, j) => { if (height < heights[best[0]][best[1]]) best = [i, j]; }));
-    return [box.left + (best[1] / columns) * (box.right - box.left), box.bottom - (best[0] / rows) * (box.bottom - box.top)];
+    const [across, up] = [best[1] / columns, best[0] / rows].map((share) => Math.min(Math.max(share, 0.1), 0.9));
+    return [box.left + across * (box.right - box.left), box.bottom - up * (box.bottom - box.top)];
   }
 
   drawWay(pen, way) {
