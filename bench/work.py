@@ -39,7 +39,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The least ratios of times (theirs to Epochal's) that issue 4 asks for."""
+    """The least ratios of times (theirs to Epochal's) to reach."""
 
     loader: float
     best_peer: float
