@@ -28,7 +28,7 @@ class ReportCommand:
         open: show the page in the browser.
     """
 
-    runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|STUDY …")]]
+    runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|STUDY …", help_behavior_hint="")]]
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     lang: Literal["en", "zh"] = "en"
     watch: bool = False

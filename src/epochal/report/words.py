@@ -51,7 +51,7 @@ class Words:
 def say(key: str, **values: Any) -> Words:
     """Return a sentence with its gaps filled; a gap may be filled by `Words`. Raises `KeyError` for an unknown key.
 
-    >>> say("run.status.finished").texts["en"]
+    >>> say("status.finished").texts["en"]
     'finished'
     """
     return Words({code: messages(code)[key].format_map(_in_language(values, code)) for code in LANGUAGES})
