@@ -106,7 +106,7 @@ def percent(share: float | None, digits: int = 2) -> str:
 def duration(seconds: float) -> Words:
     """Write a time as a person would.
 
-    >>> duration(65).texts
+    >>> duration(65.0).texts
     {'en': '1 min 05 s', 'zh': '1 分 05 秒'}
     """
     if seconds < 60:
