@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from children import ChildServer
-from little import compile_once, save_little_data
 from shim import Shim
 from sklearn.datasets import load_digits
+
+from little import little_data, quick_path
+
+__all__ = ["little_data", "quick_path"]
 
 TRAIN, TEST = 203, 600
 
@@ -42,25 +43,6 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def little_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file of 23 training samples; runs of one configuration are compiled once from here on."""
-    with pytest.MonkeyPatch.context() as patch:
-        compile_once(patch)
-        yield save_little_data(tmp_path_factory.mktemp("little") / "little.npz")
-
-
-@pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
     """The library that stands between a process and the disk; the test is skipped where it cannot be compiled."""
     return Shim.compile(tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: for tests that make a thousand runs and cut no real power."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="epochal-", dir=memory) as folder:
-        yield Path(folder)

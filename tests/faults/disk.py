@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 _HEAD = struct.Struct("<7q")
 _SECTOR = 512
@@ -86,37 +88,69 @@ class _File:
                 data[offset : offset + len(written)] = written
         return bytes(data)
 
+    def sync(self) -> None:
+        """Make the content safe."""
+        self.safe, self.pending = self.content(self.pending), []
 
-_Names = dict[str, "_File | None"]  # a path's file, or None for a folder
+
+_Names = dict[str, "_File | _Folder"]
+_Change = tuple[tuple[str, "_File | _Folder | None"], ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Folder:
+    """A folder's names: as the running system sees them, as they are safe, and the changes in between, in order.
+
+    A change is one or two names together, each with what it stands for from then on, if anything.
+    """
+
+    names: _Names = field(default_factory=dict)
+    safe: _Names = field(default_factory=dict)
+    pending: list[_Change] = field(default_factory=list)
+
+    def change(self, *change: tuple[str, _File | _Folder | None]) -> None:
+        """Change names together: either all of these are safe or none."""
+        _apply(self.names, change)
+        self.pending.append(change)
+
+    def after(self, pending: list[_Change]) -> _Names:
+        """Return the safe names with some of the pending changes."""
+        names = dict(self.safe)
+        for change in pending:
+            _apply(names, change)
+        return names
+
+    def sync(self) -> None:
+        """Make the names safe."""
+        self.safe, self.pending = dict(self.names), []
+
+
+def _apply(names: _Names, change: _Change) -> None:
+    for name, node in change:
+        if node is None:
+            names.pop(name, None)
+        else:
+            names[name] = node
+
+
 Snapshot = dict[str, bytes | None]
 """A disk's content: each path with its bytes, or with ``None`` for a folder."""
 
 
 @dataclass(slots=True)
 class Disk:
-    """A disk under a row of calls.
+    """A disk under a row of calls; what was there before the first is safe."""
 
-    Attributes:
-        names: all names, as the running system sees them.
-        safe_names: those that are there after a loss of power.
-        unsafe: changes of names that are not safe yet: folder, name, and what it stands for from then on, if anything.
-    """
-
-    names: _Names = field(default_factory=dict)
-    safe_names: _Names = field(default_factory=dict)
-    unsafe: list[tuple[tuple[str, _File | None, bool], ...]] = field(default_factory=list)
-    _open: dict[int, tuple[str, _File | None]] = field(default_factory=dict)
-    _folders: set[str] = field(default_factory=set)
+    root: _Folder = field(default_factory=_Folder)
+    _open: dict[int, _File | _Folder] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path) -> Disk:
-        """Return a disk on which all that lies in the folder is safe."""
+        """Return a disk that holds what lies in the folder."""
         disk = cls()
         for path in sorted(folder.rglob("*")):
-            disk.names[str(path)] = None if path.is_dir() else _File(path.read_bytes())
-            if path.is_dir():
-                disk._folders.add(str(path))
-        disk.safe_names = dict(disk.names)
+            above, name = disk._place(str(path))
+            above.names[name] = above.safe[name] = _Folder() if path.is_dir() else _File(path.read_bytes())
         return disk
 
     def apply(self, call: Call) -> None:
@@ -131,43 +165,49 @@ class Disk:
             case Kind.TRUNCATE:
                 self._file(call).pending.append((call.length, None))
             case Kind.RENAME:
-                moved = self.names[call.path]
-                self._rename((call.path, None, False), (call.second.decode(), moved, True))
+                self._move(self._place(call.path), self._place(call.second.decode()))
             case Kind.UNLINK:
-                self._rename((call.path, None, False))
+                folder, name = self._place(call.path)
+                folder.change((name, None))
             case Kind.MKDIR:
-                self._folders.add(call.path)
-                self._rename((call.path, None, True))
+                folder, name = self._place(call.path)
+                folder.change((name, _Folder()))
             case Kind.SYNC:
-                self._sync(call.descriptor)
+                self._open[call.descriptor].sync()
+
+    def _place(self, path: str) -> tuple[_Folder, str]:
+        """Return the folder that a path lies in, and its name there."""
+        *above, name = path.strip("/").split("/")
+        folder = self.root
+        for part in above:
+            if part not in folder.names:
+                folder.names[part] = folder.safe[part] = _Folder()  # it was there before
+            found = folder.names[part]
+            assert isinstance(found, _Folder)
+            folder = found
+        return folder, name
 
     def _open_file(self, call: Call) -> None:
+        folder, name = self._place(call.path)
         if call.flags & 1:
-            self._rename((call.path, _File(), True))
-        found = self.names.get(call.path)
-        if found is not None and call.flags & 2:
+            folder.change((name, _File()))
+        found = folder.names.setdefault(name, _Folder())  # what is opened and was not made here is a folder from before
+        if isinstance(found, _File) and call.flags & 2:
             found.pending.append((0, None))
-        self._open[call.descriptor] = (call.path, found)
+        self._open[call.descriptor] = found
 
     def _file(self, call: Call) -> _File:
-        file = self._open[call.descriptor][1]
-        assert file is not None
+        file = self._open[call.descriptor]
+        assert isinstance(file, _File)
         return file
 
-    def _rename(self, *changes: tuple[str, _File | None, bool]) -> None:
-        """Change names together: either all of these are safe or none."""
-        _apply_names(self.names, changes)
-        self.unsafe.append(changes)
-
-    def _sync(self, descriptor: int) -> None:
-        path, file = self._open[descriptor]
-        if file is not None:
-            file.safe, file.pending = file.content(file.pending), []
-            return
-        settled = [changes for changes in self.unsafe if any(_parent(name) == path for name, _, _ in changes)]
-        for changes in settled:
-            _apply_names(self.safe_names, changes)
-            self.unsafe.remove(changes)
+    def _move(self, old: tuple[_Folder, str], new: tuple[_Folder, str]) -> None:
+        node = old[0].names[old[1]]
+        if old[0] is new[0]:
+            old[0].change((old[1], None), (new[1], node))
+        else:
+            old[0].change((old[1], None))
+            new[0].change((new[1], node))
 
     def after_power_cut(self, seeds: tuple[int, ...] = (0,)) -> Iterator[tuple[str, Snapshot]]:
         """Return the disks that a loss of power at this moment may leave, each with its name.
@@ -175,33 +215,49 @@ class Disk:
         Content and names that are not safe are all there, all lost, or one of the two is; and, for each seed, some of
         the changes of names, in their order, with any of the writes, in any order, torn between sectors.
         """
-        yield "nothing lost", self._snapshot(self.names, random_=None, keep=True)
-        yield "all lost", self._snapshot(self.safe_names, random_=None, keep=False)
-        yield "content lost", self._snapshot(self.names, random_=None, keep=False)
-        yield "names lost", self._snapshot(self.safe_names, random_=None, keep=True)
+        for loss, names_kept, content_kept in (
+            ("nothing lost", True, True),
+            ("all lost", False, False),
+            ("content lost", True, False),
+            ("names lost", False, True),
+        ):
+            yield loss, _snapshot(self.root, "", _all if names_kept else _none, _all if content_kept else _none)
         for seed in seeds:
             random_ = random.Random(seed)
-            names = dict(self.safe_names)
-            for changes in self.unsafe[: random_.randint(0, len(self.unsafe))]:
-                _apply_names(names, changes)
-            yield f"some lost, seed {seed}", self._snapshot(names, random_, keep=True)
-
-    def _snapshot(self, names: _Names, random_: random.Random | None, *, keep: bool) -> Snapshot:
-        found: Snapshot = {}
-        for path in sorted(names):
-            file = names[path]
-            if any(path.startswith(f"{folder}/") for folder in self._folders - names.keys()):
-                continue  # its folder was lost
-            if file is None:
-                found[path] = None
-            elif random_ is None:
-                found[path] = file.content(file.pending if keep else [])
-            else:
-                found[path] = file.content(_some(file.pending, random_))
-        return found
+            names, contents = partial(_first, random_), partial(_some, random_)
+            yield f"some lost, seed {seed}", _snapshot(self.root, "", names, contents)
 
 
-def _some(pending: list[tuple[int, bytes | None]], random_: random.Random) -> list[tuple[int, bytes | None]]:
+def _snapshot(folder: _Folder, path: str, names: _Choice, contents: _Choice) -> Snapshot:
+    """Return what is in a folder where some of the pending changes of names and contents are on the disk."""
+    found: Snapshot = {}
+    for name, node in sorted(folder.after(names(folder.pending)).items()):
+        place = f"{path}/{name}"
+        if isinstance(node, _File):
+            found[place] = node.content(contents(node.pending))
+        else:
+            found[place] = None
+            found |= _snapshot(node, place, names, contents)
+    return found
+
+
+_Choice = Callable[[list[Any]], list[Any]]
+
+
+def _all(pending: list[Any]) -> list[Any]:
+    return pending
+
+
+def _none(pending: list[Any]) -> list[Any]:
+    return []
+
+
+def _first(random_: random.Random, pending: list[Any]) -> list[Any]:
+    """Return some of the changes, from the first on."""
+    return pending[: random_.randint(0, len(pending))]
+
+
+def _some(random_: random.Random, pending: list[Any]) -> list[Any]:
     """Return some of the changes, some of them torn after a sector."""
     kept = []
     for offset, written in pending:
@@ -211,18 +267,6 @@ def _some(pending: list[tuple[int, bytes | None]], random_: random.Random) -> li
         elif fate < 0.8 and written is not None:
             kept.append((offset, written[: random_.randint(0, len(written) // _SECTOR) * _SECTOR]))
     return kept
-
-
-def _apply_names(names: _Names, changes: tuple[tuple[str, _File | None, bool], ...]) -> None:
-    for name, file, there in changes:
-        if there:
-            names[name] = file
-        else:
-            names.pop(name, None)
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def fingerprint(snapshot: Snapshot) -> str:

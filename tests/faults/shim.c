@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -182,6 +183,19 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
 }
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) { return pwrite(fd, bytes, size, offset); }
 
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+    if (!is_tracked(fd)) return syscall(SYS_writev, fd, parts, count);
+    size_t size = 0;
+    for (int i = 0; i < count; i++) size += parts[i].iov_len;
+    char *bytes = malloc(size ? size : 1), *end = bytes;
+    for (int i = 0; i < count; i++) end = mempcpy(end, parts[i].iov_base, parts[i].iov_len);
+    ssize_t done = write(fd, bytes, size);
+    int error = errno;
+    free(bytes);
+    errno = error;
+    return done;
+}
+
 #define GUARDED(watched, grows, call, record)                                 \
     if (!(watched)) return call;                                              \
     pthread_mutex_lock(&lock);                                                \
@@ -235,10 +249,6 @@ static void refuse(const char *name) {
     pthread_mutex_lock(&lock);
     note(UNSUPPORTED, -1, 0, 0, 0, name, strlen(name), "", 0);
     pthread_mutex_unlock(&lock);
-}
-ssize_t writev(int fd, const struct iovec *parts, int count) {
-    if (is_tracked(fd)) refuse("writev");
-    return syscall(SYS_writev, fd, parts, count);
 }
 int fallocate(int fd, int how, off_t offset, off_t size) {
     if (is_tracked(fd)) refuse("fallocate");

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 FAULTS = Path(__file__).parent
+TESTS = str(FAULTS.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,10 @@ class Shim:
 
     def run(self, *arguments: object) -> list[str]:
         """Run `preloaded.py` under the library; return the problems that it printed as JSON, if any."""
+        path = [item for item in [os.environ.get("PYTHONPATH")] if item]
         done = subprocess.run(
             [sys.executable, FAULTS / "preloaded.py", *map(str, arguments)],
-            env={**os.environ, "LD_PRELOAD": str(self.library)},
+            env={**os.environ, "LD_PRELOAD": str(self.library), "PYTHONPATH": os.pathsep.join([*path, TESTS])},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -137,8 +137,9 @@ def problems_of_resuming(shim: Shim, data: Path, folder: Path, how: str, *, ever
     yield from Examiner(folder, wholes, every).problems(disk, killed.saved)
 
 
-@pytest.mark.parametrize("examined", [problems_of_training, problems_of_resuming])
-@pytest.mark.parametrize("how", ["waiting", "working"])
+@pytest.mark.parametrize(
+    ("examined", "how"), [(problems_of_training, "waiting"), (problems_of_resuming, "working")], ids=["train", "resume"]
+)
 def test_the_old_or_the_new(examined: Examined, how: str, shim: Shim, little_data: Path, quick_path: Path) -> None:
     assert list(examined(shim, little_data, quick_path, how, every=15)) == []
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,22 @@ LITTLE: dict[str, dict[str, Any]] = {
     },
     "B=N": {"model": "linear", "batch_size": "all", "epochs": 9, "optimizer": "adamw"},
 }
+
+
+@pytest.fixture(scope="session")
+def little_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file of 23 training samples; runs of one configuration are compiled once from here on."""
+    with pytest.MonkeyPatch.context() as patch:
+        compile_once(patch)
+        yield save_little_data(tmp_path_factory.mktemp("little") / "little.npz")
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: for tests that make a thousand runs and cut no real power."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="epochal-", dir=memory) as folder:
+        yield Path(folder)
