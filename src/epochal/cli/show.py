@@ -57,7 +57,7 @@ class ShowCommand:
     def _export(self) -> None:
         """Write one table, without importing JAX."""
         from epochal.run.folder import RunFolder
-        from epochal.run.frames import write_csv, write_parquet
+        from epochal.run.frames import csv_blocks, write_parquet
         from epochal.run.history import History
 
         folder = RunFolder(self.run)
@@ -66,7 +66,7 @@ class ShowCommand:
         if self.parquet is not None:
             write_parquet(history, self.table, self.parquet)
         if self.csv:
-            write_csv(history, self.table, sys.stdout)
+            sys.stdout.writelines(csv_blocks(history, self.table))
 
 
 def _print_epochs(run: Run, console: Console) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import import_module
+from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -62,14 +63,19 @@ def to_polars(history: History, table: str = "iterations") -> Any:
     return _optional("polars").DataFrame(columns_of(history, table), nan_to_null=False)
 
 
-def write_csv(history: History, table: str, file: TextIO) -> None:
-    """Write a table as CSV, a line of names first; losses have as many digits as tell them apart from any other."""
+def csv_blocks(history: History, table: str) -> Iterator[str]:
+    """Return a table as CSV in blocks of lines, the names first.
+
+    Losses have as many digits as tell them apart from any other.
+    """
     columns = columns_of(history, table)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
     rows = zip(*(_values(column) for column in columns.values()), strict=True)
-    while block := list(islice(rows, 10_000)):
-        writer.writerows(block)
+    block: list[Any] = [tuple(columns)]
+    while block:
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows(block)
+        yield text.getvalue()
+        block = list(islice(rows, 10_000))
 
 
 def _values(column: Any) -> Any:
