@@ -143,6 +143,15 @@ def test_batches_of_any_size_follow_one_order(batch_size: int) -> None:
     assert np.concatenate(batches).tolist() == order.indices(9, 0, 333).tolist()
 
 
+def test_every_seed_and_epoch_has_an_order_of_its_own() -> None:
+    """All 64 bits of both count, and neither their sum nor their exchange is another name for the same order."""
+    numbers = [0, 1, 2, 3, 2**32, 2**32 + 1, 2**63, 2**64 - 1]
+    orders = {
+        tuple(Order(60, seed).indices(epoch, 0, 60).tolist()) for seed, epoch in itertools.product(numbers, repeat=2)
+    }
+    assert len(orders) == len(numbers) ** 2
+
+
 def compiled(order: Order, epochs: range, positions: np.ndarray) -> np.ndarray:
     """The compiled loop's indices at some positions of some epochs, ``(epochs, positions)``."""
     keys = np.stack([order.keys(epoch) for epoch in epochs])
