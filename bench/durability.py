@@ -1,0 +1,182 @@
+"""Measure what a run's safety costs, how soon a killed run trains again, and how a long history reads.
+
+    python bench/durability.py [--repeats 7] [--only cost|resume|history]
+
+The cost is that of checkpoints and history together: the same training with and without them, in turns, in one process,
+from the first iteration to the last word. MNIST is used where EPOCHAL_DATA has it, else digits-60k.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epochal import load_data
+from epochal.clock import Position
+from epochal.run import TrainConfig, set_up
+from epochal.run.checkpoint import EpochSoFar
+from epochal.run.events import Ended, Event, Started
+from epochal.run.folder import RunFolder
+from epochal.run.history import History
+from epochal.run.recording import HistoryWriter
+from epochal.run.saving import CheckpointSaver
+from epochal.run.setup import Setup
+from epochal.run.training import Training
+
+ITERATIONS = 30_000
+LONG_HISTORY, BLOCK = 3_000_000, 16_384
+_READY = "import time, sys; from epochal.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+class Nothing:
+    """A history and a saver that do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **named: None
+
+
+@dataclass
+class Stopwatch:
+    """Listens to a training, from its first iteration to its last word."""
+
+    times: list[float] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started | Ended):
+            self.times.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> float:
+        return self.times[-1] - self.times[0]
+
+
+def data_name() -> str:
+    folder = os.environ.get("EPOCHAL_DATA")
+    return "mnist" if folder and (Path(folder) / "mnist").is_dir() else "digits-60k"
+
+
+def seconds_of_training(setup: Setup, folder: Path, history: Any, saver: Any) -> float:
+    watch = Stopwatch()
+    state = setup.engine.initial_state()
+    file = setup.run_file(setup.engine.count_parameters())
+    Training(
+        setup=setup,
+        file=file,
+        folder=RunFolder(folder),
+        history=history,
+        saver=saver,
+        listener=watch,
+        should_stop=lambda: False,
+        state=state,
+        position=Position(),
+        so_far=EpochSoFar(),
+    ).run()
+    return watch.seconds
+
+
+def with_and_without(setup: Setup) -> tuple[float, float]:
+    """Return the seconds of one training with checkpoints and history, and of one without."""
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = RunFolder(Path(name))
+        with HistoryWriter(folder.history_db) as history, CheckpointSaver(folder.checkpoints) as saver:
+            safe = seconds_of_training(setup, folder.path, history, saver)
+        bare = seconds_of_training(setup, folder.path, Nothing(), Nothing())
+    return safe, bare
+
+
+def print_cost(repeats: int) -> None:
+    data = load_data(data_name())
+    for batch_size in (100, 1):
+        setup = set_up(TrainConfig(data=data.name, model="mlp", batch_size=batch_size, iterations=ITERATIONS), data)
+        with_and_without(setup)  # compiled, and warm
+        pairs = [with_and_without(setup) for _ in range(repeats)]
+        shares = sorted(100 * (safe / bare - 1) for safe, bare in pairs)
+        safe, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(
+            f"mlp, B={batch_size}, {ITERATIONS:,} iterations: {safe:.3f} s with checkpoints and history, "
+            f"{bare:.3f} s without; medians {100 * (safe / bare - 1):+.2f} %, "
+            f"pairs {shares[0]:+.2f} to {shares[-1]:+.2f} %, {repeats} pairs",
+            flush=True,
+        )
+
+
+def print_resume(repeats: int) -> None:
+    """Kill a run, and take the time from the command to the first iteration after it."""
+    command = [sys.executable, "-c", _READY]
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        run = Path(name) / "run"
+        options = ["--model", "mlp", "--epochs", "10000", "--checkpoint-every", "1", "--run", str(run)]
+        process = subprocess.Popen([*command, "train", data_name(), *options], stdout=subprocess.DEVNULL)
+        while not list((run / "checkpoints").glob("*.safetensors")):
+            time.sleep(0.05)
+        seconds = []
+        for _ in range(repeats):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            before = sessions(run)
+            started = time.perf_counter()
+            process = subprocess.Popen([*command, "resume", str(run)], stdout=subprocess.DEVNULL)
+            while sessions(run) == before:
+                time.sleep(0.01)
+            seconds.append(time.perf_counter() - started)
+        process.kill()
+        process.wait()
+    print(
+        f"resume, ready to train: median {statistics.median(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f} s"
+    )
+
+
+def sessions(run: Path) -> int:
+    return len(History(RunFolder(run).history_db).sessions)
+
+
+def print_history(repeats: int) -> None:
+    """Write a history of three million iterations as training does, and read it."""
+    losses = np.random.default_rng(0).random(LONG_HISTORY, np.float32)
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        path = Path(name) / "history.db"
+        with HistoryWriter(path) as writer:
+            first = 0
+            for epoch in range(50):
+                for start in range(60_000 * epoch, 60_000 * (epoch + 1), BLOCK):
+                    end = min(start + BLOCK, 60_000 * (epoch + 1))
+                    writer.add_losses(first, losses[start:end])
+                    first = end
+                writer.commit()
+        opened, checked = [], []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            assert History(path).losses.tobytes() == losses.tobytes()
+            opened.append(time.perf_counter() - started)
+            History(path).check()
+            checked.append(time.perf_counter() - started)
+        print(
+            f"history of {LONG_HISTORY:,} iterations: {path.stat().st_size / 1e6:.1f} MB, all losses read in "
+            f"{1000 * statistics.median(opened):.0f} ms; checked as before a resume as well, "
+            f"{1000 * statistics.median(checked):.0f} ms in all"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", choices=("cost", "resume", "history"))
+    arguments = parser.parse_args()
+    for name, work in (("history", print_history), ("resume", print_resume), ("cost", print_cost)):
+        if arguments.only in (None, name):
+            work(arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
