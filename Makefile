@@ -20,7 +20,7 @@ demo: $(VENV)/user
 
 test: $(VENV)/dev
 	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow"
 

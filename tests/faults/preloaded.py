@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from little import compile_once, one_iteration_at_a_time
 from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
 from epochal.run import saving
 from epochal.run.checkpoint import Checkpoint
+from little import compile_once, one_iteration_at_a_time
 
 PASS, FAIL_ONCE, DISK_FULL = 0, 1, 2
 OPTIONS: dict[str, Any] = {

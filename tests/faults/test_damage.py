@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from children import ChildServer
-from little import LITTLE
 from outcome import Outcome
 from sabotage import sabotaged
 
@@ -20,6 +19,7 @@ from epochal.run import history as history_module
 from epochal.run.checkpoint import checkpoint_files, iteration_of, newest_checkpoint
 from epochal.run.events import Event, Warned
 from epochal.run.history import History
+from little import LITTLE
 
 OPTIONS: dict[str, Any] = {**LITTLE["ragged B, adam, dropout"], "checkpoint_every": 0.0}
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from little import LITTLE, one_iteration_at_a_time, stop_after
 from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
+from little import LITTLE, one_iteration_at_a_time, stop_after
 
 
 def problems_after_stops(data: Path, options: dict[str, object], folder: Path) -> Iterator[str]:
