@@ -63,7 +63,7 @@ def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:
 def duration(seconds: float) -> str:
     """Write a time as a person would.
 
-    >>> duration(0.0123), duration(65), duration(7384)
+    >>> duration(0.0123), duration(65.0), duration(7384.0)
     ('0.01 s', '1 min 05 s', '2 h 03 min')
     """
     if seconds < 60:

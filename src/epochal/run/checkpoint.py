@@ -93,9 +93,12 @@ class Checkpoint:
         """Return whether every number in it is finite."""
         return all(np.isfinite(array).all() for array in self.arrays.values() if array.dtype.kind == "f")
 
-    def state(self, like: State) -> State:
-        """Return the state on the device, with the structure of ``like``. Raises `RunError` where they differ."""
-        paths, structure = jax.tree_util.tree_flatten_with_path(like)
+    def state(self, initial: Callable[[], State]) -> State:
+        """Return the state on the device, with the structure of what ``initial`` would return; it is not computed.
+
+        Raises `RunError` where the arrays are others.
+        """
+        paths, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(initial))
         wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
         found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
         if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:

@@ -171,7 +171,7 @@ class Run:
     def state(self) -> State:
         """The newest checkpoint's state, on the device."""
         if self._state is None:
-            self._state = self.checkpoint.state(self.setup.engine.initial_state())
+            self._state = self.checkpoint.state(self.setup.engine.initial_state)
         return self._state
 
     def evaluate(self, data: DataSource | Split | None = None) -> Evaluation:

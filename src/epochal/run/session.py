@@ -216,13 +216,12 @@ class _Session:
 
     def last_point(self, setup: Setup) -> _Point:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
-        state = setup.engine.initial_state()
         history = self.run.history
         checkpoint = newest_checkpoint(self.run.folder.checkpoints, lambda: history.iterations, self.warn)
         if checkpoint is None:
-            return _Point(state)
+            return _Point(setup.engine.initial_state())
         self.run.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
-        return _Point(checkpoint.state(state), checkpoint.position, checkpoint.so_far)
+        return _Point(checkpoint.state(setup.engine.initial_state), checkpoint.position, checkpoint.so_far)
 
     def change(self, point: _Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:
         """Write changes from this point on into `run.toml`, and return what is trained with from there.
