@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PAGES := README.md README.zh-CN.md docs/epoch-batch-iteration.md docs/epoch-batch-iteration.zh-CN.md
 
-.PHONY: help demo test test-long faults bench docs format clean
+.PHONY: help demo test test-long faults bench docs pictures format clean
 
 help:
 	@echo "make demo       install into .venv and train on the embedded digits"
@@ -13,6 +13,7 @@ help:
 	@echo "make faults     hundreds of kills, failed writes and power cuts"
 	@echo "make bench      measure against other trainers; QUICK=1 takes under five minutes"
 	@echo "make docs       run the documentation's commands and show what they print"
+	@echo "make pictures   train what the README's pictures show, and draw them"
 	@echo "make format     put the code into its format"
 
 demo: $(VENV)/user
@@ -35,6 +36,10 @@ bench: $(VENV)/dev
 
 docs: $(VENV)/dev
 	$(BIN)/python tools/refresh_docs.py $(PAGES)
+
+pictures: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pictures]'
+	$(BIN)/python tools/pictures.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .
