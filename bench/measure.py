@@ -21,6 +21,7 @@ from work import Effort, Work
 QUIET = 0.1
 """A measurement is repeated while others use more than this share of the processors."""
 _REPEATS = 2
+_GUESSES = 3
 _LONG = 4.0  # seconds an iteration: too long to repeat, whatever others do
 _NOT_IN_QUICK = ("PyTorch, torch.compile", "Lightning", "skorch", "JAX loop, plain convolution")
 """torch.compile takes minutes to compile; the two trainers around a `DataLoader` are slower than the bare one."""
@@ -107,7 +108,7 @@ def measure(work: Work, workers: dict[str, Worker], effort: Effort) -> list[Row]
     able = [row for row in rows if row.cannot is None]
     for row in able:
         _calibrate(row, workers[row.contender], effort)
-    for repetition in range(effort.repetitions):
+    for repetition in range(effort.repetitions_of(work)):
         turn = repetition % max(1, len(able))
         for row in able[turn:] + able[:turn]:
             if row.cannot is None:
@@ -130,18 +131,22 @@ def _prepare(work: Work, worker: Worker) -> Row:
 
 
 def _calibrate(row: Row, worker: Worker, effort: Effort) -> None:
-    """Find how many iterations take about ``effort.seconds``."""
+    """Find how many iterations take about ``effort.seconds``, after a first one that may still compile."""
+
+    def train(iterations: int) -> float:
+        done = worker.ask(train=iterations)
+        return float(done["seconds"]) / done["iterations"]
+
     try:
-        while True:
-            done = worker.ask(train=row.iterations)
-            if done["seconds"] >= effort.seconds / 2:
+        train(1)
+        each = train(1)
+        for _ in range(_GUESSES):  # the least time counts: a disturbance must not leave a row with few iterations
+            each = min(each, train(row.iterations))
+            row.iterations = max(1, round(effort.seconds / each))
+            if each > effort.seconds:
                 break
-            row.iterations = done["iterations"] * (8 if done["seconds"] < effort.seconds / 16 else 2)
     except ContenderFailedError as error:
         row.cannot = str(error)
-        return
-    each = done["seconds"] / done["iterations"]
-    row.iterations = max(1, round(effort.seconds / each))
 
 
 def _repeat(row: Row, worker: Worker) -> None:

@@ -49,7 +49,7 @@ def run_once(form: str, model: str, goal: float, optimizer: str, lr: float, seed
 def measure_whole(threads: int, *, quick: bool) -> list[dict[str, Any]]:
     """Return medians over repetitions for each goal and form; each repetition has another seed."""
     results = []
-    repetitions = (1 if os.environ.get("BENCH_CLOCK") == "cpu" else 3) if quick else 5
+    repetitions = 1 if quick else 5
     for model, goal, optimizer, lr in GOALS[1:2] if quick else GOALS:
         runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
         for seed in range(repetitions if model != "cnn" else min(3, repetitions)):

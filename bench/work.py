@@ -48,13 +48,14 @@ class Target:
 
 _RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.001}
 _UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 5}
-_CNN_UPDATES: dict[int | str, int] = {1: 600, 10: 200, 100: 30, 1000: 15, "N": 2}
+_CNN_UPDATES: dict[int | str, int] = {1: 1000, 10: 300, 100: 60, 1000: 20, "N": 2}
+_RNN_UPDATES: dict[int | str, int] = {1: 2000, 10: 1500, 100: 800, 1000: 200, "N": 5}
 
 
 def work_of(model: str, batch_size: int | str, optimizer: str = "sgd") -> Work:
     """Return the row's problem, with the learning rate scaled by √(B/100) and a short training that fits."""
     scale = 4.0 if batch_size == "N" else min(4.0, (int(batch_size) / 100) ** 0.5)
-    updates = (_CNN_UPDATES if model == "cnn" else _UPDATES)[batch_size]
+    updates = {"cnn": _CNN_UPDATES, "rnn": _RNN_UPDATES}.get(model, _UPDATES)[batch_size]
     return Work(model, batch_size, optimizer, float(f"{_RATES[optimizer] * scale:.3g}"), updates)
 
 
@@ -83,7 +84,8 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        repetitions: measurements of each contender for each row.
+        repetitions: measurements of each contender for each row; twice as many at B = 1, where a moment's disturbance
+            weighs the most.
         seconds: about how long one measurement lasts; never less than one iteration.
         works: the rows.
     """
@@ -91,6 +93,10 @@ class Effort:
     repetitions: int
     seconds: float
     works: tuple[Work, ...]
+
+    def repetitions_of(self, work: Work) -> int:
+        """Return how many measurements a row gets."""
+        return 2 * self.repetitions if work.batch_size == 1 and work.model != "cnn" else self.repetitions
 
     @classmethod
     def quick(cls) -> Effort:

@@ -42,6 +42,10 @@ def test_it_prints_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert described["finished"] is True
     _, again, _ = run(capsys, "--json", "--run", "study")
     assert json.loads(again) == described
+    assert main(["show", "study", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == described
+    assert main(["show", "study"]) == 0
+    assert "batch-100" in capsys.readouterr().out
 
 
 def test_resume_finishes_a_study_and_extends_it(capsys: pytest.CaptureFixture[str]) -> None:

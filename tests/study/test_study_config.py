@@ -15,6 +15,15 @@ def config(**options: Any) -> StudyConfig:
     return StudyConfig(**{"shared": TrainConfig(epochs=5), **options})
 
 
+def test_each_model_has_its_usual_optimizer_unless_one_is_given():
+    optimizers = {
+        m.config.model: m.config.optimizer for m in config(models=("mlp", "rnn"), batch_sizes=(10,)).members()
+    }
+    assert optimizers == {"mlp": "sgd", "rnn": "adam"}
+    given = config(models=("mlp", "rnn"), optimizers=("momentum",), batch_sizes=(10,)).members()
+    assert {member.config.optimizer for member in given} == {"momentum"}
+
+
 def test_every_combination_is_a_run_with_a_name_of_its_own() -> None:
     members = config(models=("mlp", "cnn"), optimizers=("sgd", "adam"), batch_sizes=(1, "all"), seeds=(0, 7)).members()
     assert len({member.name for member in members}) == len(members) == 16

@@ -32,7 +32,7 @@ class CompareCommand:
         data: a data set's name, or a file or folder of your own; digits where not given.
         batch_size: samples an update, 1 to N, or all: 1,100,all where not given.
         model: linear, mlp, cnn, rnn; mlp where not given.
-        optimizer: sgd, momentum, nesterov, adam, adamw; sgd where not given.
+        optimizer: sgd, momentum, nesterov, adam, adamw; adam for rnn and sgd for the others where not given.
         lr: learning rates: one for all, or one for each batch size; what suits each where not given.
         tune_lr: search each learning rate first, on held-out training samples.
         seed: decides initial weights, order and noise; several show how much is chance.

@@ -13,37 +13,42 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from epochal.run.run import Run
+    from epochal.study.study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowCommand:
-    """Describe a run: its plan, its position, its epochs and their audits, its result.
+    """Describe a run: its plan, its position, its epochs and their audits, its result. A study: its tables.
 
     Example: epochal show runs/mnist-mlp-1 --csv > losses.csv
 
     Attributes:
-        run: the run's folder.
+        run: the run's folder, or a study's.
         json: print everything but the iterations as JSON.
         csv: print a table of its history as CSV.
         parquet: write a table of its history to this Parquet file (needs Polars).
         table: the table: iterations, epochs, evaluations, sessions or events.
     """
 
-    run: Positional[Annotated[Path, arg(metavar="RUN")]]
+    run: Positional[Annotated[Path, arg(metavar="RUN|STUDY")]]
     json: bool = False
     csv: bool = False
     parquet: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     table: Annotated[str, arg(metavar="NAME")] = "iterations"
 
     def execute(self) -> int:
-        """Print the run."""
+        """Print the run, or the study."""
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.train import print_result
         from epochal.run.run import Run
         from epochal.run.summary import describe_run
+        from epochal.study.study import Study
 
         if self.csv or self.parquet is not None:
             self._export()
+            return 0
+        if Study.is_at(self.run):
+            self._show_study(Study.open(self.run))
             return 0
         run = Run.open(self.run)
         if self.json:
@@ -53,6 +58,16 @@ class ShowCommand:
         _print_epochs(run, console)
         print_result(run, console)
         return 0
+
+    def _show_study(self, study: Study) -> None:
+        from epochal.cli.screen import open_console, print_json
+        from epochal.cli.studies import print_study
+        from epochal.study.summary import describe_study
+
+        if self.json:
+            print_json(describe_study(study))
+        else:
+            print_study(study, open_console())
 
     def _export(self) -> None:
         """Write one table, without importing JAX."""

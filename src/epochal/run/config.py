@@ -47,7 +47,7 @@ class TrainConfig:
         weight_decay: for adamw, at least 0.
         loss: cross-entropy or mean-squared-error; the task's usual one where not given.
         seed: decides the initial weights, every epoch's order and all noise; 0 to 2⁶⁴ - 1.
-        micro_batch: the most samples computed at once; chosen from predicted memory where not given.
+        micro_batch: the most samples computed at once; chosen from memory and cache where not given.
         task: classification or regression, where the targets of your own data do not say it.
         evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
         checkpoint_every: seconds between checkpoints; as often as costs at most 2 % of the time where not given.
@@ -92,8 +92,8 @@ class TrainConfig:
 
     @property
     def optimizer_name(self) -> str:
-        """The optimizer that was given, or the model's usual one: plain steps make a recurrent network unstable."""
-        return self.optimizer or ("adam" if self.model == "rnn" else "sgd")
+        """The optimizer that was given, or the model's usual one."""
+        return self.optimizer or usual_optimizer(self.model)
 
     def plan(self, samples: int) -> Plan:
         """Return the plan for a training set of this size. Raises `PlanError` where there is none."""
@@ -140,3 +140,8 @@ class TrainConfig:
                 raise OptionError(unknown_name("option", name, known))
         hidden = values.get("hidden")
         return cls(**{**values, "hidden": None if hidden is None else tuple(hidden)})
+
+
+def usual_optimizer(model: str) -> str:
+    """Return the optimizer that a model has where none is given: plain steps make a recurrent network unstable."""
+    return "adam" if model == "rnn" else "sgd"

@@ -46,7 +46,7 @@ def compare(
         data: as for `epochal.train`; digits where not given.
         batch_sizes: 1 to N or ``"all"`` each; 1, 100 and all where not given.
         models: one or more, as for `epochal.train`.
-        optimizers: one or more, by name.
+        optimizers: one or more, by name; each model's usual one where not given.
         seeds: one or more; 0 where not given.
         lrs: learning rates: one for all, or one for each batch size; one that suits each where not given.
         seconds: the budget of each run in seconds of training, in place of epochs.

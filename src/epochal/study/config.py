@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from epochal.clock import parse_count
 from epochal.errors import OptionError, PlanError, unknown_name
-from epochal.run.config import TrainConfig
+from epochal.run.config import TrainConfig, usual_optimizer
 
 BatchSize: TypeAlias = int | str
 
@@ -55,8 +55,9 @@ class StudyConfig:
     Attributes:
         shared: what all runs share; what a list varies is taken from the list.
         batch_sizes: 1 to N each, or ``"all"``.
-        models, optimizers, seeds: as for `epochal.train`; runs of the same seed start from the same weights and visit
-            the samples in the same order.
+        models, seeds: as for `epochal.train`; runs of the same seed start from the same weights and visit the samples
+            in the same order.
+        optimizers: by name; none for each model's usual one.
         lrs: learning rates: none (one that suits optimizer and batch size each), one for all, or one for each
             batch size; with a single batch size, any number to compare.
         seconds: the budget of each run in seconds of training, in place of epochs.
@@ -67,7 +68,7 @@ class StudyConfig:
     shared: TrainConfig
     batch_sizes: tuple[BatchSize, ...] = (1, 100, "all")
     models: tuple[str, ...] = ("mlp",)
-    optimizers: tuple[str, ...] = ("sgd",)
+    optimizers: tuple[str, ...] = ()
     lrs: tuple[float, ...] = ()
     seeds: tuple[int, ...] = (0,)
     seconds: float | None = None
@@ -115,8 +116,9 @@ class StudyConfig:
         tuned = tuned or {}
         members = []
         for model, optimizer, (batch_size, lr), seed in itertools.product(
-            self.models, self.optimizers, self._batch_sizes_and_rates(), self.seeds
+            self.models, self.optimizers or (None,), self._batch_sizes_and_rates(), self.seeds
         ):
+            optimizer = optimizer or usual_optimizer(model)
             values: dict[str, Any] = {
                 "model": model,
                 "optimizer": optimizer,
@@ -223,7 +225,7 @@ def parse_number(name: str, value: Any) -> float:
 
 
 def _refuse_repeats(name: str, values: tuple[Any, ...], *, may_repeat: bool) -> None:
-    if not values and name != "lrs":
+    if not values and name not in ("lrs", "optimizers"):
         raise OptionError(f"{name.replace('_', ' ')}: the list is empty")
     repeated = [value for value, count in Counter(values).items() if count > 1]
     if repeated and not may_repeat:
