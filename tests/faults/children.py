@@ -127,6 +127,7 @@ def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) ->
     """Be one `epochal` process, to its end."""
     status = 70
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         output = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
         os.dup2(output, 1)
