@@ -10,9 +10,10 @@ import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from contenders import FLOORS, LOADER, OURS
 from work import TARGETS, Work
@@ -30,6 +31,17 @@ all contenders nearly the same time, so at B = 100 and B = N ratios are probably
 """
 _MLP_FLOPS = 2 * (784 * 128 + 128 * 10) * 2 + 2 * 128 * 10  # a sample: forward, both weights' gradients, one input's
 _MLP_BYTES = 4 * (784 * 128 + 128 + 128 * 10 + 10)
+
+
+class Ratio(NamedTuple):
+    """Times to Epochal's: the median over the repetitions, and the middle half of them."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}× ({self.low:.2f} – {self.high:.2f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +69,18 @@ class Result:
         """Return the median seconds an iteration of each row that counts."""
         return {row["contender"]: statistics.median(row["times"]) for row in self.rows if self.counts(row)}
 
-    def ratios(self) -> dict[str, float | None]:
+    def ratio(self, name: str) -> Ratio | None:
+        """Return a contender's time to Epochal's in the same repetition, so that a slow minute weighs on both."""
+        rows = {row["contender"]: row["times"] for row in self.rows if self.counts(row)}
+        if name not in rows or OURS not in rows:
+            return None
+        pairs = [theirs / ours for theirs, ours in zip(rows[name], rows[OURS], strict=False)]
+        return Ratio(statistics.median(pairs), *np.quantile(pairs, (0.25, 0.75)).tolist())
+
+    def ratios(self) -> dict[str, Ratio | None]:
         """Return others' time to Epochal's: DataLoader, best peer, and hand-written loop."""
-        times = self.times()
-        ours = times.get(OURS)
-        peers = [time for name, time in times.items() if name != OURS and name not in FLOORS]
-        floors = [times[name] for name in FLOORS if name in times]
-        found = {"loader": times.get(LOADER), "best_peer": min(peers, default=None), "floor": min(floors, default=None)}
-        return {name: time / ours if time and ours else None for name, time in found.items()}
+        floor = min((name for name in self.times() if name in FLOORS), key=self.times().__getitem__, default="–")
+        return {"loader": self.ratio(LOADER), "best_peer": self.ratio(self.best_peer), "floor": self.ratio(floor)}
 
     @property
     def best_peer(self) -> str:
@@ -97,7 +113,7 @@ def ratio_table(results: list[Result]) -> str:
         cells = [result.work.name]
         for name, ratio in result.ratios().items():
             goal = getattr(target, name)
-            mark = "–" if ratio is None else f"**{ratio:.2f}×** {'met' if ratio >= goal else 'missed'}"
+            mark = "–" if ratio is None else f"**{ratio.median:.2f}×** {'met' if ratio.median >= goal else 'missed'}"
             cells.append(f"≥ {goal}× | {mark}")
         rows.append([*cells, result.best_peer])
     head = ["work", "target", "against DataLoader", "target", "against the best peer", "target", "against the floor"]
@@ -106,14 +122,10 @@ def ratio_table(results: list[Result]) -> str:
 
 def work_section(result: Result) -> str:
     """Return one work's table, fastest first, and why others are missing."""
-    times = result.times()
-    ours = times.get(OURS)
     rows = []
     for row in sorted((r for r in result.rows if r["times"]), key=lambda r: statistics.median(r["times"])):
         median, low, high = statistics.median(row["times"]), min(row["times"]), max(row["times"])
-        ratio = f"{median / ours:.2f}×" if ours else "–"
-        if not result.counts(row):
-            ratio = "does not count"
+        ratio = str(result.ratio(row["contender"]) or "does not count") if row["contender"] != OURS else "1"
         spread = f"{microseconds(low)} – {microseconds(high)}"
         name = f"**{row['contender']}**" if row["contender"] == OURS else row["contender"]
         cells = [
@@ -270,8 +282,9 @@ them and is the floor. Each contender's code is a file in [bench/contenders](../
 
 ## Targets
 
-Ratios of median times, others' to Epochal's; more is better. The floor is the faster hand-written JAX loop.
-The best peer is the fastest of those that were measured and count; the tables below say who was left out.
+Others' time to Epochal's in the same repetition: the median of these ratios; more is better. The floor is the faster
+hand-written JAX loop. The best peer is the fastest of those that were measured and count; the tables below say who was
+left out. In brackets, there and below, the middle half of the ratios.
 
 """
 
@@ -280,11 +293,11 @@ def shortfalls(results: list[Result]) -> str:
     """Name each number that was missed; why is in docs/performance.md, by hand."""
     words = {"loader": "the DataLoader", "best_peer": "the best peer", "floor": "the floor"}
     missed = [
-        f"- {result.work.name} against {words[name]}: {ratio:.2f}× of {getattr(TARGETS[result.work], name)}×"
+        f"- {result.work.name} against {words[name]}: {ratio} of {getattr(TARGETS[result.work], name)}×"
         for result in results
         if result.work in TARGETS
         for name, ratio in result.ratios().items()
-        if ratio is not None and ratio < getattr(TARGETS[result.work], name)
+        if ratio is not None and ratio.median < getattr(TARGETS[result.work], name)
     ]
     if not missed:
         return "\nEvery number that was measured is reached.\n"

@@ -104,7 +104,8 @@ class ChildServer:
 
 
 def _serve() -> None:
-    """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end."""
+    """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end; what is left is killed."""
+    alive = set()
     for name in ("cli.main", "cli.progress", "cli.train", "run.session", "run.summary"):
         import_module(f"epochal.{name}")
     import_module("sabotage")
@@ -113,14 +114,18 @@ def _serve() -> None:
         question = json.loads(line)
         if "wait" in question:
             answer = {"status": os.waitpid(question["wait"], 0)[1]}
+            alive.remove(question["wait"])
         else:
             ready = os.open(question.pop("ready"), os.O_WRONLY)
             process = os.fork()
             if process == 0:
                 _become(**question, ready=ready)
             os.close(ready)
+            alive.add(process)
             answer = {"process": process}
         print(json.dumps(answer), flush=True)
+    for process in alive:  # a test that failed may leave an endless training
+        os.kill(process, signal.SIGKILL)
 
 
 def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) -> None:
