@@ -20,7 +20,7 @@ from work import Effort, Work
 
 QUIET = 0.1
 """A measurement is repeated while others use more than this share of the processors."""
-_REPEATS = 2
+_REPEATS = 1
 _GUESSES = 3
 _LONG = 4.0  # seconds an iteration: too long to repeat, whatever others do
 _NOT_IN_QUICK = ("PyTorch, torch.compile", "Lightning", "skorch", "JAX loop, plain convolution")

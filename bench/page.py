@@ -22,7 +22,7 @@ plt.switch_backend("svg")
 TOLERANCES = {"linear": 0.03, "mlp": 0.04, "cnn": 0.08, "rnn": 0.12}
 _WIDER_AT_N = 0.08
 REPEATS = """While other programs use over 10 % of the
-processors, a repetition is measured again, twice at most; "others' load" is the largest share left. """
+processors, a repetition is measured again, once at most; "others' load" is the largest share left. """
 CPU_CLOCK = """**This machine was never quiet, so times are processor seconds of one thread, which other programs' work
 disturbs little; the whole processes below were measured once, and their passing seconds suffer from it. The numbers to
 reach are for two processors and passing seconds: read the ratios as an estimate. With one thread, matrix products take

@@ -48,8 +48,8 @@ class Target:
 
 _RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.001}
 _UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 5}
-_CNN_UPDATES: dict[int | str, int] = {1: 1000, 10: 300, 100: 60, 1000: 20, "N": 2}
-_RNN_UPDATES: dict[int | str, int] = {1: 2000, 10: 1500, 100: 800, 1000: 200, "N": 5}
+_CNN_UPDATES: dict[int | str, int] = {1: 600, 10: 200, 100: 50, 1000: 20, "N": 2}
+_RNN_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 500, 1000: 150, "N": 5}
 
 
 def work_of(model: str, batch_size: int | str, optimizer: str = "sgd") -> Work:
@@ -84,7 +84,7 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        repetitions: measurements of each contender for each row; twice as many at B = 1, where a moment's disturbance
+        repetitions: measurements of each contender for each row; three more at B = 1, where a moment's disturbance
             weighs the most.
         seconds: about how long one measurement lasts; never less than one iteration.
         works: the rows.
@@ -96,7 +96,7 @@ class Effort:
 
     def repetitions_of(self, work: Work) -> int:
         """Return how many measurements a row gets."""
-        return 2 * self.repetitions if work.batch_size == 1 and work.model != "cnn" else self.repetitions
+        return self.repetitions + 3 * (work.batch_size == 1)
 
     @classmethod
     def quick(cls) -> Effort:

@@ -1,0 +1,143 @@
+"""Measure again what was tried for speed and not kept, beside what stands in the code.
+
+    python bench/trials.py [rnn] [products] [gather]
+
+Each trial is a compiled loop; all of a group run in turns. Shown are the median and the least microseconds of an
+iteration, and how many processors were busy. What they led to is in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from epochal.models import build_model
+from epochal.models.rnn import remember
+
+Step = Callable[[Any, Array], Any]
+ROUNDS, SAMPLES, BATCH = 11, 60_000, 100
+
+
+def compare(steps: dict[str, tuple[Step, Any]], iterations: int) -> None:
+    """Compile each step's loop, run all in turns, and print what they took."""
+    loops = {}
+    for name, (step, start) in steps.items():
+        loop = jax.jit(lambda start, step=step: lax.fori_loop(0, iterations, lambda i, carry: step(carry, i), start))
+        loops[name] = (loop.lower(start).compile(), start)
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    busy: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(ROUNDS):
+        for name, (loop, start) in loops.items():
+            before, processor = time.perf_counter(), time.process_time()
+            jax.block_until_ready(loop(start))
+            seconds[name].append(time.perf_counter() - before)
+            busy[name].append((time.process_time() - processor) / seconds[name][-1])
+    for name, times in seconds.items():
+        median, least = (1e6 * value / iterations for value in (statistics.median(times), min(times)))
+        print(f"  {name:34s} {median:8,.0f} µs, least {least:8,.0f}; {statistics.median(busy[name]):.1f} processors")
+
+
+def random_batch(x: Array, i: Array) -> Array:
+    """Return the indices of a batch, each iteration others."""
+    return (i * BATCH + jnp.arange(BATCH)) * 7919 % len(x)
+
+
+def rnn() -> None:
+    """Time a whole step of SGD of `rnn`, with its loop over the rows written in other ways."""
+    key = jax.random.key(0)
+    params, _ = build_model("rnn", (28, 28), 10).init(key)
+    x = jax.random.randint(key, (SAMPLES, 28, 28), 0, 256).astype(jnp.uint8)
+    y = jax.random.randint(key, (SAMPLES,), 0, 10)
+
+    def unrolled(drive: Array, recurrent: Array) -> Array:
+        memory = jnp.zeros_like(drive[0])
+        for row in drive:
+            memory = jnp.tanh(row + memory @ recurrent)
+        return memory
+
+    def halves(drive: Array, recurrent: Array) -> Array:
+        return jnp.concatenate([remember(half, recurrent) for half in jnp.split(drive, 2, axis=1)])
+
+    def step_with(remember: Callable[[Array, Array], Array]) -> Step:
+        def loss(params: Any, x: Array, y: Array) -> Array:
+            rows = x.swapaxes(0, 1).reshape(-1, 28)
+            drive = (rows @ params["input"]["weights"] + params["input"]["bias"]).reshape(28, len(x), -1)
+            scores = remember(drive, params["recurrent"]) @ params["output"]["weights"] + params["output"]["bias"]
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], 1))
+
+        def step(params: Any, i: Array) -> Any:
+            rows = random_batch(x, i)
+            gradient = jax.grad(loss)(params, x[rows].astype(jnp.float32) / 255, y[rows])
+            return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+
+        return step
+
+    ways = {"as it is": remember, "all 28 rows unrolled": unrolled, "two halves of the batch": halves}
+    compare({name: (step_with(way), params) for name, way in ways.items()}, 40)
+
+
+def products() -> None:
+    """Time the two large products of `mlp` at B = 100, with the weights one way and the other."""
+    key = jax.random.key(0)
+    x, w, h = (jax.random.normal(key, shape) for shape in ((BATCH, 784), (784, 128), (BATCH, 128)))
+    wt = w.T.copy()
+
+    def with_product(product: Callable[..., tuple[Array, Array]]) -> Step:
+        def step(carry: tuple[Array, Array, Array], i: Array) -> tuple[Array, Array, Array]:
+            x, w, h = carry
+            w, h = product(x, w, h)
+            return lax.dynamic_update_slice(x, 1e-3 * h[:1, :1], (0, 0)), w, h  # so that none leaves the loop
+
+        return step
+
+    steps = {
+        "forward, x @ w": (with_product(lambda x, w, h: (w, jnp.tanh(x @ w) + 1e-9 * h)), (x, w, h)),
+        "forward, x @ wᵀ, w transposed": (with_product(lambda x, w, h: (w, jnp.tanh(x @ w.T) + 1e-9 * h)), (x, wt, h)),
+        "gradient, xᵀ @ h": (with_product(lambda x, w, h: (w - 1e-6 * (x.T @ h), 0.99 * h)), (x, w, h)),
+        "gradient, hᵀ @ x, w transposed": (with_product(lambda x, w, h: (w - 1e-6 * (h.T @ x), 0.99 * h)), (x, wt, h)),
+    }
+    compare(steps, 300)
+
+
+def gather() -> None:
+    """Time the gathering of a batch: bytes, the same as words of four bytes, and a batch that lies together."""
+    images = jax.random.randint(jax.random.key(0), (SAMPLES, 784), 0, 256).astype(jnp.uint8)
+    words = lax.bitcast_convert_type(images.reshape(SAMPLES, 196, 4), jnp.uint32)
+    weights = jnp.ones((784, 128))
+
+    def step_with(take: Callable[[Array], Array]) -> Step:
+        def step(weights: Array, i: Array) -> Array:
+            x = (take(i).astype(jnp.float32) - 33.0) / 78.0
+            return weights + 1e-9 * (x[:8].T @ x[:8, :128])
+
+        return step
+
+    def as_words(i: Array) -> Array:
+        return lax.bitcast_convert_type(words[random_batch(words, i)], jnp.uint8).reshape(BATCH, 784)
+
+    ways = {
+        "bytes": lambda i: images[random_batch(images, i)],
+        "words of four bytes": as_words,
+        "no gathering: neighbours": lambda i: lax.dynamic_slice_in_dim(images, i, BATCH),
+    }
+    compare({name: (step_with(way), weights) for name, way in ways.items()}, 200)
+
+
+TRIALS = {"rnn": rnn, "products": products, "gather": gather}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or TRIALS:
+        print(TRIALS[name].__doc__.split("\n")[0])
+        TRIALS[name]()
+
+
+if __name__ == "__main__":
+    main()
