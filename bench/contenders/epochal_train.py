@@ -93,4 +93,4 @@ class Epochal:
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predict from the stored images, which are the test set's."""
         assert self.fresh is not None
-        return self.fresh.predict(self.problem.dataset.test.x).argmax(1)
+        return self.fresh.predict(self.problem.test_images).argmax(1)
