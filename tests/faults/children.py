@@ -105,6 +105,7 @@ class ChildServer:
 
 def _serve() -> None:
     """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end; what is left is killed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     alive = set()
     for name in ("cli.main", "cli.progress", "cli.train", "run.session", "run.summary"):
         import_module(f"epochal.{name}")
@@ -132,7 +133,6 @@ def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) ->
     """Be one `epochal` process, to its end."""
     status = 70
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         output = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
         os.dup2(output, 1)

@@ -100,7 +100,15 @@ def checksum_is_not_compared(patch: pytest.MonkeyPatch) -> None:
 
 
 def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
-    """Rows from after the checkpoint stay, and the same iterations are added once more after them."""
+    """Rows from after the checkpoint stay, and the same iterations are added once more after them.
+
+    A save takes its time, so that kills fall between the history's commit and the checkpoint.
+    """
+    write = checkpoint.write_durably
+
+    def write_slowly(path: Path, content: bytes) -> None:
+        time.sleep(0.1)
+        write(path, content)
 
     def add(self: HistoryWriter, first: int, losses: Any) -> None:
         with as_run_error(self.path):
@@ -108,6 +116,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
         whole(self, max(end, first), losses)
 
     whole = HistoryWriter.add_losses
+    patch.setattr(checkpoint, "write_durably", write_slowly)
     patch.setattr(HistoryWriter, "add_losses", add)
     patch.setattr(HistoryWriter, "roll_back", lambda self, iteration: None)
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from epochal import __version__
+from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
 
 COMMANDS = {
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for what the user can mend, 130 after Ctrl-C."""
     _prepare_output()
     try:
-        status = _run(list(sys.argv[1:] if argv is None else argv))
+        with no_interrupt_lost():
+            status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here, where its errors are caught
         return status
     except EpochalError as error:

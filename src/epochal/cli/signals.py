@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first asks training to stop after the chunk in hand, the second leaves at once."""
+"""Ctrl-C and SIGTERM: the first asks training to stop after the chunk in hand, the second leaves at once.
+
+Before and after a training, Ctrl-C ends the command with `KeyboardInterrupt`, wherever it falls.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,36 @@ import signal
 import socket
 import sys
 import threading
+from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
+_AGAIN = 0.01  # seconds
+
+
+@contextmanager
+def no_interrupt_lost() -> Iterator[None]:
+    """Raise a `KeyboardInterrupt` again that fell where Python ignores all exceptions.
+
+    That is so in finalizers and in the garbage collector's callbacks, of which JAX has one: sometimes a Ctrl-C at the
+    start of a training fell there, and was not heard.
+    """
+    before = sys.unraisablehook
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            threading.Timer(_AGAIN, interrupt_main).start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @dataclass(slots=True)
