@@ -11,7 +11,7 @@ help:
 	@echo "make test       formatting, lint, types and tests"
 	@echo "make test-long  the tests that take minutes"
 	@echo "make faults     hundreds of kills, failed writes and power cuts"
-	@echo "make bench      measure against other trainers; QUICK=1 takes under five minutes"
+	@echo "make bench      measure against other trainers; QUICK=1 takes about six minutes"
 	@echo "make docs       run the documentation's commands and show what they print"
 	@echo "make pictures   train what the README's pictures show, and draw them"
 	@echo "make format     put the code into its format"

@@ -2,7 +2,7 @@
 
     python bench/suite.py [--quick] [--threads 2] [--clock cpu] [--only mlp,sgd,B=1] [--page]
 
-It makes its own virtual environment first. ``--quick`` measures the rows that have a target, in under 5 minutes;
+It makes its own virtual environment first. ``--quick`` measures the rows that have a target, in about six minutes;
 ``--clock cpu`` is for a machine that other work keeps busy: one thread each, and processor seconds instead of
 passing ones. ``--page`` only writes the page again from the numbers of the last measurement.
 """
