@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from epochal.clock import Plan, Position, Span, Unit, parse_count
+from epochal.clock import Plan, Position, Span, Unit
+from epochal.counts import parse_count
 from epochal.errors import EpochalError, PlanError
 
 HUGE = 2**100

@@ -8,13 +8,13 @@ Everything here is integer arithmetic from the standard library; nothing passes 
 
 from __future__ import annotations
 
-import operator
 import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import total_ordering
 from typing import Literal, SupportsIndex, TypeAlias
 
+from epochal.counts import parse_count, shortened
 from epochal.errors import PlanError
 
 Last: TypeAlias = Literal["keep", "drop"]
@@ -25,46 +25,6 @@ _METHOD_NAMES: dict[Method, str] = {
     "sgd": "stochastic gradient descent",
     "mbgd": "mini-batch gradient descent",
 }
-_SHOWN_DIGITS = 24
-_MOST_DIGITS = 1000  # Python prints integers of up to 4,300 digits, and two of these are multiplied
-_WHOLE_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)")
-
-
-def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> int:
-    """Return ``value`` as an exact integer of at least ``at_least``.
-
-    >>> parse_count("samples", "9007199254740993")
-    9007199254740993
-
-    Text may group its digits: ``60_000`` or ``60,000``, but ``1,5`` is refused, as it may mean a fraction. Raises
-    `PlanError` for anything that is no whole number, floats included: 6e4 may look whole, but larger floats silently
-    are not the number that was written.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if not _WHOLE_NUMBER.fullmatch(text):
-            raise PlanError(f"{name} must be a whole number, got '{_shortened(value)}'")
-        digits = text.replace("_", "").replace(",", "")
-        if len(digits) > _MOST_DIGITS:
-            raise PlanError(f"{name} has {len(digits):,} digits; at most {_MOST_DIGITS:,} are read")
-        number = int(digits)
-    elif isinstance(value, bool):
-        raise PlanError(f"{name} must be a whole number, got {value}")
-    else:
-        try:
-            number = operator.index(value)
-        except TypeError:
-            raise PlanError(f"{name} must be a whole number, got {value!r}; write it as an int") from None
-    if number < at_least:
-        raise PlanError(f"{name} must be at least {at_least}, got {_shortened(number)}")
-    return number
-
-
-def _shortened(value: int | str) -> str:
-    if isinstance(value, int) and value.bit_length() > 10_000:  # Python prints no integer of 4,300 digits
-        return f"a number of {value.bit_length():,} bits"
-    text = str(value)
-    return text if len(text) <= _SHOWN_DIGITS else f"{text[:12]}…{text[-4:]} ({len(text)} characters)"
 
 
 class Unit(Enum):
@@ -120,7 +80,7 @@ class Span:
         """Read ``50ep``, ``30000it`` or ``3000000sa``. Raises `PlanError` for any other text."""
         match = re.fullmatch(r"\s*([0-9][0-9_,]*)\s*(ep|it|sa)\s*", text)
         if match is None:
-            raise PlanError(f"'{_shortened(text)}' is no training length; write 50ep, 30000it or 3000000sa")
+            raise PlanError(f"'{shortened(text)}' is no training length; write 50ep, 30000it or 3000000sa")
         unit = Unit(match[2])
         return cls(parse_count(unit.word, match[1], at_least=0), unit)
 
@@ -213,8 +173,8 @@ class Plan:
         size = samples if batch_size == "all" else parse_count("batch size", batch_size)
         if size > samples:
             raise PlanError(
-                f"batch size {_shortened(size)} is above the {_shortened(samples)} training samples; "
-                f"use at most {_shortened(samples)}, or 'all'"
+                f"batch size {shortened(size)} is above the {shortened(samples)} training samples; "
+                f"use at most {shortened(samples)}, or 'all'"
             )
         if last not in ("keep", "drop"):
             raise PlanError(f"last must be 'keep' or 'drop', got '{last}'")

@@ -9,7 +9,8 @@ from rich.console import Console
 from tyro.conf import arg
 
 from epochal.cli.screen import add_rows, build_table, open_console, plural, print_json
-from epochal.clock import Last, Plan, Unit, parse_count
+from epochal.clock import Last, Plan, Unit
+from epochal.counts import parse_count
 from epochal.errors import PlanError
 from epochal.run.config import DEFAULT_BATCH_SIZE
 

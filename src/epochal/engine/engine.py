@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,18 +71,11 @@ class Engine:
 
     def initial_state(self) -> State:
         """Return the state before the first iteration. Raises `ModelError` where the model does not fit the data."""
-        try:
+        with _must_fit(f"model '{self.model.name}' does not fit samples of shape {self.data.sample_shape}"):
             state = initial_state(self.model, self.optimizer, self.seed)
             x = jax.ShapeDtypeStruct((1, *self.data.sample_shape), np.float32)
             noise = jax.random.key(0)
             outputs, _ = jax.eval_shape(lambda x: self.model.apply(state.params, state.model_state, x, noise, True), x)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(
-                f"model '{self.model.name}' does not fit samples of shape {self.data.sample_shape}: "
-                f"{_first_line(error)}"
-            ) from error
         if outputs.shape != (1, self.data.outputs):
             raise ModelError(
                 f"model '{self.model.name}' returns shape {outputs.shape} for one sample of '{self.data.name}'; "
@@ -94,15 +88,9 @@ class Engine:
         """Try the loss on the shapes of two samples, before anything is compiled or written."""
         outputs = jax.ShapeDtypeStruct((2, self.data.outputs), np.float32)
         targets = jax.ShapeDtypeStruct((2, *self.data.train.y.shape[1:]), self.data.train.y.dtype)
-        try:
+        shapes = f"outputs of shape {outputs.shape} and targets of shape {targets.shape}"
+        with _must_fit(f"loss '{self.objective.name}' does not fit {shapes}"):
             jax.eval_shape(self.objective.losses, outputs, targets)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(
-                f"loss '{self.objective.name}' does not fit outputs of shape {outputs.shape} and targets of "
-                f"shape {targets.shape}: {_first_line(error)}"
-            ) from error
 
     def count_parameters(self) -> int:
         """Return how many numbers training adjusts.
@@ -234,5 +222,13 @@ def _read(record: Record, count: int, started: float) -> Chunked:
     return Chunked(losses, audit, time.perf_counter() - started)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+@contextmanager
+def _must_fit(problem: str) -> Iterator[None]:
+    """Turn what JAX says of shapes that do not fit into a `ModelError` of one line."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except (TypeError, ValueError) as error:
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise ModelError(f"{problem}: {first_line}") from error

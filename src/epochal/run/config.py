@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import Positional, arg
 
-from epochal.clock import Last, Plan, parse_count
+from epochal.clock import Last, Plan
+from epochal.counts import parse_count
 from epochal.errors import OptionError, unknown_name
 
 DEFAULT_BATCH_SIZE = 100

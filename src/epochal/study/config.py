@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from epochal.clock import parse_count
+from epochal.counts import parse_count
 from epochal.errors import OptionError, PlanError, unknown_name
 from epochal.run.config import TrainConfig, usual_optimizer
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from epochal.clock import parse_count
+from epochal.counts import parse_count
 from epochal.data import Split
 from epochal.engine.landscape import Flat, Surveyor
 from epochal.errors import OptionError, RunError, unknown_name

@@ -1,0 +1,51 @@
+"""Reading whole numbers exactly: counts of samples, epochs and iterations, of any size, as people write them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import SupportsIndex
+
+from epochal.errors import PlanError
+
+_SHOWN_DIGITS = 24
+_MOST_DIGITS = 1000  # Python prints integers of up to 4,300 digits, and two of these are multiplied
+_WHOLE_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)")
+
+
+def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> int:
+    """Return ``value`` as an exact integer of at least ``at_least``.
+
+    >>> parse_count("samples", "9007199254740993")
+    9007199254740993
+
+    Text may group its digits: ``60_000`` or ``60,000``, but ``1,5`` is refused, as it may mean a fraction. Raises
+    `PlanError` for anything that is no whole number, floats included: 6e4 may look whole, but larger floats silently
+    are not the number that was written.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if not _WHOLE_NUMBER.fullmatch(text):
+            raise PlanError(f"{name} must be a whole number, got '{shortened(value)}'")
+        digits = text.replace("_", "").replace(",", "")
+        if len(digits) > _MOST_DIGITS:
+            raise PlanError(f"{name} has {len(digits):,} digits; at most {_MOST_DIGITS:,} are read")
+        number = int(digits)
+    elif isinstance(value, bool):
+        raise PlanError(f"{name} must be a whole number, got {value}")
+    else:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise PlanError(f"{name} must be a whole number, got {value!r}; write it as an int") from None
+    if number < at_least:
+        raise PlanError(f"{name} must be at least {at_least}, got {shortened(number)}")
+    return number
+
+
+def shortened(value: int | str) -> str:
+    """Return a number or text as an error shows it: whole, or its beginning and end where it is long."""
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python prints no integer of 4,300 digits
+        return f"a number of {value.bit_length():,} bits"
+    text = str(value)
+    return text if len(text) <= _SHOWN_DIGITS else f"{text[:12]}…{text[-4:]} ({len(text)} characters)"
