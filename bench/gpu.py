@@ -70,8 +70,9 @@ def main() -> None:
         print(f"JAX sees {gpu}, PyTorch does not: its contenders will fail. Install a CUDA build.", flush=True)
     started = time.monotonic()
     device = "cpu" if gpu is None else "cuda"
-    numbers = measure_all(effort, options.threads, quick=True, device=device, python=sys.executable)
-    numbers |= {"device": gpu or "no GPU found: CPU smoke test", "seconds": time.monotonic() - started}
+    results = measure_all(effort, options.threads, quick=True, device=device, python=sys.executable)
+    name = gpu or "no GPU found: CPU smoke test"
+    numbers = {"results": results, "device": name, "seconds": time.monotonic() - started}
     print_table(numbers)
     print(f"\ndevice: {numbers['device']}, {numbers['seconds']:.0f} s")
     if options.out and gpu:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from contenders import CONTENDERS, FLOORS, OURS
@@ -180,22 +181,22 @@ def measure_all(
     quick: bool,
     device: str = "cpu",
     python: str = str(PYTHON),
-    keep: Callable[[dict[str, Any]], None] = lambda numbers: None,
-) -> dict[str, Any]:
-    """Return each work's rows, as plain data, with the machine's load; ``keep`` is called after each work."""
-    numbers: dict[str, Any] = {"load_before": os.getloadavg()[0], "results": []}
+    keep: Callable[[dict[str, Any]], None] = lambda result: None,
+) -> list[dict[str, Any]]:
+    """Return each work's rows, as plain data, with when and how long it was measured; ``keep`` gets each at once."""
+    results = []
     workers, missing = start_workers(threads, device, python, quick=quick)
     for work in effort.works:
-        started = time.perf_counter()
+        started, when = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         rows = measure(work, workers, effort) + missing
-        result = {"work": dataclasses.asdict(work), "rows": [dataclasses.asdict(row) for row in rows]}
-        numbers["results"].append(result)
-        numbers["load_after"] = os.getloadavg()[0]
-        keep(numbers)
-        _say(work, rows, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        plain = [dataclasses.asdict(row) for row in rows]
+        results.append({"work": dataclasses.asdict(work), "when": when, "seconds": seconds, "rows": plain})
+        keep(results[-1])
+        _say(work, rows, seconds)
     for worker in workers.values():
         worker.close()
-    return numbers
+    return results
 
 
 def _say(work: Work, rows: list[Row], seconds: float) -> None:

@@ -50,6 +50,7 @@ class Result:
 
     work: Work
     rows: tuple[dict[str, Any], ...]
+    when: str
 
     @property
     def usual_accuracy(self) -> float:
@@ -89,7 +90,7 @@ class Result:
 
 
 def results_of(numbers: dict[str, Any]) -> list[Result]:
-    return [Result(Work(**one["work"]), tuple(one["rows"])) for one in numbers["results"]]
+    return [Result(Work(**one["work"]), tuple(one["rows"]), one["when"]) for one in numbers["results"]]
 
 
 def microseconds(seconds: float) -> str:
@@ -138,8 +139,9 @@ def work_section(result: Result) -> str:
         ]
         rows.append(cells)
     work = result.work
-    text = f"\n### {work.name}\n\nLearning rate {work.lr:g}; accuracy after {work.updates:,} updates, usual "
-    text += f"{100 * result.usual_accuracy:.1f} %, tolerance ± {100 * result.tolerance:.0f} points.\n\n"
+    text = f"\n### {work.name}\n\nMeasured at {result.when}. Learning rate {work.lr:g}; accuracy after "
+    usual, tolerance = f"{100 * result.usual_accuracy:.1f} %", f"{100 * result.tolerance:.0f} points"
+    text += f"{work.updates:,} updates, usual {usual}, tolerance ± {tolerance}.\n\n"
     text += table(["contender", "µs an iteration", "min – max", "to Epochal", "accuracy", "others' load"], rows)
     missing = [f"{row['contender']}: {row['cannot']}" for row in result.rows if row["cannot"]]
     return text + (f"\nNot in this table: {'; '.join(missing)}.\n" if missing else "")
@@ -261,10 +263,12 @@ def head(numbers: dict[str, Any]) -> str:
         kind = "python bench/suite.py --clock cpu" + " --quick" * numbers["quick"]
     note = f"{numbers['note']}\n" if "note" in numbers else ""
     clock, repeats = (CPU_CLOCK, "") if machine.get("clock") == "cpu" else ("", REPEATS)
-    repetitions = max(len(row["times"]) for result in numbers["results"] for row in result["rows"])
+    repetitions = sorted({len(row["times"]) for result in numbers["results"] for row in result["rows"] if row["times"]})
+    when = sorted(result["when"] for result in numbers["results"])
     return f"""# Benchmarks
 
-Written by `{kind}` on {machine["when"]}, in {numbers["seconds"] / 60:.1f} minutes; do not edit it by hand.
+Written by `{kind}`, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
+do not edit it by hand.
 The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
 
 {machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};
@@ -273,10 +277,10 @@ Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} af
 {note}
 {clock}Everyone gets the same data, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
 rate and batch size, and {machine["threads"]} thread(s). Contenders live in processes of their own and are measured in
-turns, one at a time; a figure is the median of {repetitions} repetitions. {repeats}A row counts if
-its contender came to the same accuracy in a short training from fresh weights. Epochal is measured as `epochal.train`:
-with its audit, its record of every loss, its history on disk and its checkpoints; the "JAX loop by hand" has none of
-them and is the floor. Each contender's code is a file in [bench/contenders](../bench/contenders).
+turns, one at a time; a figure is the median of {repetitions[0]} to {repetitions[-1]} repetitions. {repeats}A row
+counts if its contender came to the same accuracy in a short training from fresh weights. Epochal is measured as
+`epochal.train`: with its audit, its record of every loss, its history on disk and its checkpoints; the "JAX loop by
+hand" has none of them and is the floor. Each contender's code is a file in [bench/contenders](../bench/contenders).
 
 ![Iterations a second](benchmarks.svg)
 

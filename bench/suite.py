@@ -1,10 +1,12 @@
 """Measure everything and write docs/benchmarks.md, its picture and its raw numbers.
 
-    python bench/suite.py [--quick] [--threads 2] [--clock cpu] [--only mlp,sgd,B=1] [--page]
+    python bench/suite.py [--quick] [--threads 2] [--clock cpu] [--only NAMES [--merge]] [--page]
 
 It makes its own virtual environment first. ``--quick`` measures the rows that have a target, in about six minutes;
 ``--clock cpu`` is for a machine that other work keeps busy: one thread each, and processor seconds instead of
-passing ones. ``--page`` only writes the page again from the numbers of the last measurement.
+passing ones. ``--only "mlp,sgd,B=1"`` measures one row and prints it; ``--only cnn+scaling --merge`` puts those parts
+into the page in the place of older ones, which must be of the same machine and versions: after a change that concerns
+them alone, or to go on after a measurement that was cut short. ``--page`` only writes the page from its numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import platform
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ NUMBERS = ROOT / "docs" / "benchmarks.json"
 
 
 def describe_machine(threads: int) -> dict[str, Any]:
-    """Return what the numbers were measured on."""
+    """Return what the numbers are measured on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -41,44 +42,82 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "clock": os.environ.get("BENCH_CLOCK", "wall"),
         "python": platform.python_version(),
         "versions": versions,
-        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def measure_everything(threads: int, only: str | None, *, quick: bool) -> None:
-    """Measure, and keep the numbers on the way, so that what was cut short can be shown."""
+class Numbers:
+    """What is measured, kept on the way, so that a measurement that was cut short can be shown and gone on with."""
+
+    def __init__(self, threads: int, *, quick: bool, merge: bool) -> None:
+        machine = describe_machine(threads)
+        if merge and NUMBERS.exists():
+            self.kept: dict[str, Any] = json.loads(NUMBERS.read_text())
+            same = ("processor", "threads", "clock", "versions")
+            if self.kept["quick"] != quick or any(self.kept["machine"][name] != machine[name] for name in same):
+                raise SystemExit(
+                    f"{NUMBERS.name} was measured otherwise or elsewhere: run `make bench`, without --merge"
+                )
+        else:
+            self.kept = {"machine": machine, "quick": quick, "seconds": 0.0, "results": [], "whole": []}
+        self.kept["load_before"] = max(os.getloadavg()[0], self.kept.get("load_before", 0.0))
+        self.before, self.started = self.kept["seconds"], time.monotonic()
+
+    def keep(self, part: str, more: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Write ``more`` down: in the place of an earlier measurement of the same, or at the end."""
+        if isinstance(more, list):
+            known = {_name(one): one for one in self.kept[part]}
+            more = list((known | {_name(one): one for one in more}).values())
+        self.kept |= {part: more, "load_after": os.getloadavg()[0]}
+        self.kept["seconds"] = self.before + time.monotonic() - self.started
+        NUMBERS.write_text(json.dumps(self.kept, indent=1) + "\n")
+
+
+def _name(one: dict[str, Any]) -> str:
+    return str(one["work"] if "work" in one else (one["model"], one["goal"]))
+
+
+def chosen(names: str | None, name: str) -> bool:
+    """Say whether a part is asked for: ``names`` are words of names with commas, and ``+`` between them."""
+    words = {word.strip() for word in name.split(",")}
+    return names is None or any({word.strip() for word in one.split(",")} <= words for one in names.split("+"))
+
+
+def measure_everything(threads: int, only: str | None, *, quick: bool, merge: bool) -> None:
+    """Measure the parts that are asked for; without ``merge``, only a measurement of all of them is kept."""
     sys.path.insert(0, str(BENCH))
     from measure import measure_all
     from scaling import measure_scaling
-    from whole import measure_whole
+    from whole import goals, measure_whole
     from work import Effort
 
     effort = Effort.quick() if quick else Effort.full()
-    if only:
-        chosen = tuple(w for w in effort.works if only.replace(" ", "") in w.name.replace(" ", ""))
-        measure_all(dataclasses.replace(effort, works=chosen), threads, quick=quick)
+    works = tuple(work for work in effort.works if chosen(only, work.name))
+    if only and not merge:
+        measure_all(dataclasses.replace(effort, works=works), threads, quick=quick)
         return
-    started = time.monotonic()
-    command = [PYTHON, BENCH / "limits.py"]
-    limits = subprocess.run(command, env=environment(threads), capture_output=True, text=True, check=True)
-    numbers = {"machine": describe_machine(threads), "quick": quick, "limits": json.loads(limits.stdout)}
-
-    def keep(more: dict[str, Any]) -> None:
-        numbers.update(more, seconds=time.monotonic() - started)
-        NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n")
-
-    measure_all(effort, threads, quick=quick, keep=keep)
-    print("whole processes …", file=sys.stderr, flush=True)
-    keep({"whole": measure_whole(threads, quick=quick)})
-    print("scaling …", file=sys.stderr, flush=True)
-    keep({"scaling": measure_scaling(threads, quick=quick)})
+    numbers = Numbers(threads, quick=quick, merge=merge)
+    if chosen(only, "limits"):
+        command = [PYTHON, BENCH / "limits.py"]
+        limits = subprocess.run(command, env=environment(threads), capture_output=True, text=True, check=True)
+        numbers.keep("limits", json.loads(limits.stdout))
+    if works:
+        effort = dataclasses.replace(effort, works=works)
+        measure_all(effort, threads, quick=quick, keep=lambda result: numbers.keep("results", [result]))
+    for goal in goals(quick=quick):
+        if chosen(only, f"whole,{goal.model},{goal.accuracy:.0%}"):
+            print(f"whole process, {goal.model} to {goal.accuracy:.0%} …", file=sys.stderr, flush=True)
+            numbers.keep("whole", [measure_whole(goal, threads, quick=quick)])
+    if chosen(only, "scaling"):
+        print("scaling …", file=sys.stderr, flush=True)
+        numbers.keep("scaling", measure_scaling(threads, quick=quick))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", help="measure only works whose name holds this, and print")
+    parser.add_argument("--only", help="what to measure, '+' between: rnn+cnn,sgd,B=1+whole,mlp+scaling+limits")
+    parser.add_argument("--merge", action="store_true", help="with --only: keep what is measured, and write the page")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor seconds of one thread")
     parser.add_argument("--page", action="store_true")
     options = parser.parse_args()
@@ -87,8 +126,8 @@ def main() -> None:
     make_environment()
     hold_to(options.threads)
     if not options.page:
-        measure_everything(options.threads, options.only, quick=options.quick)
-        if options.only:
+        measure_everything(options.threads, options.only, quick=options.quick, merge=options.merge)
+        if options.only and not options.merge:
             return
     subprocess.run([PYTHON, BENCH / "page.py", NUMBERS, ROOT / "docs"], env=environment(options.threads), check=True)
 

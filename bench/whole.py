@@ -8,22 +8,37 @@ import shutil
 import statistics
 import subprocess
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from environment import BENCH, FOLDER, PYTHON, environment
 
-GOALS = (("mlp", 0.97, "momentum", 0.05), ("mlp", 0.98, "momentum", 0.05), ("cnn", 0.99, "momentum", 0.02))
+
+class Goal(NamedTuple):
+    """A test accuracy to reach from the start of the process."""
+
+    model: str
+    accuracy: float
+    optimizer: str
+    lr: float
+
+
 FORMS = ("Epochal, first start", "Epochal, second start", "PyTorch, DataLoader", "PyTorch, indexing")
 _CACHE = FOLDER / "cache"
 
 
-def run_once(form: str, model: str, goal: float, optimizer: str, lr: float, seed: int, threads: int) -> dict[str, Any]:
+def goals(*, quick: bool) -> tuple[Goal, ...]:
+    """Return the goals to measure; the quick measurement has the one that has a target."""
+    target = Goal("mlp", 0.98, "momentum", 0.05)
+    return (target,) if quick else (Goal("mlp", 0.97, "momentum", 0.05), target, Goal("cnn", 0.99, "momentum", 0.02))
+
+
+def run_once(form: str, goal: Goal, seed: int, threads: int) -> dict[str, Any]:
     """Run one process; return its figures in seconds from its start, and MiB."""
     if form == "Epochal, first start":
         shutil.rmtree(_CACHE, ignore_errors=True)
     script = "whole_epochal.py" if form.startswith("Epochal") else "whole_torch.py"
     extra = [] if form.startswith("Epochal") else [form.removeprefix("PyTorch, ").lower().removeprefix("data")]
-    command = [PYTHON, BENCH / script, model, str(goal), optimizer, str(lr), str(seed), *extra]
+    command = [PYTHON, BENCH / script, *map(str, goal), str(seed), *extra]
     started = time.time()
     process = subprocess.Popen(command, env=environment(threads), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
@@ -46,19 +61,16 @@ def run_once(form: str, model: str, goal: float, optimizer: str, lr: float, seed
     }
 
 
-def measure_whole(threads: int, *, quick: bool) -> list[dict[str, Any]]:
-    """Return medians over repetitions for each goal and form; each repetition has another seed."""
-    results = []
-    repetitions = 1 if quick else 5
+def measure_whole(goal: Goal, threads: int, *, quick: bool) -> dict[str, Any]:
+    """Return each form's medians over repetitions, in turns; each repetition has another seed."""
+    repetitions = 1 if quick else 3 if goal.model == "cnn" else 5
     forms = [form for form in FORMS if not quick or form != "PyTorch, DataLoader"]
-    for model, goal, optimizer, lr in GOALS[1:2] if quick else GOALS:
-        runs: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
-        for seed in range(repetitions if model != "cnn" else min(3, repetitions)):
-            for form in forms:
-                runs[form].append(run_once(form, model, goal, optimizer, lr, seed, threads))
-        problem = {"model": model, "goal": goal, "optimizer": optimizer, "lr": lr}
-        results.append({**problem, "forms": [_summary(form, runs[form]) for form in forms]})
-    return results
+    runs: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
+    for seed in range(repetitions):
+        for form in forms:
+            runs[form].append(run_once(form, goal, seed, threads))
+    problem = {"model": goal.model, "goal": goal.accuracy, "optimizer": goal.optimizer, "lr": goal.lr}
+    return {**problem, "forms": [_summary(form, runs[form]) for form in forms]}
 
 
 def _summary(form: str, runs: list[dict[str, Any]]) -> dict[str, Any]:

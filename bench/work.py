@@ -30,7 +30,8 @@ class Work:
 
     @property
     def name(self) -> str:
-        return f"{self.model}, {self.optimizer}, B={self.batch_size}"
+        samples = f", N={self.samples}" if self.samples else ""
+        return f"{self.model}, {self.optimizer}, B={self.batch_size}{samples}"
 
     def batch(self, samples: int) -> int:
         """Return the batch size as a number."""
@@ -49,6 +50,7 @@ class Target:
 _RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.001}
 _UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 5}
 _CNN_UPDATES: dict[int | str, int] = {1: 600, 10: 200, 100: 50, 1000: 20, "N": 2}
+_CNN_SAMPLES = 6_000  # for B = N: 60,000 take most contenders minutes an update, and some more memory than there is
 _RNN_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 500, 1000: 150, "N": 5}
 
 
@@ -56,7 +58,8 @@ def work_of(model: str, batch_size: int | str, optimizer: str = "sgd") -> Work:
     """Return the row's problem, with the learning rate scaled by √(B/100) and a short training that fits."""
     scale = 4.0 if batch_size == "N" else min(4.0, (int(batch_size) / 100) ** 0.5)
     updates = {"cnn": _CNN_UPDATES, "rnn": _RNN_UPDATES}.get(model, _UPDATES)[batch_size]
-    return Work(model, batch_size, optimizer, float(f"{_RATES[optimizer] * scale:.3g}"), updates)
+    samples = _CNN_SAMPLES if (model, batch_size) == ("cnn", "N") else None
+    return Work(model, batch_size, optimizer, float(f"{_RATES[optimizer] * scale:.3g}"), updates, samples)
 
 
 TARGETS = {
@@ -84,8 +87,8 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        repetitions: measurements of each contender for each row; three more at B = 1, where a moment's disturbance
-            weighs the most.
+        repetitions: measurements of each contender for each row that has a target; three more at B = 1, where a
+            moment's disturbance weighs the most. Other rows get five.
         seconds: about how long one measurement lasts; never less than one iteration.
         works: the rows.
     """
@@ -96,7 +99,7 @@ class Effort:
 
     def repetitions_of(self, work: Work) -> int:
         """Return how many measurements a row gets."""
-        return self.repetitions + 3 * (work.batch_size == 1)
+        return self.repetitions + 3 * (work.batch_size == 1) if work in TARGETS else min(5, self.repetitions)
 
     @classmethod
     def quick(cls) -> Effort:
@@ -104,4 +107,4 @@ class Effort:
 
     @classmethod
     def full(cls) -> Effort:
-        return cls(7, 0.5, tuple(all_works()))
+        return cls(7, 0.4, tuple(all_works()))
