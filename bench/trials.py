@@ -1,6 +1,6 @@
-"""Measure again what was tried for speed and not kept, beside what stands in the code.
+"""Measure again what was tried for speed, beside what stands in the code.
 
-    python bench/trials.py [rnn] [products] [gather]
+    python bench/trials.py [shards] [rnn] [products] [gather]
 
 Each trial is a compiled loop; all of a group run in turns. Shown are the median and the least microseconds of an
 iteration, and how many processors were busy. What they led to is in docs/performance.md.
@@ -12,36 +12,79 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 from jax import Array, lax
 
+from epochal.clock import Position
+from epochal.data import from_arrays
+from epochal.engine import Engine, build_objective, offer_processors
 from epochal.models import build_model
 from epochal.models.rnn import remember
+from epochal.order import Order
 
 Step = Callable[[Any, Array], Any]
+Loop = Callable[[], Any]
 ROUNDS, SAMPLES, BATCH = 11, 60_000, 100
+SHARDED = (("rnn", 32, 40), ("rnn", 100, 40), ("rnn", 1000, 4), ("cnn", 32, 10), ("cnn", 100, 4), ("mlp", 100, 300))
 
 
 def compare(steps: dict[str, tuple[Step, Any]], iterations: int) -> None:
     """Compile each step's loop, run all in turns, and print what they took."""
-    loops = {}
+    loops: dict[str, Loop] = {}
     for name, (step, start) in steps.items():
         loop = jax.jit(lambda start, step=step: lax.fori_loop(0, iterations, lambda i, carry: step(carry, i), start))
-        loops[name] = (loop.lower(start).compile(), start)
+        loops[name] = partial(loop.lower(start).compile(), start)
+    take_turns(loops, iterations)
+
+
+def take_turns(loops: dict[str, Loop], iterations: int) -> None:
+    """Run all loops in turns, and print what an iteration took."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     busy: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(ROUNDS):
-        for name, (loop, start) in loops.items():
+        for name, loop in loops.items():
             before, processor = time.perf_counter(), time.process_time()
-            jax.block_until_ready(loop(start))
+            jax.block_until_ready(loop())
             seconds[name].append(time.perf_counter() - before)
             busy[name].append((time.process_time() - processor) / seconds[name][-1])
     for name, times in seconds.items():
         median, least = (1e6 * value / iterations for value in (statistics.median(times), min(times)))
         print(f"  {name:34s} {median:8,.0f} µs, least {least:8,.0f}; {statistics.median(busy[name]):.1f} processors")
+
+
+def shards() -> None:
+    """Time training, its batches whole and cut into two and four shards."""
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (SAMPLES, 28, 28), np.uint8), random.integers(0, 10, SAMPLES, np.int32)
+    data = from_arrays(x, y, test=(x[:100], y[:100]))
+    objective, order = build_objective(None, data.task), Order(SAMPLES, 0)
+    for model, batch_size, iterations in SHARDED:
+        loops = {}
+        for count in (1, 2, 4):
+            net = build_model(model, (28, 28), 10)
+            engine = Engine(net, data, objective, optax.sgd(0.01), order, shards=count)
+            if engine.cut(batch_size).count == count:
+                loops[f"{model}, B = {batch_size}, {count} shards"] = Trained(engine, batch_size, iterations)
+        for loop in loops.values():
+            loop()
+        take_turns(loops, iterations)
+
+
+class Trained:
+    """A training that goes on by some iterations at each call, always on the same samples."""
+
+    def __init__(self, engine: Engine, batch_size: int, iterations: int) -> None:
+        self.engine, self.state, self.size = engine, engine.initial_state(), (batch_size, iterations)
+
+    def __call__(self) -> Any:
+        self.state, _ = self.engine.run(self.state, Position(), *self.size)
+        return self.state
 
 
 def random_batch(x: Array, i: Array) -> Array:
@@ -130,10 +173,11 @@ def gather() -> None:
     compare({name: (step_with(way), weights) for name, way in ways.items()}, 200)
 
 
-TRIALS = {"rnn": rnn, "products": products, "gather": gather}
+TRIALS = {"shards": shards, "rnn": rnn, "products": products, "gather": gather}
 
 
 def main() -> None:
+    offer_processors()
     for name in sys.argv[1:] or TRIALS:
         print(TRIALS[name].__doc__.split("\n")[0])
         TRIALS[name]()

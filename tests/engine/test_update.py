@@ -22,9 +22,9 @@ RATE = 0.1
 
 
 @cache
-def engine_with(micro_batch: int | None) -> Engine:
+def engine_with(micro_batch: int | None, shards: int | None = None) -> Engine:
     """An engine compiles once for a batch size, so tests share it; an update moves the weights by RATE × gradient."""
-    return engine_for(linear(), DATA, optimizer=optax.sgd(RATE), micro_batch=micro_batch)
+    return engine_for(linear(), DATA, optimizer=optax.sgd(RATE), micro_batch=micro_batch, shards=shards)
 
 
 Weights = dict[str, np.ndarray]
@@ -50,9 +50,9 @@ def first_indices(count: int) -> np.ndarray:
     return engine_with(None).order.indices(0, 0, count)
 
 
-def first_gradient(batch_size: int, micro_batch: int | None) -> Weights:
+def first_gradient(batch_size: int, micro_batch: int | None, shards: int | None) -> Weights:
     """The gradient that the engine used in its first iteration."""
-    engine, before = engine_with(micro_batch), initial_weights()
+    engine, before = engine_with(micro_batch, shards), initial_weights()
     state, _ = engine.run(engine.initial_state(), Position(), batch_size, 1)
     return {name: (before[name] - np.asarray(leaf)) / RATE for name, leaf in state.params.items()}
 
@@ -69,14 +69,22 @@ def largest_difference(one: Weights, other: Any) -> float:
     return max(float(np.abs(one[name] - np.asarray(other[name])).max()) for name in one)
 
 
-@pytest.mark.parametrize(("batch_size", "micro_batch"), [(10, None), (10, 4), (10, 1), (103, None), (103, 20)])
-def test_gradient_is_the_mean_over_the_batch(batch_size: int, micro_batch: int | None) -> None:
-    assert (
-        largest_difference(
-            first_gradient(batch_size, micro_batch), by_hand(initial_weights(), first_indices(batch_size))[1]
-        )
-        < 1e-5
-    )
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "shards"),
+    [
+        (10, None, None),
+        (10, 4, None),
+        (10, 1, None),
+        (103, None, None),
+        (103, 20, None),
+        (64, None, 2),
+        (96, None, 3),
+        (64, 7, 2),
+    ],
+)
+def test_gradient_is_the_mean_over_the_batch(batch_size: int, micro_batch: int | None, shards: int | None) -> None:
+    expected = by_hand(initial_weights(), first_indices(batch_size))[1]
+    assert largest_difference(first_gradient(batch_size, micro_batch, shards), expected) < 1e-5
 
 
 @pytest.mark.parametrize(("batch_size", "micro_batch"), [(10, 4), (10, 3), (10, 9), (103, 20), (103, 102)])

@@ -83,11 +83,12 @@ def engine_for(
     order: Order | None = None,
     seed: int = 0,
     micro_batch: int | None = None,
+    shards: int | None = None,
 ) -> Engine:
     """An engine with plain descent at rate 0.1 unless told otherwise."""
     objective: Objective = build_objective(loss, data.task)
     order = order or Order(len(data.train), seed)
-    return Engine(model, data, objective, optimizer or optax.sgd(0.1), order, seed, micro_batch)
+    return Engine(model, data, objective, optimizer or optax.sgd(0.1), order, seed, micro_batch, shards)
 
 
 def drive(

@@ -51,6 +51,7 @@ class CompareCommand:
         loss: cross-entropy or mean-squared-error.
         target: the target's column in a table of your own.
         micro_batch: the most samples computed at once.
+        shards: equal parts of a batch, computed side by side.
         evaluate_every: epochs between evaluations of the test set.
         run: the study's folder; runs/compare-DATA-1, or the next free number, where not given.
         landscape: then compute the loss around the runs' ways, in the plane that explains them best (PCA).
@@ -82,6 +83,7 @@ class CompareCommand:
     loss: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     target: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="")] = None
     micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    shards: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     evaluate_every: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
     landscape: bool = False

@@ -23,6 +23,7 @@ class ResumeCommand:
         budget: new budget with its unit: 50ep, 30000it or 3000000sa, in all.
         batch_size: samples an update from here on, 1 to N, or all.
         micro_batch: the most samples computed at once from here on.
+        shards: equal parts of a batch, side by side, from here on.
         lr: learning rate from here on.
         evaluate_every: epochs between evaluations from here on.
         checkpoint_every: seconds between checkpoints from here on.
@@ -36,6 +37,7 @@ class ResumeCommand:
     budget: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
     batch_size: Annotated[int | str | None, arg(metavar="B", help_behavior_hint="")] = None
     micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    shards: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     lr: Annotated[float | None, arg(metavar="RATE", help_behavior_hint="")] = None
     evaluate_every: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     checkpoint_every: Annotated[float | None, arg(metavar="SECONDS", help_behavior_hint="")] = None

@@ -1,4 +1,4 @@
-"""The engine room: state, pure update, compiled chunk, evaluation, micro-batches. The only place that compiles."""
+"""The engine room: state, pure update, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
 from epochal.engine.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
@@ -7,6 +7,7 @@ from epochal.engine.engine import Chunked, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.objective import Objective, build_objective
 from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.shards import largest_divisor, offer_processors
 from epochal.engine.state import State, named_leaves, weights_sha256
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "build_optimizer",
     "default_learning_rate",
     "keep_compiled_programs",
+    "largest_divisor",
     "named_leaves",
+    "offer_processors",
     "warmup_updates",
     "weights_sha256",
 ]

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from epochal.clock import Position
 from epochal.engine.samples import Samples
+from epochal.engine.shards import Shards
 from epochal.engine.state import TRAINING_NOISE, State, purpose_key
 from epochal.engine.update import Batch, Program, update
 from epochal.order import Order
@@ -29,13 +30,14 @@ CAPACITY = _ROW * _ROWS
 
 
 class Place(NamedTuple):
-    """Where a chunk starts and how long it is, all as arrays, so that no value is compiled in."""
+    """Where a chunk starts, how long it is and how it is shared, all as arrays, so that no value is compiled in."""
 
     order_keys: UInt32[Array | np.ndarray, " rounds"]
     offset: UInt32[Array | np.ndarray, ""]
     iteration_high: UInt32[Array | np.ndarray, ""]
     iteration_low: UInt32[Array | np.ndarray, ""]
     iterations: Int[Array | np.ndarray, ""]
+    shards_each: Int[Array | np.ndarray, ""]
 
 
 class Record(NamedTuple):
@@ -50,14 +52,15 @@ class Record(NamedTuple):
 Chunk: TypeAlias = Callable[[State, Samples, Place], tuple[State, Record]]
 
 
-def place_at(order: Order, position: Position, count: int) -> Place:
-    """Return where a chunk of ``count`` iterations starts."""
+def place_at(order: Order, position: Position, count: int, shards: Shards) -> Place:
+    """Return where a chunk of ``count`` iterations starts, and how its batches are shared."""
     return Place(
         order.keys(position.epoch),
         np.array(position.offset, np.uint32),
         np.array(position.iteration >> 32, np.uint32),
         np.array(position.iteration & 0xFFFFFFFF, np.uint32),
         np.array(count, np.int32),
+        np.array(shards.each, np.int32),
     )
 
 
@@ -67,7 +70,7 @@ def build_chunk(program: Program, seed: int) -> Chunk:
     def chunk(state: State, samples: Samples, place: Place) -> tuple[State, Record]:
         def iterate(i: jax.Array, carry: _Carry) -> _Carry:
             start = place.offset + i.astype(jnp.uint32) * jnp.uint32(program.batch_size)
-            batch = Batch(place.order_keys, start, _noise(program, seed, place, i))
+            batch = Batch(place.order_keys, start, place.shards_each, _noise(program, seed, place, i))
             state, loss, hashes = update(program, samples, carry.state, batch)
             row = jnp.where(jnp.arange(_ROW) == i % _ROW, loss, carry.row)
             losses = lax.dynamic_update_slice(carry.record.losses, row[None], (i // _ROW, jnp.int32(0)))

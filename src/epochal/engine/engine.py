@@ -22,6 +22,7 @@ from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict,
 from epochal.engine.memory import Trial, device_memory, fast_micro_batch, memory_limit, next_micro_batch
 from epochal.engine.objective import Objective
 from epochal.engine.samples import Samples, put_on_device
+from epochal.engine.shards import Shards, cut, in_one_piece
 from epochal.engine.state import State, initial_state
 from epochal.engine.update import Program
 from epochal.errors import DataError, ModelError
@@ -44,6 +45,7 @@ class Chunked:
 class _Compiled:
     chunk: Chunk
     micro_batch: int
+    shards: Shards
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class Engine:
 
     Attributes:
         micro_batch: the most samples computed at once; ``None`` lets the engine choose, from cache and memory.
+        shards: into how many equal parts a batch is cut for the devices; ``None`` for the model's own number on a CPU,
+            and 1 elsewhere.
         compile_seconds: time spent in compilation so far.
     """
 
@@ -64,9 +68,10 @@ class Engine:
     order: Order
     seed: int = 0
     micro_batch: int | None = None
+    shards: int | None = None
     compile_seconds: float = 0.0
     _chunks: dict[int, _Compiled] = field(default_factory=dict, init=False, repr=False)
-    _splits: dict[str, Samples] = field(default_factory=dict, init=False, repr=False)
+    _splits: dict[tuple[str, tuple[jax.Device, ...]], Samples] = field(default_factory=dict, init=False, repr=False)
     _functions: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False, repr=False)
 
     def initial_state(self) -> State:
@@ -108,6 +113,12 @@ class Engine:
             )
         return count
 
+    def cut(self, batch_size: int) -> Shards:
+        """Return how batches of this size are cut, and the devices that compute them."""
+        if self.shards is not None:
+            return cut(batch_size, self.shards)
+        return cut(batch_size, self.model.shards if jax.default_backend() == "cpu" else 1)
+
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""
         return self._compiled(state, batch_size).micro_batch
@@ -123,20 +134,23 @@ class Engine:
             raise ValueError(f"{count} batches of {batch_size} from {position} leave the epoch")
         compiled = self._compiled(state, batch_size)
         started = time.perf_counter()
-        place = place_at(self.order, position, count)
-        state, record = compiled.chunk(state, self._on_device(self.data.train), place)
+        place = place_at(self.order, position, count, compiled.shards)
+        state, samples = compiled.shards.place(state), self._on_device(self.data.train, compiled.shards)
+        state, record = compiled.chunk(state, samples, place)
         chunked = _read(record, count, started)
         return state, chunked
 
     def evaluate(self, state: State, split: Split) -> Evaluation:
         """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the model's kind."""
         self._check_targets(split)
+        state = in_one_piece().place(state)
         evaluate = self._function("evaluate", split, state, lambda: build_evaluate(self.model, self.objective))
         sums = evaluate(state.params, state.model_state, self._on_device(split))
         return to_evaluation(sums, self.objective)
 
     def predict(self, state: State, split: Split) -> Float[np.ndarray, "n outputs"]:
         """Return the model's outputs for each sample of the split, before any softmax."""
+        state = in_one_piece().place(state)
         predict = self._function("predict", split, state, lambda: build_predict(self.model))
         return np.asarray(predict(state.params, state.model_state, self._on_device(split)))
 
@@ -164,7 +178,11 @@ class Engine:
 
     def _compile_to_fit(self, state: State, batch_size: int) -> _Compiled:
         """Compile, with smaller micro-batches until the predicted memory fits."""
-        micro_batch = min(self.micro_batch or self._first_micro_batch(batch_size), batch_size)
+        shards = self.cut(batch_size)
+        if shards.count > 1:
+            self._check_shards(state, shards.count)
+        most = batch_size // shards.count
+        micro_batch = min(self.micro_batch or self._first_micro_batch(most), most)
         if self.model.couples_samples and micro_batch < batch_size:
             raise ModelError(
                 f"model '{self.model.name}' couples the samples of a batch (batch statistics), so a batch of "
@@ -177,8 +195,19 @@ class Engine:
             trials.append(Trial(micro_batch, predicted))
             smaller = None if settled else next_micro_batch(trials, memory_limit())
             if smaller is None:
-                return _Compiled(chunk, micro_batch)
+                return _Compiled(chunk, micro_batch, shards)
             micro_batch = smaller
+
+    def _check_shards(self, state: State, count: int) -> None:
+        """Refuse to cut the batches of a model that needs to see them whole, or their samples one after another."""
+        model = f"model '{self.model.name}'"
+        if self.model.couples_samples:
+            problem = f"{model} couples the samples of a batch (batch statistics)"
+        elif jax.tree.leaves(state.model_state):
+            problem = f"{model} has a state of its own, which goes from samples to samples"
+        else:
+            return
+        raise ModelError(f"{problem}, so a batch cannot be cut into {count} shards exactly; leave shards out")
 
     def _first_micro_batch(self, batch_size: int) -> int:
         """Return the micro-batch to try first where the user gave none."""
@@ -187,13 +216,15 @@ class Engine:
         return fast_micro_batch(batch_size, math.prod(self.data.sample_shape))
 
     def _compile(self, state: State, batch_size: int, micro_batch: int) -> tuple[Chunk, int]:
-        """Return the compiled chunk and the bytes that it needs for intermediate values."""
-        program = Program(self.model, self.objective, self.optimizer, self.order, batch_size, micro_batch)
-        chunk = jax.jit(build_chunk(program, self.seed), donate_argnums=0)
-        place = place_at(self.order, Position(), 1)
-        compiled = chunk.lower(state, self._on_device(self.data.train), place).compile()
+        """Return the compiled chunk and the bytes of one memory that it needs for intermediate values."""
+        shards = self.cut(batch_size)
+        program = Program(self.model, self.objective, self.optimizer, self.order, batch_size, micro_batch, shards)
+        chunk = jax.jit(shards.spread(build_chunk(program, self.seed)), donate_argnums=0)
+        place = place_at(self.order, Position(), 1, shards)
+        compiled = chunk.lower(shards.place(state), self._on_device(self.data.train, shards), place).compile()
         memory = compiled.memory_analysis()
-        return compiled, 0 if memory is None else int(memory.temp_size_in_bytes)
+        sharing = len(shards.devices) if shards.share_memory else 1
+        return compiled, 0 if memory is None else sharing * int(memory.temp_size_in_bytes)
 
     def _function(self, name: str, split: Split, state: State, build: Callable[[], Callable[..., Any]]) -> Any:
         """Return the compiled evaluation or prediction for a split of this shape."""
@@ -205,14 +236,15 @@ class Engine:
             self.compile_seconds += time.perf_counter() - started
         return self._functions[key]
 
-    def _on_device(self, split: Split) -> Samples:
-        """Keep the data set's own splits on the device; put any other there for this once."""
+    def _on_device(self, split: Split, shards: Shards | None = None) -> Samples:
+        """Keep the data set's own splits on the devices; put any other there for this once."""
+        shards = shards or in_one_piece()
         name = {id(self.data.train): "train", id(self.data.test): "test"}.get(id(split))
         if name is None:
-            return put_on_device(split, self.data.recipe)
-        if name not in self._splits:
-            self._splits[name] = put_on_device(split, self.data.recipe)
-        return self._splits[name]
+            return shards.place(put_on_device(split, self.data.recipe))
+        if (name, shards.devices) not in self._splits:
+            self._splits[name, shards.devices] = shards.place(put_on_device(split, self.data.recipe))
+        return self._splits[name, shards.devices]
 
 
 def _read(record: Record, count: int, started: float) -> Chunked:

@@ -29,7 +29,9 @@ class Model:
             are ``(b, k)``; ``key`` is ``None`` unless the model is random and training.
         random: whether `apply` needs a key while training, as for dropout.
         couples_samples: whether an output depends on other samples of its batch, as with batch statistics; such a
-            batch cannot be split into micro-batches exactly.
+            batch cannot be split into micro-batches or shards exactly.
+        shards: into how many a CPU's batches are best cut: 2 where the model's products are too small for more than one
+            processor, or come one after another.
         options: what it was built with, for the record.
     """
 
@@ -38,6 +40,7 @@ class Model:
     apply: Callable[[Params, ModelState, Samples, Key | None, bool], tuple[Outputs, ModelState]]
     random: bool = False
     couples_samples: bool = False
+    shards: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

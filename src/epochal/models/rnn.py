@@ -42,7 +42,7 @@ def build_rnn(sample_shape: tuple[int, ...], outputs: int, *, hidden: tuple[int,
         drive = dense(params["input"], by_row.reshape(-1, columns)).reshape(rows, x.shape[0], size)
         return dense(params["output"], remember(drive, params["recurrent"])), state
 
-    return Model("rnn", init, apply, options={"hidden": list(hidden)})
+    return Model("rnn", init, apply, shards=2, options={"hidden": list(hidden)})
 
 
 @jax.custom_vjp

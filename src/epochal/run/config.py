@@ -17,7 +17,8 @@ DEFAULT_BATCH_SIZE = 100
 DEFAULT_EPOCHS = 10
 BUDGETS = frozenset({"epochs", "iterations", "budget"})
 CHANGEABLE = (
-    "epochs", "iterations", "budget", "batch_size", "micro_batch", "lr", "evaluate_every", "checkpoint_every", "on_nan",
+    "epochs", "iterations", "budget", "batch_size", "micro_batch", "shards", "lr", "evaluate_every", "checkpoint_every",
+    "on_nan",
 )  # fmt: skip
 """What a run may change at any position and still be one run."""
 
@@ -49,6 +50,8 @@ class TrainConfig:
         loss: cross-entropy or mean-squared-error; the task's usual one where not given.
         seed: decides the initial weights, every epoch's order and all noise; 0 to 2⁶⁴ - 1.
         micro_batch: the most samples computed at once; chosen from memory and cache where not given.
+        shards: equal parts of a batch, computed side by side on as many processors or devices as there are; 2 for rnn
+            on a CPU and else 1 where not given.
         task: classification or regression, where the targets of your own data do not say it.
         evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
         checkpoint_every: seconds between checkpoints; as often as costs at most 2 % of the time where not given.
@@ -76,6 +79,7 @@ class TrainConfig:
     loss: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     seed: int = 0
     micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    shards: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     task: Annotated[Task | None, arg(metavar="NAME", help_behavior_hint="")] = None
     evaluate_every: int = 1
     checkpoint_every: Annotated[float | None, arg(metavar="SECONDS", help_behavior_hint="")] = None
@@ -84,8 +88,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         parse_count("evaluate_every", self.evaluate_every)
-        if self.micro_batch is not None:
-            parse_count("micro_batch", self.micro_batch)
+        for name in ("micro_batch", "shards"):
+            if getattr(self, name) is not None:
+                parse_count(name, getattr(self, name))
         if self.checkpoint_every is not None and not self.checkpoint_every >= 0:
             raise OptionError(f"checkpoint_every must be at least 0 seconds, got {self.checkpoint_every}")
         if not 0 <= self.seed < 2**64:

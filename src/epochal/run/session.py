@@ -25,7 +25,7 @@ from epochal.run.lock import locked
 from epochal.run.recording import HistoryWriter
 from epochal.run.run import DataSource, Run
 from epochal.run.saving import CheckpointSaver
-from epochal.run.setup import Custom, Setup, present_device, set_up
+from epochal.run.setup import Custom, Setup, set_up
 from epochal.run.training import Training
 
 StopQuestion = Callable[[], bool]
@@ -107,8 +107,8 @@ def resume(
         listener: as for `train`.
         should_stop: as for `train`.
         changes: from here on: ``epochs``, ``iterations`` or ``budget`` (in all), ``batch_size``, ``micro_batch``,
-            ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``. They are recorded in `run.toml`. With
-            ``iterations`` of just where it stands, an unfinished run ends there.
+            ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``. They are recorded in `run.toml`.
+            With ``iterations`` of just where it stands, an unfinished run ends there.
 
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
@@ -163,7 +163,7 @@ def rerun(
     custom = Custom(model, optimizer, loss, data is not None and not isinstance(data, (str, os.PathLike)))
     setup = original.rebuild(custom, data)
     folder = create_run_folder(None if to is None else Path(to), f"{original.path.resolve().name}-rerun")
-    run = Run(folder, _at_present(original.file))
+    run = Run(folder, _at_present(original.file, setup))
     repeated = _start_in_folder(run, setup, listener, should_stop, until=checkpoint.position.iteration)
     return Rerun(original, repeated)
 
@@ -178,9 +178,9 @@ def _custom(data: DataSource, model: Any, optimizer: Any, loss: Any) -> Custom:
     )
 
 
-def _at_present(file: RunFile) -> RunFile:
+def _at_present(file: RunFile, setup: Setup) -> RunFile:
     """Return the file with the versions and the device of this process."""
-    return dataclasses.replace(file, versions=present_versions(), device=present_device())
+    return dataclasses.replace(file, versions=present_versions(), device=setup.present_device)
 
 
 def _start_in_folder(
@@ -253,7 +253,7 @@ class _Session:
     def work(self, point: _Point, setup: Setup) -> Run:
         """Train from a point to the end, one configuration after another."""
         file = self.run.file
-        self._begin(point.position)
+        self._begin(point.position, setup)
         with CheckpointSaver(self.run.folder.checkpoints) as saver:
             best = self.run.history.best_evaluation()
             saver.best = best.iteration if best else None
@@ -275,9 +275,9 @@ class _Session:
         self.history.add_event(self.run.history.iterations, "warned", message=message)
         self._tell(Warned(message))
 
-    def _begin(self, position: Position) -> None:
+    def _begin(self, position: Position, setup: Setup) -> None:
         """Forget what came after the position, and record who goes on from there."""
-        known, present = self.run.file, _at_present(self.run.file)
+        known, present = self.run.file, _at_present(self.run.file, setup)
         changed = [
             f"{name} {known.versions.get(name)} → {version}"
             for name, version in present.versions.items()
@@ -318,7 +318,7 @@ class _Session:
         is_last = change is None or (self.until is not None and self.until <= change)
         return Training(
             setup=setup,
-            file=_at_present(self.run.file),
+            file=_at_present(self.run.file, setup),
             folder=self.run.folder,
             history=self.history,
             saver=saver,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import optax
 
 from epochal.clock import Plan
@@ -20,8 +19,11 @@ from epochal.engine import (
     build_optimizer,
     default_learning_rate,
     keep_compiled_programs,
+    largest_divisor,
+    offer_processors,
     warmup_updates,
 )
+from epochal.errors import OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.run.config import TrainConfig
@@ -61,6 +63,12 @@ class Setup:
     engine: Engine
     custom: Custom
 
+    @property
+    def present_device(self) -> dict[str, Any]:
+        """The kind of device that this process trains on, and how many."""
+        devices = self.engine.cut(self.plan.batch_size).devices
+        return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
         return RunFile(
@@ -76,7 +84,7 @@ class Setup:
             },
             {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)},
             present_versions(),
-            present_device(),
+            self.present_device,
             self.custom.names,
         )
 
@@ -87,8 +95,10 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
     keep_compiled_programs()
+    offer_processors()
     custom = custom or Custom()
     plan = config.plan(len(data.train))
+    _check_shards(config.shards, plan.batch_size)
     lr = default_learning_rate(config.optimizer_name, plan.batch_size) if config.lr is None else config.lr
     options = OptimizerOptions(
         optimizer=config.optimizer_name,
@@ -101,9 +111,8 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
     objective = build_objective(custom.loss or config.loss, data.task)
     optimizer = custom.optimizer or build_optimizer(options, plan.updates)
-    engine = Engine(
-        model, data, objective, optimizer, Order(plan.samples, config.seed), config.seed, config.micro_batch
-    )
+    order = Order(plan.samples, config.seed)
+    engine = Engine(model, data, objective, optimizer, order, config.seed, config.micro_batch, config.shards)
     resolved = dataclasses.replace(
         config,
         batch_size=plan.batch_size,
@@ -117,10 +126,11 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     return Setup(resolved, data, plan, model, objective, engine, custom)
 
 
-def present_device() -> dict[str, Any]:
-    """Return the device that this process trains on."""
-    device = jax.devices()[0]
-    return {"platform": device.platform, "kind": device.device_kind, "count": 1}
+def _check_shards(wanted: int | None, batch_size: int) -> None:
+    """Refuse a number of shards that does not divide a larger batch."""
+    if wanted is not None and batch_size > wanted and batch_size % wanted:
+        best = largest_divisor(batch_size, wanted)
+        raise OptionError(f"a batch of {batch_size} cannot be cut into {wanted} equal shards; take {best}")
 
 
 def _without_none(options: Any) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""Shards: equal slices of a batch that devices compute side by side; their gradients are added in a fixed order.
+
+How many shards there are decides the last bits of a training; how many devices does not: where there are fewer, each
+computes several shards one after another. A CPU shows JAX its processors as devices, since the many small matrix
+products of some models keep only one of them busy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jaxtyping import Array, Int
+
+Tree = TypeVar("Tree")
+_AXIS = "shards"
+_MOST_DEVICES = 8
+_FEWEST_SAMPLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Into how many shards a batch is cut, and the devices that compute them: as many or a divisor of them."""
+
+    count: int
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def each(self) -> int:
+        """How many shards a device computes."""
+        return self.count // len(self.devices)
+
+    @property
+    def share_memory(self) -> bool:
+        """Whether the devices are several processors of one machine, whose values lie in one memory."""
+        return len(self.devices) > 1 and self.devices[0].platform == "cpu"
+
+    def place(self, tree: Tree) -> Tree:
+        """Return the tree's arrays on every device; what lies there already is not copied."""
+        placed: Tree = jax.device_put(tree, self._everywhere)
+        return placed
+
+    @property
+    def _everywhere(self) -> Sharding:
+        if len(self.devices) == 1:
+            return SingleDeviceSharding(self.devices[0])
+        return NamedSharding(self._mesh, PartitionSpec())
+
+    @property
+    def _mesh(self) -> Mesh:
+        return Mesh(self.devices, (_AXIS,))
+
+    def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as all devices run it at once, with the same arguments and the same results."""
+        if len(self.devices) == 1:
+            return function
+        same = PartitionSpec()
+        return jax.shard_map(function, mesh=self._mesh, in_specs=same, out_specs=same, check_vma=False)
+
+    def add_up(self, shard: Callable[[jax.Array | int], Tree], each: Int[Array | np.ndarray, ""]) -> Tree:
+        """Return the sum of ``shard(number)`` over all numbers, in their order; within a function that is spread.
+
+        ``each`` is `each` as a value that the compiler cannot know: a loop whose length is known would be taken apart
+        and its contents mixed with what stands around it, which changes the last bits.
+        """
+        if self.count == 1:
+            return shard(0)
+        several = len(self.devices) > 1
+        first = lax.axis_index(_AXIS) * self.each if several else jnp.int32(0)
+
+        def compute(number: jax.Array, parts: Any) -> Any:
+            put = partial(lax.dynamic_update_index_in_dim, index=number, axis=0)
+            return jax.tree.map(put, parts, shard(first + number))
+
+        shapes = jax.eval_shape(shard, first)
+        empty = jax.tree.map(lambda leaf: jnp.zeros((self.each, *leaf.shape), leaf.dtype), shapes)
+        parts = lax.fori_loop(jnp.int32(0), jnp.asarray(each), compute, empty)
+        if several:
+            parts = lax.all_gather(parts, _AXIS, tiled=True)
+        total: Tree = jax.tree.map(lambda leaf: reduce(jnp.add, leaf), parts)
+        return total
+
+
+def in_one_piece() -> Shards:
+    """Return how the default device computes all of a batch."""
+    return Shards(1, (jax.local_devices()[0],))
+
+
+def cut(batch_size: int, count: int) -> Shards:
+    """Return how a batch is computed where ``count`` shards are wanted.
+
+    A batch that they do not divide, or that would leave a shard fewer than 32 samples, is computed in one piece.
+    """
+    if batch_size % count or batch_size < count * _FEWEST_SAMPLES:
+        return in_one_piece()
+    devices = jax.local_devices()
+    return Shards(count, tuple(devices[: largest_divisor(count, len(devices))]))
+
+
+def largest_divisor(number: int, most: int) -> int:
+    """Return the largest divisor of a number that is not above ``most``.
+
+    >>> largest_divisor(160, 3)
+    2
+    """
+    return max(divisor for divisor in range(1, min(number, most) + 1) if number % divisor == 0)
+
+
+def offer_processors() -> None:
+    """Let a CPU's processors, up to 8 of them, be devices, unless JAX was told how many or has started already."""
+    if jax.config.values["jax_num_cpu_devices"] > 0 or "device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", min(processors, _MOST_DEVICES))
+    except RuntimeError:
+        return
