@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -492,12 +490,3 @@ def test_one_length_is_converted_at_a_time(arguments: dict[str, int]) -> None:
 def test_one_place_is_converted_at_a_time(arguments: dict[str, int]) -> None:
     with pytest.raises(PlanError, match="give either iteration or epoch"):
         Plan(10, 5).position(**arguments)
-
-
-def test_clock_needs_the_standard_library_only() -> None:
-    code = (
-        "import sys; before = set(sys.modules); import epochal.clock; "
-        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    assert loaded.split() == ["epochal"]

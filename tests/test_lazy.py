@@ -39,3 +39,13 @@ def test_the_package_and_its_light_names_do_not_import_jax_or_numpy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
     assert {"jax", "numpy"}.isdisjoint(loaded)
     assert "epochal.clock" in loaded
+
+
+@pytest.mark.parametrize("room", ["errors", "counts", "clock"])
+def test_the_innermost_rooms_need_the_standard_library_only(room: str) -> None:
+    code = (
+        f"import sys; before = set(sys.modules); import epochal.{room}; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert loaded.split() == ["epochal"]

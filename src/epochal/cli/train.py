@@ -74,9 +74,8 @@ def _print_setup(setup: Setup, console: Console) -> None:
 
     config, data = setup.config, setup.data
     sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
-    console.print(
-        f"{data.name}: {sizes}   model {setup.model.name}, {config.optimizer} at learning rate {config.lr:g}\n"
-    )
+    console.print(f"{data.name}: {sizes}")
+    console.print(f"model {setup.model.name}, {config.optimizer} at learning rate {config.lr:g}\n")
     print_plan(setup.plan, console)
     console.print()
 

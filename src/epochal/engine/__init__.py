@@ -7,7 +7,7 @@ from epochal.engine.engine import Chunked, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.objective import Objective, build_objective
 from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
-from epochal.engine.shards import largest_divisor, offer_processors
+from epochal.engine.shards import available_processors, largest_divisor, offer_processors
 from epochal.engine.state import State, named_leaves, weights_sha256
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Objective",
     "OptimizerOptions",
     "State",
+    "available_processors",
     "build_objective",
     "build_optimizer",
     "default_learning_rate",

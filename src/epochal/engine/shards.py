@@ -114,12 +114,16 @@ def largest_divisor(number: int, most: int) -> int:
     return max(divisor for divisor in range(1, min(number, most) + 1) if number % divisor == 0)
 
 
+def available_processors() -> int:
+    """Return how many processors this process may use: on a CPU they decide how products are split, so last bits."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def offer_processors() -> None:
     """Let a CPU's processors, up to 8 of them, be devices, unless JAX was told how many or has started already."""
     if jax.config.values["jax_num_cpu_devices"] > 0 or "device_count" in os.environ.get("XLA_FLAGS", ""):
         return
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        jax.config.update("jax_num_cpu_devices", min(processors, _MOST_DEVICES))
+        jax.config.update("jax_num_cpu_devices", min(available_processors(), _MOST_DEVICES))
     except RuntimeError:
         return

@@ -39,7 +39,7 @@ class RunFile:
         data: the data set's name, sizes and fingerprint.
         model: the model's name and options, and how many parameters it has.
         versions: of everything that decides the bits of the result.
-        device: platform, kind and count.
+        device: platform, kind, count, and the processors of the machine that the process could use.
         changes: what later sessions changed, and when.
         custom: parts that were given as Python objects (data, model, optimizer, loss) and so cannot be rebuilt by name.
     """

@@ -283,7 +283,7 @@ class _Session:
             for name, version in present.versions.items()
             if known.versions.get(name) != version
         ]
-        if known.device != present.device:
+        if _differ(known.device, present.device):
             changed.append(f"device {_words(known.device)} → {_words(present.device)}")
         if changed:
             self.warn(f"the run began with others, so its bits may differ: {', '.join(changed)}")
@@ -336,5 +336,12 @@ class _Session:
             self.listener(event)
 
 
+def _differ(known: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    """Say whether another device may give other bits: their number does not matter, but a CPU's processors do."""
+    deciding = ("platform", "kind", "processors") if present["platform"] == "cpu" else ("platform", "kind")
+    return any(known.get(name, present[name]) != present[name] for name in deciding)
+
+
 def _words(device: Mapping[str, Any]) -> str:
-    return f"{device.get('count')} × {device.get('platform')} {device.get('kind')}"
+    processors = f", {device['processors']} processors" if "processors" in device else ""
+    return f"{device.get('platform')} {device.get('kind')}{processors}"

@@ -15,6 +15,7 @@ from epochal.engine import (
     Engine,
     Objective,
     OptimizerOptions,
+    available_processors,
     build_objective,
     build_optimizer,
     default_learning_rate,
@@ -65,9 +66,14 @@ class Setup:
 
     @property
     def present_device(self) -> dict[str, Any]:
-        """The kind of device that this process trains on, and how many."""
+        """The kind of device that this process trains on, how many of them, and the processors it may use."""
         devices = self.engine.cut(self.plan.batch_size).devices
-        return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+        return {
+            "platform": devices[0].platform,
+            "kind": devices[0].device_kind,
+            "count": len(devices),
+            "processors": available_processors(),
+        }
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""

@@ -287,7 +287,7 @@ def _differences(runs: Sequence[RunRecord]) -> list[Notice]:
         "other_data": lambda run: (run.file.data["fingerprint"], run.file.data["name"]),
         "other_model": lambda run: (_model_of(run), run.file.model["name"]),
         "other_loss": lambda run: (run.file.config.loss, str(run.file.config.loss)),
-        "other_device": lambda run: (str(run.file.device), str(run.file.device["kind"])),
+        "other_device": lambda run: (_machine_of(run), str(run.file.device["kind"])),
     }
     notices = []
     for key, question in questions.items():
@@ -299,6 +299,11 @@ def _differences(runs: Sequence[RunRecord]) -> list[Notice]:
 
 def _model_of(run: RunRecord) -> str:
     return json.dumps([run.file.model, run.file.data["sample_shape"]], sort_keys=True, default=str)
+
+
+def _machine_of(run: RunRecord) -> str:
+    """Return what decides how fast a run was; how many of the devices it used follows from its batch size."""
+    return json.dumps({name: value for name, value in run.file.device.items() if name != "count"}, default=str)
 
 
 def _utc_now() -> datetime:
