@@ -19,6 +19,7 @@ from contenders import CannotDoError, Done, clock
 from problem import Problem
 
 Params = list[jax.Array]
+_MOST_PLAIN = 100
 
 
 def dense(key: jax.Array, inputs: int, outputs: int, gain: float = 2.0) -> Params:
@@ -163,4 +164,6 @@ class PlainConvolutionLoop(Loop):
     def build(self, problem: Problem) -> tuple[Any, Any]:
         if problem.work.model != "cnn":
             raise CannotDoError("no convolution")
+        if problem.batch > _MOST_PLAIN:
+            raise CannotDoError(f"takes over a second an update at B = {_MOST_PLAIN} already")
         return plain_cnn, initial_params("cnn", jax.random.key(0))
