@@ -48,7 +48,7 @@ class Target:
 
 
 _RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.001}
-_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 5}
+_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 300, 1000: 60, "N": 15}
 _CNN_UPDATES: dict[int | str, int] = {1: 600, 10: 200, 100: 50, 1000: 20, "N": 2}
 _CNN_SAMPLES = 6_000  # for B = N: 60,000 take most contenders minutes an update, and some more memory than there is
 _RNN_UPDATES: dict[int | str, int] = {1: 2000, 10: 1000, 100: 500, 1000: 150, "N": 5}
