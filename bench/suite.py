@@ -73,7 +73,9 @@ class Numbers:
 
 
 def _name(one: dict[str, Any]) -> str:
-    return str(one["work"] if "work" in one else (one["model"], one["goal"]))
+    """Return what a measurement is of; lengths and rates of a row's short training are no part of it."""
+    work = one.get("work", one)
+    return str([work.get(name) for name in ("model", "optimizer", "batch_size", "samples", "goal")])
 
 
 def chosen(names: str | None, name: str) -> bool:
