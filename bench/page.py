@@ -184,7 +184,7 @@ def whole_section(numbers: dict[str, Any]) -> str:
 
 From starting Python, with MNIST's files on disk and B = 100; both evaluate the test set after each epoch and stop at
 the goal. The first start compiles; a second one finds its programs in the cache (`EPOCHAL_COMPILE_CACHE=0` turns that
-off). Medians; each repetition has another seed.
+off). Medians of five, each with another seed; the quick measurement, and `cnn`, which takes minutes, once.
 
 """
     rows = []
