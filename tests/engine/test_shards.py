@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from workbench import drive, engine_for, labelled, linear, noisy, numbered, output_itself
 
 from epochal.clock import Plan, Position
-from epochal.engine import Audit, ExpectedAudit, shards
+from epochal.engine import Audit, ExpectedAudit, named_leaves, shards
 from epochal.engine.shards import cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
@@ -68,6 +68,19 @@ def test_losses_and_weights_are_those_of_the_whole_batch() -> None:
     assert np.allclose(state.params["matrix"], other.params["matrix"], atol=1e-5)
     assert cut_up.evaluate(other, DATA.test).loss == pytest.approx(whole.evaluate(state, DATA.test).loss, rel=1e-5)
     assert cut_up.predict(other, DATA.test) == pytest.approx(whole.predict(state, DATA.test), abs=1e-4)
+
+
+def test_a_training_that_goes_on_from_the_host_keeps_its_bits() -> None:
+    """As after a resume: the state was in a file and comes back on one device."""
+    engine, plan = engine_for(linear(), DATA, shards=2), Plan(160, 80, epochs=4)
+    whole, _, _ = drive(engine, plan)
+    half, _, _ = drive(engine, Plan(160, 80, epochs=2))
+    stored = jax.tree.map(lambda leaf: jax.numpy.asarray(np.asarray(leaf).copy()), half)
+    resumed, _, _ = drive(engine, plan, state=stored, position=plan.position(iteration=4))
+    assert {name: leaf.tobytes() for name, leaf in named_leaves(resumed).items()} == {
+        name: leaf.tobytes() for name, leaf in named_leaves(whole).items()
+    }
+    assert named_leaves(half)[".params['matrix']"].tobytes() != named_leaves(whole)[".params['matrix']"].tobytes()
 
 
 def test_shards_of_one_batch_have_noise_of_their_own() -> None:
