@@ -261,20 +261,20 @@ def head(numbers: dict[str, Any]) -> str:
     kind = "make bench QUICK=1" if numbers["quick"] else "make bench"
     if machine.get("clock") == "cpu":
         kind = "python bench/suite.py --clock cpu" + " --quick" * numbers["quick"]
-    note = f"{numbers['note']}\n" if "note" in numbers else ""
+    parts = ", in parts" if "in_parts" in numbers else ""
     clock, repeats = (CPU_CLOCK, "") if machine.get("clock") == "cpu" else ("", REPEATS)
     repetitions = sorted({len(row["times"]) for result in numbers["results"] for row in result["rows"] if row["times"]})
     when = sorted(result["when"] for result in numbers["results"])
     return f"""# Benchmarks
 
-Written by `{kind}`, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
+Written by `{kind}`{parts}, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
 do not edit it by hand.
 The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
 
 {machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};
 {machine["versions"]}.
 Load average {numbers["load_before"]:.2f} before, {numbers["load_after"]:.2f} after.
-{note}
+
 {clock}Everyone gets the same data, model, kind of initial weights (scikit-learn draws its own), optimizer, learning
 rate and batch size, and {machine["threads"]} thread(s). Contenders live in processes of their own and are measured in
 turns, one at a time; a figure is the median of {repetitions[0]} to {repetitions[-1]} repetitions. {repeats}A row

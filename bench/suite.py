@@ -57,6 +57,7 @@ class Numbers:
                 raise SystemExit(
                     f"{NUMBERS.name} was measured otherwise or elsewhere: run `make bench`, without --merge"
                 )
+            self.kept["in_parts"] = True
         else:
             self.kept = {"machine": machine, "quick": quick, "seconds": 0.0, "results": [], "whole": []}
         self.kept["load_before"] = max(os.getloadavg()[0], self.kept.get("load_before", 0.0))
@@ -95,10 +96,12 @@ def measure_everything(threads: int, only: str | None, *, quick: bool, merge: bo
     effort = Effort.quick() if quick else Effort.full()
     works = tuple(work for work in effort.works if chosen(only, work.name))
     if only and not merge:
+        if not works:
+            raise SystemExit(f"no row is called '{only}'; a row's name is like 'mlp,sgd,B=100'")
         measure_all(dataclasses.replace(effort, works=works), threads, quick=quick)
         return
     numbers = Numbers(threads, quick=quick, merge=merge)
-    if chosen(only, "limits"):
+    if chosen(only, "limits") or "limits" not in numbers.kept:
         command = [PYTHON, BENCH / "limits.py"]
         limits = subprocess.run(command, env=environment(threads), capture_output=True, text=True, check=True)
         numbers.keep("limits", json.loads(limits.stdout))

@@ -7,7 +7,7 @@ from epochal.engine.engine import Chunked, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.objective import Objective, build_objective
 from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
-from epochal.engine.shards import available_processors, largest_divisor, offer_processors
+from epochal.engine.shards import available_processors, check_shards, offer_processors
 from epochal.engine.state import State, named_leaves, weights_sha256
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
     "available_processors",
     "build_objective",
     "build_optimizer",
+    "check_shards",
     "default_learning_rate",
     "keep_compiled_programs",
-    "largest_divisor",
     "named_leaves",
     "offer_processors",
     "warmup_updates",

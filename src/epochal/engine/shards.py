@@ -20,6 +20,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jaxtyping import Array, Int
 
+from epochal.errors import OptionError
+
 Tree = TypeVar("Tree")
 _AXIS = "shards"
 _MOST_DEVICES = 8
@@ -102,15 +104,17 @@ def cut(batch_size: int, count: int) -> Shards:
     if batch_size % count or batch_size < count * _FEWEST_SAMPLES:
         return in_one_piece()
     devices = jax.local_devices()
-    return Shards(count, tuple(devices[: largest_divisor(count, len(devices))]))
+    return Shards(count, tuple(devices[: _largest_divisor(count, len(devices))]))
 
 
-def largest_divisor(number: int, most: int) -> int:
-    """Return the largest divisor of a number that is not above ``most``.
+def check_shards(batch_size: int, count: int) -> None:
+    """Refuse a number of shards that does not divide a larger batch: raises `OptionError`."""
+    if batch_size > count and batch_size % count:
+        best = _largest_divisor(batch_size, count)
+        raise OptionError(f"a batch of {batch_size} cannot be cut into {count} equal shards; take {best}")
 
-    >>> largest_divisor(160, 3)
-    2
-    """
+
+def _largest_divisor(number: int, most: int) -> int:
     return max(divisor for divisor in range(1, min(number, most) + 1) if number % divisor == 0)
 
 

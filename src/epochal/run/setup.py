@@ -18,13 +18,12 @@ from epochal.engine import (
     available_processors,
     build_objective,
     build_optimizer,
+    check_shards,
     default_learning_rate,
     keep_compiled_programs,
-    largest_divisor,
     offer_processors,
     warmup_updates,
 )
-from epochal.errors import OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.run.config import TrainConfig
@@ -104,7 +103,8 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     offer_processors()
     custom = custom or Custom()
     plan = config.plan(len(data.train))
-    _check_shards(config.shards, plan.batch_size)
+    if config.shards is not None:
+        check_shards(plan.batch_size, config.shards)
     lr = default_learning_rate(config.optimizer_name, plan.batch_size) if config.lr is None else config.lr
     options = OptimizerOptions(
         optimizer=config.optimizer_name,
@@ -130,13 +130,6 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         loss=objective.name,
     )
     return Setup(resolved, data, plan, model, objective, engine, custom)
-
-
-def _check_shards(wanted: int | None, batch_size: int) -> None:
-    """Refuse a number of shards that does not divide a larger batch."""
-    if wanted is not None and batch_size > wanted and batch_size % wanted:
-        best = largest_divisor(batch_size, wanted)
-        raise OptionError(f"a batch of {batch_size} cannot be cut into {wanted} equal shards; take {best}")
 
 
 def _without_none(options: Any) -> dict[str, Any]:
