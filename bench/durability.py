@@ -24,12 +24,12 @@ import numpy as np
 
 from epochal import load_data
 from epochal.clock import Position
+from epochal.record.checkpoint import EpochSoFar
+from epochal.record.events import Ended, Event, Started
+from epochal.record.folder import RunFolder
+from epochal.record.history import History
+from epochal.record.writer import HistoryWriter
 from epochal.run import TrainConfig, set_up
-from epochal.run.checkpoint import EpochSoFar
-from epochal.run.events import Ended, Event, Started
-from epochal.run.folder import RunFolder
-from epochal.run.history import History
-from epochal.run.recording import HistoryWriter
 from epochal.run.saving import CheckpointSaver
 from epochal.run.setup import Setup
 from epochal.run.training import Training

@@ -25,7 +25,7 @@ _TRAIN = """
 import sys, epochal
 from epochal import load_data
 from epochal.errors import EpochalError
-from epochal.run.events import Progressed
+from epochal.record.events import Progressed
 try:
     data = load_data("mnist")
 except EpochalError:

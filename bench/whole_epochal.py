@@ -13,7 +13,7 @@ import tempfile
 import time
 
 import epochal
-from epochal.run.events import EpochEnded, Event, Progressed
+from epochal.record.events import EpochEnded, Event, Progressed
 
 model, goal, optimizer, lr = sys.argv[1], float(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 seen: dict[str, float] = {}

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from epochal.config import TrainConfig
 from epochal.data import Dataset
 from epochal.run import run as run_module
 from epochal.run import session, training
 from epochal.run import setup as setup_module
-from epochal.run.config import TrainConfig
 from epochal.run.setup import Custom, Setup, set_up
 
 SAMPLES = 23

@@ -17,7 +17,7 @@ import numpy as np
 import epochal
 from contenders import Done, clock
 from epochal.data import Dataset, Split
-from epochal.run.events import Event, Progressed
+from epochal.record.events import Event, Progressed
 from problem import Problem
 
 _EVALUATE_NEVER = 10**9

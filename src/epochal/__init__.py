@@ -13,14 +13,16 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.clock import Plan, Position, Span
+    from epochal.config import TrainConfig
     from epochal.data import Dataset, from_arrays, load_data
     from epochal.errors import EpochalError
     from epochal.models import Model, from_functions
     from epochal.order import Order
-    from epochal.run import Run, TrainConfig, rerun, resume, train
+    from epochal.run import Run, rerun, resume, train
     from epochal.study import Study, compare
 
-__version__ = "0.1.0"
+from epochal.version import __version__ as __version__
+
 __all__ = [
     "Dataset",
     "EpochalError",
@@ -51,7 +53,7 @@ _HOMES = {
     "Run": "run",
     "Span": "clock",
     "Study": "study",
-    "TrainConfig": "run",
+    "TrainConfig": "config",
     "compare": "study",
     "from_arrays": "data",
     "from_functions": "models",

@@ -103,7 +103,7 @@ def test_every_option_of_a_training_can_be_given_or_is_the_studys_own() -> None:
     import dataclasses
 
     from epochal.cli.compare import CompareCommand
-    from epochal.run.config import TrainConfig
+    from epochal.config import TrainConfig
 
     left_to_each_run = {"checkpoint_every", "snapshots", "on_nan", "task"}
     of_training = {field.name for field in dataclasses.fields(TrainConfig)}

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from workbench import drive, engine_for, labelled, linear, noisy, numbered, output_itself
 
 from epochal.clock import Plan, Position
+from epochal.config import TrainConfig
 from epochal.engine import Audit, ExpectedAudit, named_leaves, shards
 from epochal.engine.shards import cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
 from epochal.models import Model, build_model
-from epochal.run.config import TrainConfig
 from epochal.run.setup import set_up
 
 DATA = labelled(n=160)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from epochal import Run
-from epochal.run.history import EvaluationRow
+from epochal.record.history import EvaluationRow
 
 
 @dataclass(frozen=True, slots=True)

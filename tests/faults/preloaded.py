@@ -25,8 +25,8 @@ from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
+from epochal.record.checkpoint import Checkpoint
 from epochal.run import saving
-from epochal.run.checkpoint import Checkpoint
 from little import compile_once, one_iteration_at_a_time
 
 PASS, FAIL_ONCE, DISK_FULL = 0, 1, 2

@@ -12,14 +12,16 @@ from typing import Any
 import jax
 import pytest
 
+from epochal import files, lock
 from epochal.cli import signals
 from epochal.clock import Position
 from epochal.engine import Engine
 from epochal.errors import RunError
-from epochal.run import checkpoint, files, lock, saving, session, training
-from epochal.run.checkpoint import Checkpoint, EpochSoFar
-from epochal.run.recording import HistoryWriter
-from epochal.run.schema import as_run_error
+from epochal.record import checkpoint
+from epochal.record.checkpoint import Checkpoint, EpochSoFar
+from epochal.record.schema import as_run_error
+from epochal.record.writer import HistoryWriter
+from epochal.run import saving, session, training
 
 
 def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from sabotage import sabotaged
 
 from epochal import Run, resume, train
 from epochal.errors import EpochalError, RunError
-from epochal.run import history as history_module
-from epochal.run.checkpoint import checkpoint_files, iteration_of, newest_checkpoint
-from epochal.run.events import Event, Warned
-from epochal.run.history import History
+from epochal.record import history as history_module
+from epochal.record.checkpoint import checkpoint_files, iteration_of, newest_checkpoint
+from epochal.record.events import Event, Warned
+from epochal.record.history import History
 from little import LITTLE
 
 OPTIONS: dict[str, Any] = {**LITTLE["ragged B, adam, dropout"], "checkpoint_every": 0.0}

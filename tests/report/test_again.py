@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from epochal.cli.main import _parse
+from epochal.config import TrainConfig
 from epochal.report.again import shell, train_command
-from epochal.run.config import TrainConfig
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from made_records import HOSTILE, hostile_records, made_landscape, made_losses, made_records, made_run, three_runs
 
+from epochal.record.folder import Change
 from epochal.report import render
-from epochal.run.folder import Change
 from epochal.study.records import position_of
 
 OpenPage = Callable[..., Any]

@@ -6,9 +6,9 @@ import pytest
 from made_records import made_epochs, made_run
 
 from epochal.clock import Plan
+from epochal.record.summary import Fact
 from epochal.report.tables import batch_cells, counters, epoch_cells, plan_rows, shown_epochs
-from epochal.report.words import Words
-from epochal.run.summary import Fact
+from epochal.web.words import Words
 
 
 def english(text: Words | str) -> str:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from made_records import made_epochs, made_file, made_run
 
 from epochal.clock import Plan, Position, Span
+from epochal.config import TrainConfig
+from epochal.record.folder import Change
 from epochal.report import series
-from epochal.run.config import TrainConfig
-from epochal.run.folder import Change
 from epochal.study.records import Increment, Point
 
 

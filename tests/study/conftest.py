@@ -7,16 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small import small_study
 
 from epochal.study import Study
+from small import finished
 
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Three batch sizes, the smaller last batch of 60 = 8 × 7 + 4 included. Not to be changed."""
-    path = tmp_path_factory.mktemp("studies") / "finished"
-    return small_study(path, batch_sizes=[1, 7, "all"], lrs=[0.02, 0.1, 0.3], epochs=4, target_accuracy=0.8)
+__all__ = ["finished"]
 
 
 @pytest.fixture

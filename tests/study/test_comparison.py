@@ -13,10 +13,10 @@ import pytest
 from small import MODEL, Log, small_study, three_clouds
 
 from epochal.errors import DataError, EpochalError, OptionError, RunError
+from epochal.lock import locked
 from epochal.models import from_functions
+from epochal.record.events import EpochEnded, Progressed, Warned
 from epochal.run import train
-from epochal.run.events import EpochEnded, Progressed, Warned
-from epochal.run.lock import locked
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
 

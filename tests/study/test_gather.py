@@ -16,11 +16,11 @@ import pytest
 from small import small_study, three_clouds
 
 from epochal.errors import DataError, RunError
+from epochal.record.folder import Change
+from epochal.record.schema import checksum
 from epochal.report import render
 from epochal.run import Run, train
 from epochal.run import run as room
-from epochal.run.folder import Change
-from epochal.run.schema import checksum
 from epochal.study.gather import gather
 from epochal.study.records import Notice, Predictions, position_of
 from epochal.study.study import Study

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from epochal.config import TrainConfig
 from epochal.errors import OptionError, PlanError
-from epochal.run.config import TrainConfig
 from epochal.study.config import StudyConfig, listed, parse_batch_sizes, parse_names, parse_rates, parse_seeds
 
 

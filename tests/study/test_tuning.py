@@ -11,9 +11,9 @@ import pytest
 from small import Log, small_study, three_clouds
 
 from epochal.clock import Position
+from epochal.config import TrainConfig
 from epochal.data import from_arrays
 from epochal.errors import DataError, OptionError
-from epochal.run.config import TrainConfig
 from epochal.run.setup import Custom, set_up
 from epochal.study import Study
 from epochal.study.tuning import Stopped, _search, _search_plan, hold_out, tune

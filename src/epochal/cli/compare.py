@@ -98,7 +98,7 @@ class CompareCommand:
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
         from epochal.cli.studies import StudyProgress, print_study, survey_with_progress
-        from epochal.study.landscape import SurveyOptions
+        from epochal.landscape.survey import SurveyOptions
         from epochal.study.planning import plan_study
         from epochal.study.study import Study
         from epochal.study.summary import describe_study

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
-from epochal import __version__
 from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
+from epochal.version import __version__
 
 COMMANDS = {
     "plan": "the arithmetic of a training, before it",

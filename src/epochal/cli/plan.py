@@ -10,9 +10,9 @@ from tyro.conf import arg
 
 from epochal.cli.screen import add_rows, build_table, open_console, plural, print_json
 from epochal.clock import Last, Plan, Unit
+from epochal.config import DEFAULT_BATCH_SIZE
 from epochal.counts import parse_count
 from epochal.errors import PlanError
-from epochal.run.config import DEFAULT_BATCH_SIZE
 
 Text: TypeAlias = Optional[str]  # noqa: UP045  for `str | None` tyro imports typeguard, a third of this command's time
 

@@ -13,7 +13,7 @@ from epochal.cli.screen import percent
 from epochal.clock import Plan, Position
 from epochal.data import Dataset, load_data
 from epochal.data.dataset import Task
-from epochal.run.events import Ended, EpochEnded, EpochRow, Event, Progressed, Started, Warned
+from epochal.record.events import Ended, EpochEnded, EpochRow, Event, Progressed, Started, Warned
 
 _SECONDS_BETWEEN_LINES = 0.1
 

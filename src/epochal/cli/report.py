@@ -55,7 +55,7 @@ class ReportCommand:
         return 0
 
     def _serve(self) -> int:
-        from epochal.report.serve import PageServer
+        from epochal.web.server import PageServer
 
         self._page()  # what cannot be shown is said now, not in the browser
         server = PageServer.open(self._page, self._news, self.port)

@@ -40,8 +40,8 @@ class ShowCommand:
         """Print the run, or the study."""
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.train import print_result
+        from epochal.record.summary import describe_run
         from epochal.run.run import Run
-        from epochal.run.summary import describe_run
         from epochal.study.study import Study
 
         if self.csv or self.parquet is not None:
@@ -71,9 +71,9 @@ class ShowCommand:
 
     def _export(self) -> None:
         """Write one table, without importing JAX."""
-        from epochal.run.folder import RunFolder
-        from epochal.run.frames import csv_blocks, write_parquet
-        from epochal.run.history import History
+        from epochal.record.folder import RunFolder
+        from epochal.record.frames import csv_blocks, write_parquet
+        from epochal.record.history import History
 
         folder = RunFolder(self.run)
         folder.read()

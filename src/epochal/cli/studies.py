@@ -18,11 +18,11 @@ from rich.text import Text
 from epochal.cli.progress import TrainingProgress
 from epochal.cli.screen import add_rows, build_table, duration, percent, plural, print_json
 from epochal.cli.signals import stop_on_signal
-from epochal.run.config import DEFAULT_EPOCHS, TrainConfig
-from epochal.run.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
+from epochal.config import DEFAULT_EPOCHS, TrainConfig
+from epochal.landscape.survey import Cancelled, SurveyOptions, survey
+from epochal.record.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
 from epochal.study.comparison import resume_study
 from epochal.study.config import StudyConfig
-from epochal.study.landscape import Cancelled, SurveyOptions, survey
 from epochal.study.study import Study, Tuned
 from epochal.study.summary import Band, ComparedRun, Spread, bands, compared_runs, describe_study
 from epochal.study.working import Begun, Parts, Watcher

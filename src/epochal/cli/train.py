@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from epochal.run.config import TrainConfig
+from epochal.config import TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
 
-    from epochal.run.events import Listener
+    from epochal.record.events import Listener
     from epochal.run.run import Run
     from epochal.run.setup import Setup
 
@@ -58,7 +58,7 @@ def work_and_print(console: Console, work: Callable[[Listener, Callable[[], bool
     from epochal.cli.progress import TrainingProgress
     from epochal.cli.screen import print_json
     from epochal.cli.signals import stop_on_signal
-    from epochal.run.summary import describe_run
+    from epochal.record.summary import describe_run
 
     with stop_on_signal() as stop, TrainingProgress(console) as progress:
         run = work(progress, stop.is_asked)
@@ -83,7 +83,7 @@ def _print_setup(setup: Setup, console: Console) -> None:
 def print_result(run: Run, console: Console) -> None:
     """Print what a run did: planned beside counted, the test result, where it lies, and what to try next."""
     from epochal.cli.screen import add_rows, build_table, duration, percent
-    from epochal.run.summary import planned_beside_counted
+    from epochal.record.summary import planned_beside_counted
 
     history = run.history
     if run.status == "finished":

@@ -12,10 +12,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from epochal import __version__
 from epochal.data.registry import Description, RemoteFile
 from epochal.data.storage import VARIABLE, Progress, alone, install, writing
 from epochal.errors import DataError
+from epochal.version import __version__
 
 _CHUNK = 1 << 16
 _WORTH_RETRYING = (408, 416, 425, 429)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from epochal.errors import ModelError
-from epochal.models.convolution import conv_relu_pool
+from epochal.models.kernels.convolution import conv_relu_pool
 from epochal.models.layers import check_dropout, check_sizes, dense, drop_out, init_dense
 from epochal.models.model import Key, Model, ModelState, Outputs, Params, Samples
 

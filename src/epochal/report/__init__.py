@@ -8,10 +8,9 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.report.page import render
-    from epochal.report.words import LANGUAGES
 
-__all__ = ["LANGUAGES", "render"]
+__all__ = ["render"]
 
-_HOMES = {"LANGUAGES": "words", "render": "page"}
+_HOMES = {"render": "page"}
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 from typing import Any
 
-from epochal.run.config import TrainConfig
+from epochal.config import TrainConfig
 
 
 def train_command(config: TrainConfig) -> str:

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from epochal.errors import OptionError, unknown_name
 from epochal.report import pictures, series, tables, views
-from epochal.report.words import LANGUAGES, count, decimal, duration, known, messages, percent, say
 from epochal.study.records import Landscape, Records
+from epochal.web.words import LANGUAGES, count, decimal, duration, known, messages, percent, say
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
 

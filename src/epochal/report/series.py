@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.clock import Plan, Position, Span
+from epochal.record.events import EpochRow
+from epochal.record.folder import RunFile
+from epochal.record.history import EvaluationRow
 from epochal.report.tables import counters
-from epochal.run.events import EpochRow
-from epochal.run.folder import RunFile
-from epochal.run.history import EvaluationRow
 from epochal.study.records import Increment, Point, RunRecord, position_of
 
 PAGE_LIMIT = 900_000

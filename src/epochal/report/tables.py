@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epochal.clock import Plan, Position, Unit
-from epochal.report.words import Words, count, known, say
-from epochal.run.events import EpochRow
+from epochal.record.events import EpochRow
 from epochal.study.records import RunRecord
+from epochal.web.words import Words, count, known, say
 
 _EPOCHS_SHOWN = 200
 _EPOCHS_AT_EACH_END = 20

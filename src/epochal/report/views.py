@@ -10,9 +10,9 @@ import numpy as np
 
 from epochal.report import again, series, tables
 from epochal.report.tables import Cell, PlanRow
-from epochal.report.words import Words, count, decimal, duration, percent, say
 from epochal.study.records import Notice, Predictions, Records, RunRecord
 from epochal.study.summary import Spread
+from epochal.web.words import Words, count, decimal, duration, percent, say
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20

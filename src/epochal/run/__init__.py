@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from epochal.run.config import TrainConfig
     from epochal.run.run import Run, Snapshot
     from epochal.run.session import Rerun, rerun, resume, start, train
     from epochal.run.setup import set_up
 
-__all__ = ["Rerun", "Run", "Snapshot", "TrainConfig", "rerun", "resume", "set_up", "start", "train"]
+__all__ = ["Rerun", "Run", "Snapshot", "rerun", "resume", "set_up", "start", "train"]
 
 _HOMES = {
     "Rerun": "session",
     "Run": "run",
     "Snapshot": "run",
-    "TrainConfig": "config",
     "rerun": "session",
     "resume": "session",
     "set_up": "setup",

@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 from epochal.clock import Plan, Position
+from epochal.config import TrainConfig
 from epochal.data import Dataset, Split, load_data
 from epochal.engine import Evaluation, State
 from epochal.errors import DataError, RunError
-from epochal.run.checkpoint import (
+from epochal.lock import is_locked
+from epochal.record.checkpoint import (
     Arrays,
     Checkpoint,
     checkpoint_files,
@@ -23,10 +25,8 @@ from epochal.run.checkpoint import (
     newest_checkpoint,
     read_position,
 )
-from epochal.run.config import TrainConfig
-from epochal.run.folder import RunFile, RunFolder
-from epochal.run.history import History
-from epochal.run.lock import is_locked
+from epochal.record.folder import RunFile, RunFolder
+from epochal.record.history import History
 from epochal.run.setup import Custom, Setup, set_up
 
 DataSource = str | os.PathLike[str] | Dataset | tuple[Any, Any]

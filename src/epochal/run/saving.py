@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from epochal.run.checkpoint import Checkpoint, checkpoint_files, iteration_of, save_checkpoint
+from epochal.record.checkpoint import Checkpoint, checkpoint_files, iteration_of, save_checkpoint
 
 _NEWEST_KEPT = 3
 _MOST_WAITING = 8

@@ -12,17 +12,17 @@ from typing import Any
 import optax
 
 from epochal.clock import Position, Span
+from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
 from epochal.engine import State
 from epochal.errors import PlanError, RunError
+from epochal.files import remove_leftovers
+from epochal.lock import locked
 from epochal.models import Model
-from epochal.run.checkpoint import EpochSoFar, checkpoint_files, iteration_of, newest_checkpoint
-from epochal.run.config import BUDGETS, TrainConfig
-from epochal.run.events import Event, Listener, Warned
-from epochal.run.files import remove_leftovers
-from epochal.run.folder import Change, RunFile, create_run_folder, present_versions
-from epochal.run.lock import locked
-from epochal.run.recording import HistoryWriter
+from epochal.record.checkpoint import EpochSoFar, checkpoint_files, iteration_of, newest_checkpoint
+from epochal.record.events import Event, Listener, Warned
+from epochal.record.folder import Change, RunFile, create_run_folder, present_versions
+from epochal.record.writer import HistoryWriter
 from epochal.run.run import DataSource, Run
 from epochal.run.saving import CheckpointSaver
 from epochal.run.setup import Custom, Setup, set_up
@@ -52,7 +52,7 @@ def train(
         optimizer: sgd, momentum, nesterov, adam or adamw, or an Optax transformation; ``None``: the model's usual one.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
         run: the folder to make; ``runs/DATA-MODEL-1`` (or the next free number) where not given.
-        listener: called with each event (`epochal.run.events`) while training.
+        listener: called with each event (`epochal.record.events`) while training.
         should_stop: asked after each chunk of iterations; a true answer ends the training there.
         options: the other fields of `TrainConfig`, such as ``batch_size=100``, ``epochs=10``, ``lr=0.1``.
 

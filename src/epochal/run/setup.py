@@ -10,6 +10,7 @@ from typing import Any
 import optax
 
 from epochal.clock import Plan
+from epochal.config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine import (
     Engine,
@@ -26,8 +27,7 @@ from epochal.engine import (
 )
 from epochal.models import Model, build_model
 from epochal.order import Order
-from epochal.run.config import TrainConfig
-from epochal.run.folder import RunFile, present_versions
+from epochal.record.folder import RunFile, present_versions
 
 
 @dataclass(frozen=True, slots=True)

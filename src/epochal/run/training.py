@@ -12,11 +12,11 @@ import numpy as np
 from epochal.clock import Position, Span
 from epochal.engine import CAPACITY, Chunked, ExpectedAudit, State
 from epochal.errors import DivergedError, RunError
-from epochal.run.checkpoint import Checkpoint, EpochSoFar, checkpoint_files, iteration_of
-from epochal.run.events import Ended, EpochEnded, EpochRow, Listener, Progressed, Started
-from epochal.run.folder import RunFile, RunFolder
-from epochal.run.history import EvaluationRow
-from epochal.run.recording import HistoryWriter
+from epochal.record.checkpoint import Checkpoint, EpochSoFar, checkpoint_files, iteration_of
+from epochal.record.events import Ended, EpochEnded, EpochRow, Listener, Progressed, Started
+from epochal.record.folder import RunFile, RunFolder
+from epochal.record.history import EvaluationRow
+from epochal.record.writer import HistoryWriter
 from epochal.run.saving import Cadence, CheckpointSaver
 from epochal.run.setup import Setup
 

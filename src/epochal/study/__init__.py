@@ -9,18 +9,15 @@ from epochal.lazy import lazy_names
 if TYPE_CHECKING:
     from epochal.study.comparison import compare, resume_study
     from epochal.study.config import StudyConfig
-    from epochal.study.landscape import straight_line, survey
     from epochal.study.study import Study
 
-__all__ = ["Study", "StudyConfig", "compare", "resume_study", "straight_line", "survey"]
+__all__ = ["Study", "StudyConfig", "compare", "resume_study"]
 
 _HOMES = {
     "Study": "study",
     "StudyConfig": "config",
     "compare": "comparison",
     "resume_study": "comparison",
-    "straight_line": "landscape",
-    "survey": "landscape",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

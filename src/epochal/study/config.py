@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from epochal.config import TrainConfig, usual_optimizer
 from epochal.counts import parse_count
 from epochal.errors import OptionError, PlanError, unknown_name
-from epochal.run.config import TrainConfig, usual_optimizer
 
 BatchSize: TypeAlias = int | str
 

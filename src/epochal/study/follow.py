@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from epochal.run.folder import RunFolder
-from epochal.run.history import History
+from epochal.record.folder import RunFolder
+from epochal.record.history import History
 from epochal.study.gather import status_of
 from epochal.study.records import MAY_GO_ON, Increment, Point
 

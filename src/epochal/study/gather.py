@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from epochal import __version__
 from epochal.errors import DataError, EpochalError, RunError
-from epochal.run.folder import RunFolder
-from epochal.run.history import History
-from epochal.run.lock import is_locked
-from epochal.run.summary import planned_beside_counted
+from epochal.lock import is_locked
+from epochal.record.folder import RunFolder
+from epochal.record.history import History
+from epochal.record.summary import planned_beside_counted
 from epochal.study.records import Landscape, Notice, Predictions, Records, RunRecord, Straight, Way, position_of
 from epochal.study.study import Study
 from epochal.study.summary import bands, compared_runs
+from epochal.version import __version__
 
 if TYPE_CHECKING:
     from epochal.data import Dataset

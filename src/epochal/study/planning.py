@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from epochal.clock import Span
+from epochal.config import BUDGETS, TrainConfig
 from epochal.counts import parse_count
 from epochal.errors import OptionError, unknown_name
-from epochal.run.config import BUDGETS, TrainConfig
 from epochal.study.config import (
     VARIED,
     StudyConfig,

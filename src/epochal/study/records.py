@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from epochal.clock import Plan, Position, Span
-from epochal.run.events import EpochRow
-from epochal.run.folder import RunFile
-from epochal.run.history import EvaluationRow, EventRow, SessionRow
-from epochal.run.summary import Fact
+from epochal.record.events import EpochRow
+from epochal.record.folder import RunFile
+from epochal.record.history import EvaluationRow, EventRow, SessionRow
+from epochal.record.summary import Fact
 from epochal.study.summary import Band
 
 MAY_GO_ON = ("new", "running", "interrupted")

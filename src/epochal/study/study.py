@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from epochal.errors import EpochalError, RunError
-from epochal.run.files import write_durably
+from epochal.files import write_durably
 from epochal.study.config import BatchSize, Member, StudyConfig
 
 if TYPE_CHECKING:

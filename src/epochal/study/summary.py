@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from epochal.clock import Method
 from epochal.errors import RunError
-from epochal.run.history import History
+from epochal.record.history import History
 from epochal.study.config import Member
 from epochal.study.study import Study
 

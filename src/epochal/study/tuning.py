@@ -21,11 +21,11 @@ import optax
 from jaxtyping import Array, Float, Int64
 
 from epochal.clock import Plan, Position, Span
+from epochal.config import TrainConfig
 from epochal.data import Dataset, Split
 from epochal.engine import Engine, default_learning_rate
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
-from epochal.run.config import TrainConfig
 from epochal.run.setup import Custom, set_up
 from epochal.run.training import next_chunk_length
 from epochal.study.study import Tried, Tuned

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from epochal.clock import Plan
+from epochal.config import TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, DivergedError, OptionError, RunError
+from epochal.lock import locked
 from epochal.models import Model
-from epochal.run.config import TrainConfig
-from epochal.run.events import Event, Listener, Progressed, Warned
-from epochal.run.folder import create_run_folder
-from epochal.run.lock import locked
+from epochal.record.events import Event, Listener, Progressed, Warned
+from epochal.record.folder import create_run_folder
 from epochal.run.run import Run
 from epochal.run.session import resume, start
 from epochal.run.setup import Custom, Setup, set_up

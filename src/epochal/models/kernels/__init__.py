@@ -1,0 +1,1 @@
+"""Kernels that XLA computes fast inside a loop on the CPU."""

@@ -1,0 +1,220 @@
+"""Checkpoints: everything that decides the next iteration, in one safetensors file that commits by one rename.
+
+A file's name holds the SHA-256 of its content, so a truncated or altered file never passes for a checkpoint, and one
+rename commits content and checksum together. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Float32, Shaped
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from epochal.clock import Position
+from epochal.engine import Audit, State, named_leaves, weights_sha256
+from epochal.errors import RunError
+from epochal.files import make_folder_durably, write_durably
+
+Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
+
+FORMAT = 1
+_NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSoFar:
+    """The sums of the epoch in hand: they decide its row, so a checkpoint inside the epoch carries them."""
+
+    loss_sum: float = 0.0
+    iterations: int = 0
+    seconds: float = 0.0
+    audit: Audit = field(default_factory=Audit)
+
+    def add(
+        self, losses: Float32[np.ndarray, " iterations"], batch_size: int, seconds: float, audit: Audit
+    ) -> EpochSoFar:
+        """Add a chunk. Losses are added one after another, so that chunks of any length give the same bits."""
+        terms = np.concatenate([[self.loss_sum], losses.astype(np.float64) * batch_size])
+        return EpochSoFar(
+            float(np.add.accumulate(terms)[-1]),
+            self.iterations + losses.size,
+            self.seconds + seconds,
+            self.audit + audit,
+        )
+
+    @property
+    def train_loss(self) -> float:
+        """The mean loss, weighted by samples."""
+        return self.loss_sum / self.audit.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A point that training can go on from: state on the host, position, and the sums of the epoch in hand.
+
+    Attributes:
+        origin: what decided the state (`RunFile.origin`), so that it is never gone on with under anything else.
+    """
+
+    position: Position
+    so_far: EpochSoFar
+    arrays: Arrays
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State, position: Position, so_far: EpochSoFar, origin: Mapping[str, Any]) -> Checkpoint:
+        """Copy the state to the host."""
+        arrays = {name: np.array(array, order="C") for name, array in named_leaves(state).items()}
+        return cls(position, so_far, arrays, origin)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of the weights, each array with its name, type and shape, in a fixed order."""
+        return weights_sha256(self.arrays)
+
+    @property
+    def weights(self) -> Checkpoint:
+        """The same point with the model's weights and state alone, not the optimizer's."""
+        kept = {name: array for name, array in self.arrays.items() if not name.startswith(".optimizer_state")}
+        return Checkpoint(self.position, self.so_far, kept, self.origin)
+
+    def is_finite(self) -> bool:
+        """Return whether every number in it is finite."""
+        return all(np.isfinite(array).all() for array in self.arrays.values() if array.dtype.kind == "f")
+
+    def state(self, initial: Callable[[], State]) -> State:
+        """Return the state on the device, with the structure of what ``initial`` would return; it is not computed.
+
+        Raises `RunError` where the arrays are others.
+        """
+        paths, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(initial))
+        wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
+        found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
+        if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
+            raise RunError("the checkpoint's arrays are not those of this model and optimizer; was run.toml changed?")
+        leaves = [jax.numpy.asarray(self.arrays[name]) for name in wanted]
+        state: State = jax.tree_util.tree_unflatten(structure, leaves)
+        return state
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write the checkpoint so that either all of it is in the folder or nothing; return its file."""
+    content = _to_bytes(checkpoint)
+    name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+    path = folder / name
+    try:
+        make_folder_durably(folder)
+        write_durably(path, content)
+    except OSError as error:
+        raise RunError(
+            f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "
+            f"`epochal resume {folder.parent}` goes on from there"
+        ) from error
+    return path
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the folder's checkpoint files, the newest position first."""
+    found = [(iteration_of(path), path) for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name)]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def iteration_of(path: Path) -> int:
+    """Return the iteration in a checkpoint file's name."""
+    return int(path.name.split("-")[0])
+
+
+def newest_checkpoint(
+    folder: Path, recorded: Callable[[], int], warn: Callable[[str], None] = lambda text: None
+) -> Checkpoint | None:
+    """Return the newest undamaged checkpoint that the history reaches, or ``None`` where none was ever saved.
+
+    ``recorded`` counts the history's iterations; ``warn`` is told what is passed over. Raises `RunError` where there
+    are some and none of them can be used.
+    """
+    files = checkpoint_files(folder)
+    iterations = recorded()  # after the files were listed: a process at work puts the history first
+    problems = []
+    for path in files:
+        try:
+            if iteration_of(path) > iterations:
+                raise RunError(f"checkpoint {path} is newer than the history, which has {iterations:,} iterations")
+            return load_checkpoint(path)
+        except RunError as error:
+            if not path.exists():  # a process at work has newer ones by now
+                return newest_checkpoint(folder, recorded, warn)
+            problems.append(str(error))
+            warn(f"{error}; passed over for the one before")
+    if files:
+        raise RunError(f"none of the checkpoints in {folder} can be used: {problems[0]}")
+    return None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint. Raises `RunError` where its content is not what was saved."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    match = _NAME.fullmatch(path.name)
+    if match is None or hashlib.sha256(content).hexdigest()[:32] != match[2]:
+        raise RunError(f"checkpoint {path} is damaged: its content does not have the checksum in its name")
+    try:
+        return _from_bytes(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise RunError(f"checkpoint {path} has another format: {error}") from error
+
+
+def _to_bytes(checkpoint: Checkpoint) -> bytes:
+    position, so_far = checkpoint.position, checkpoint.so_far
+    about = {
+        "format": FORMAT,
+        "iteration": position.iteration,
+        "epoch": position.epoch,
+        "offset": position.offset,
+        "loss_sum": so_far.loss_sum.hex(),
+        "iterations": so_far.iterations,
+        "seconds": so_far.seconds.hex(),
+        "audit": [so_far.audit.samples, so_far.audit.low, so_far.audit.high],
+        "origin": checkpoint.origin,
+    }
+    content: bytes = save_tensors(checkpoint.arrays, metadata={"epochal": json.dumps(about)})
+    return content  # with one item of metadata: several would stand in random order
+
+
+def read_position(path: Path) -> Position:
+    """Read a checkpoint's position from its header, without its arrays."""
+    try:
+        with path.open("rb") as file:
+            about = _about(file.read(8), file.read)
+        return Position(about["iteration"], about["epoch"], about["offset"])
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"cannot read checkpoint {path}: {error}") from error
+
+
+def _from_bytes(content: bytes) -> Checkpoint:
+    about = _about(content[:8], lambda size: content[8 : 8 + size])
+    so_far = EpochSoFar(
+        float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
+    )
+    position = Position(about["iteration"], about["epoch"], about["offset"])
+    return Checkpoint(position, so_far, load_tensors(content), about["origin"])
+
+
+def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
+    """Return Epochal's part of a safetensors header."""
+    about: dict[str, Any] = json.loads(json.loads(read(int.from_bytes(size, "little")))["__metadata__"]["epochal"])
+    if about["format"] > FORMAT:
+        raise ValueError(f"it has format {about['format']}, and this Epochal reads up to {FORMAT}")
+    return about

@@ -1,0 +1,99 @@
+"""A history's tables as columns: for CSV, Parquet, pandas and Polars. The last two are optional packages."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib import import_module
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from epochal.errors import OptionError, RunError, unknown_name
+from epochal.record.events import EpochRow
+from epochal.record.history import EvaluationRow, EventRow, History, SessionRow
+
+Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
+
+TABLES = ("iterations", "epochs", "evaluations", "sessions", "events")
+_ROWS: dict[str, type] = {
+    "epochs": EpochRow,
+    "evaluations": EvaluationRow,
+    "sessions": SessionRow,
+    "events": EventRow,
+}
+
+
+def columns_of(history: History, table: str = "iterations") -> Columns:
+    """Return a table of the history as columns of equal length.
+
+    ``iterations`` has a row for each: its number and its epoch's, both from 1, and the mean loss of its batch before
+    the update. The others are the history's own. Raises `OptionError` for an unknown table.
+    """
+    if table == "iterations":
+        return _iterations(history)
+    if table not in _ROWS:
+        raise OptionError(unknown_name("table", table, TABLES))
+    rows = getattr(history, table)
+    columns = {item.name: [getattr(row, item.name) for row in rows] for item in fields(_ROWS[table])}
+    if "detail" in columns:
+        columns["detail"] = [json.dumps(detail, ensure_ascii=False) for detail in columns["detail"]]
+    return columns
+
+
+def _iterations(history: History) -> Columns:
+    losses = history.losses
+    ends = [row.end_iteration for row in history.epochs if row.complete]
+    numbers = np.arange(1, losses.size + 1)
+    return {"iteration": numbers, "epoch": np.searchsorted(ends, numbers) + 1, "loss": losses}
+
+
+def to_pandas(history: History, table: str = "iterations") -> Any:
+    """Return a table as a `pandas.DataFrame`. Raises `OptionError` where pandas is not installed."""
+    return _optional("pandas").DataFrame(columns_of(history, table))
+
+
+def to_polars(history: History, table: str = "iterations") -> Any:
+    """Return a table as a `polars.DataFrame`. Raises `OptionError` where Polars is not installed."""
+    return _optional("polars").DataFrame(columns_of(history, table), nan_to_null=False)
+
+
+def csv_blocks(history: History, table: str) -> Iterator[str]:
+    """Return a table as CSV in blocks of lines, the names first.
+
+    Losses have as many digits as tell them apart from any other.
+    """
+    columns = columns_of(history, table)
+    rows = zip(*(_values(column) for column in columns.values()), strict=True)
+    block: list[Any] = [tuple(columns)]
+    while block:
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows(block)
+        yield text.getvalue()
+        block = list(islice(rows, 10_000))
+
+
+def _values(column: Any) -> Any:
+    """Return values that print shortest: a float32 does as itself, not as the float64 of the same value."""
+    return map(str, column) if isinstance(column, np.ndarray) and column.dtype.kind == "f" else column
+
+
+def write_parquet(history: History, table: str, path: Path) -> None:
+    """Write a table as a Parquet file. Raises `OptionError` where Polars is not installed, `RunError` for no file."""
+    frame = to_polars(history, table)
+    try:
+        frame.write_parquet(path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _optional(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ModuleNotFoundError:
+        raise OptionError(f"this needs the package {package}, which is not installed: pip install {package}") from None

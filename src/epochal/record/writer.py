@@ -1,0 +1,144 @@
+"""The one writer of a run's history: rows in transactions, each commit forced to the disk."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Float32
+
+from epochal.errors import RunError
+from epochal.files import write_durably
+from epochal.record.events import EpochRow
+from epochal.record.history import EvaluationRow
+from epochal.record.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, stored
+
+
+class HistoryWriter:
+    """Writes a run's history; what is not committed is lost with the process, and only that.
+
+    While it is open, the file is in SQLite's WAL mode, so that readers are never in the way; a commit survives a loss
+    of power. Closed, it is one plain file, which opens on a read-only disk too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._session: tuple[int, str, int] | None = None
+        if not path.exists():
+            _create(path)
+        with as_run_error(path):
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute("BEGIN")
+
+    def __enter__(self) -> HistoryWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit and leave one plain file; an error that is already on its way is not replaced by one from here."""
+        try:
+            self._finish()
+        except RunError:
+            if kind is None:
+                raise
+        finally:
+            self._database.close()
+
+    def _finish(self) -> None:
+        with as_run_error(self.path):
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
+            self._database.execute("PRAGMA busy_timeout = 200")
+            with suppress(
+                sqlite3.OperationalError
+            ):  # somebody is reading: it stays in WAL mode, as good but for a -shm
+                self._database.execute("PRAGMA journal_mode = DELETE")
+
+    def start_session(self, iteration: int) -> None:
+        """Begin this process's row."""
+        started = _now()
+        cursor = self._insert("sessions", (started, iteration, iteration, 0.0, 0.0, "running"), "NULL, ")
+        self._session = (int(cursor.lastrowid or 0), started, iteration)
+
+    def update_session(self, iteration: int, seconds: float, chunk_seconds: float, status: str) -> None:
+        """Bring this process's row up to date."""
+        if self._session is None:
+            return
+        number, started, first = self._session
+        values = stored((started, first, iteration, seconds, chunk_seconds, status))
+        self._execute(
+            "UPDATE sessions SET end_iteration = ?, seconds = ?, chunk_seconds = ?, status = ?, crc32 = ? WHERE id = ?",
+            (*values[2:], checksum(values), number),
+        )
+
+    def add_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
+        """Add a block of iterations' losses, the first of them that of iteration ``first`` (from 0)."""
+        content = losses.astype("<f4").tobytes()
+        self._execute("INSERT INTO iterations VALUES (?, ?, ?, ?)", (first, losses.size, content, crc32(content)))
+
+    def add_epoch(self, row: EpochRow) -> None:
+        """Add an epoch's row; the test results belong to the evaluation at its end. Replaces a row cut short."""
+        names = [item.name for item in fields(row) if not item.name.startswith("test_")]
+        self._insert("epochs", tuple(getattr(row, name) for name in names))
+
+    def add_evaluation(self, row: EvaluationRow) -> None:
+        """Add an evaluation; the same one again, after a resume, replaces it."""
+        self._insert("evaluations", (row.iteration, row.split, row.samples, row.loss, row.accuracy))
+
+    def add_event(self, iteration: int, kind: str, **detail: Any) -> None:
+        """Add an event with the present time."""
+        self._insert("events", (_now(), iteration, kind, json.dumps(detail)), "NULL, ")
+
+    def commit(self) -> None:
+        """Make everything so far survive this process and a loss of power."""
+        with as_run_error(self.path):
+            self._database.execute("COMMIT")
+            self._database.execute("BEGIN")
+
+    def roll_back(self, iteration: int) -> None:
+        """Forget, in one transaction, what was recorded after so many iterations; sessions and events stay."""
+        cut = "SELECT first, losses FROM iterations WHERE first < ? AND first + count > ?"
+        across = self._execute(cut, (iteration, iteration)).fetchall()
+        self._execute("DELETE FROM iterations WHERE first + count > ?", (iteration,))
+        for first, losses in across:
+            self.add_losses(first, np.frombuffer(losses, "<f4")[: iteration - first])
+        self._execute("DELETE FROM epochs WHERE end_iteration > ? OR NOT complete", (iteration,))
+        self._execute("DELETE FROM evaluations WHERE iteration > ?", (iteration,))
+        self.commit()
+
+    def _insert(self, table: str, values: tuple[Any, ...], identity: str = "") -> sqlite3.Cursor:
+        values = stored(values)
+        marks = ", ".join("?" * (len(values) + 1))
+        return self._execute(f"INSERT OR REPLACE INTO {table} VALUES ({identity}{marks})", (*values, checksum(values)))
+
+    def _execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        with as_run_error(self.path):
+            return self._database.execute(sql, values)
+
+
+def _create(path: Path) -> None:
+    """Write an empty history as a whole, so that there is never half of one."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SCHEMA)
+        database.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+        database.commit()
+        content = database.serialize()
+    try:
+        write_durably(path, content)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

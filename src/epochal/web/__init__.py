@@ -1,0 +1,1 @@
+"""What a page served on this machine needs: a server, words in both languages."""

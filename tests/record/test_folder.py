@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from epochal import Run, TrainConfig
+from epochal.errors import RunError
+from epochal.record.folder import Change, RunFile, RunFolder, create_run_folder, present_versions
+
+FILE = RunFile(
+    TrainConfig(lr=0.1, hidden=(3, 4), budget="5ep", batch_size=10),
+    {"name": "d", "fingerprint": "ab", "train": 50, "test": 5, "sample_shape": [3], "task": "regression", "outputs": 1},
+    {"name": "mlp", "parameters": 31, "options": {"hidden": [3, 4]}},
+    present_versions(),
+    {"platform": "cpu", "kind": "cpu", "count": 1},
+    ("loss",),
+    (Change(20, {"lr": 0.01}), Change(30, {"batch_size": 5})),
+)
+
+
+def test_run_toml_gives_back_what_was_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write(FILE)
+    assert folder.read() == FILE
+    assert tomllib.loads(folder.run_toml.read_text())["config"]["lr"] == 0.1
+
+
+def test_the_configuration_of_each_iteration() -> None:
+    assert [FILE.config_at(i).lr for i in (0, 19, 20, 40)] == [0.1, 0.1, 0.01, 0.01]
+    assert [FILE.config_at(i).batch_size for i in (29, 30)] == [10, 5]
+    assert FILE.present_config == FILE.config_at(30)
+    assert [FILE.next_change(i) for i in (0, 20, 30)] == [20, 30, None]
+
+
+def test_a_checkpoint_belongs_to_the_changes_before_it() -> None:
+    for iteration in (0, 20, 21, 31):
+        FILE.check_origin(FILE.origin(iteration), iteration)
+    before = dataclasses.replace(FILE, changes=FILE.changes[:1])
+    FILE.check_origin(before.origin(30), 30)
+    with pytest.raises(RunError, match=r"iteration 31 was made with changes = .* but run.toml says .*batch_size"):
+        FILE.check_origin(before.origin(31), 31)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, seed=7)), "seed = 7"),
+        (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, lr=0.3)), "lr = 0.3"),
+        (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, budget="6ep")), 'budget = "6ep"'),
+        (dataclasses.replace(FILE, data={**FILE.data, "fingerprint": "cd"}), 'data fingerprint = "cd"'),
+        (dataclasses.replace(FILE, model={**FILE.model, "parameters": 32}), "model parameters = 32"),
+        (dataclasses.replace(FILE, custom=()), r"custom = \[\]"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(other: RunFile, named: str) -> None:
+    with pytest.raises(RunError, match=rf"was made with {named}, but run.toml says"):
+        FILE.check_origin(other.origin(5), 5)
+
+
+def test_versions_device_and_the_place_of_the_data_may_differ() -> None:
+    config = dataclasses.replace(FILE.config, data="moved/data.csv")
+    data = {**FILE.data, "name": "renamed"}
+    elsewhere = dataclasses.replace(FILE, config=config, data=data, versions={}, device={})
+    FILE.check_origin(elsewhere.origin(5), 5)
+
+
+def renamed(name: str) -> Callable[[str], str]:
+    return lambda text: text.replace(f"{name} = ", f"{name}x = ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda text: text[:50], "damaged"),
+        (lambda text: text.replace("[config]", "[config"), "damaged"),
+        (renamed("fingerprint"), r"damaged: .*\[data\] has no fingerprint"),
+        (renamed("parameters"), r"damaged: .*\[model\] has no parameters"),
+        (renamed("lr"), "damaged: unknown option 'lrx'"),
+        (lambda text: text.replace("format = 1", "format = 2"), "has format 2; this Epochal reads up to 1"),
+        (lambda text: text.replace("train = 50", 'train = "50"'), "has no train, or one of another type"),
+        (lambda text: text + "\0", "damaged"),
+    ],
+)
+def test_a_damaged_run_toml_is_refused_in_a_line(tmp_path: Path, damage: Callable[[str], str], why: str) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write(FILE)
+    folder.run_toml.write_text(damage(folder.run_toml.read_text()))
+    with pytest.raises(RunError, match=f"run.toml.* {why}" if "format" in why else why) as caught:
+        folder.read()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is no run folder: it has no run\.toml"):
+        Run.open(tmp_path)
+    with pytest.raises(RunError, match="there is no run folder"):
+        Run.open(tmp_path / "none")
+
+
+def test_a_new_folder_is_numbered(tmp_path: Path) -> None:
+    made = [create_run_folder(None, "my data! mlp", tmp_path / "runs").path.name for _ in range(3)]
+    assert made == ["my-data-mlp-1", "my-data-mlp-2", "my-data-mlp-3"]
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunError, match="is not empty; choose another folder, or go on with its run: epochal resume"):
+        create_run_folder(tmp_path, "x")
+
+
+def test_a_folder_whose_run_was_lost_before_it_began_is_as_good_as_empty(tmp_path: Path) -> None:
+    for name in ("run.lock", "run.toml.tmp"):
+        (tmp_path / name).touch()
+    assert create_run_folder(tmp_path, "x").path == tmp_path
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot make the run folder .*file"):
+        create_run_folder(tmp_path / "file" / "run", "x")

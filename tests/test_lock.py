@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from epochal.errors import RunError
+from epochal.lock import is_locked, locked
+
+
+def test_the_second_is_refused_while_the_first_works(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with locked(path):
+        assert is_locked(path)
+        with (
+            pytest.raises(RunError, match=rf"in use by process {os.getpid()}, started 20\d\d-.*; wait for it"),
+            locked(path),
+        ):
+            pass
+    assert not is_locked(path)
+    with locked(path):
+        pass
+
+
+def test_a_lock_that_a_dead_process_left_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    path.write_text(json.dumps({"process": 1, "since": "2020-01-01T00:00:00+00:00"}))
+    assert not is_locked(path)
+    with locked(path):
+        assert json.loads(path.read_text())["process"] == os.getpid()
+
+
+def test_an_error_inside_frees_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), locked(tmp_path / "run.lock"):
+        raise ValueError("inside")
+    assert not is_locked(tmp_path / "run.lock")
+
+
+def test_one_who_only_asks_is_not_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    path.touch()
+    asking = os.open(path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    done = threading.Timer(0.05, os.close, [asking])
+    done.start()
+    with locked(path):
+        pass
+    done.join()
+
+
+def test_nobody_holds_a_lock_that_does_not_exist(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "run.lock")
+    with pytest.raises(RunError, match=r"cannot write in .*none: No such file"), locked(tmp_path / "none" / "run.lock"):
+        pass
+
+
+def test_a_holder_who_could_not_say_who_he_is(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with locked(path):
+        path.write_text("")
+        with pytest.raises(RunError, match="in use by another process"), locked(path):
+            pass
