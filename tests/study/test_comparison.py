@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import MODEL, Log, small_study, three_clouds
 
 from epochal.errors import DataError, EpochalError, OptionError, RunError
 from epochal.lock import locked
@@ -19,6 +18,7 @@ from epochal.record.events import EpochEnded, Progressed, Warned
 from epochal.run import train
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
+from small import MODEL, Log, small_study, three_clouds
 
 
 def weights_at(run: Run, iteration: int) -> dict[str, np.ndarray]:

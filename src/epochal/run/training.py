@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from epochal.clock import Position, Span
-from epochal.engine import CAPACITY, Chunked, ExpectedAudit, State
+from epochal.engine import CAPACITY, ChunkResult, ExpectedAudit, State
 from epochal.errors import DivergedError, RunError
 from epochal.record.checkpoint import Checkpoint, EpochSoFar, checkpoint_files, iteration_of
 from epochal.record.events import Ended, EpochEnded, EpochRow, Listener, Progressed, Started
@@ -113,7 +113,7 @@ class Training:
         self.position = plan.advance(self.position, Span.iterations(count))
         self._report(chunk, count)
 
-    def _report(self, chunk: Chunked, count: int) -> None:
+    def _report(self, chunk: ChunkResult, count: int) -> None:
         self._chunk_seconds += chunk.seconds
         self._chunk_length = next_chunk_length(self._chunk_length, count, chunk.seconds)
         done = self.position.iteration - self._first_iteration
@@ -198,7 +198,7 @@ class Training:
         self._commit(status)
         self.listener(Ended(self.position, status))
 
-    def _check_finite(self, chunk: Chunked) -> None:
+    def _check_finite(self, chunk: ChunkResult) -> None:
         if self.setup.config.on_nan == "stop" and not np.isfinite(chunk.losses).all():
             first = int(np.argmin(np.isfinite(chunk.losses)))
             raise self._diverged(f"the loss is {chunk.losses[first]}", self.position.iteration + first + 1)

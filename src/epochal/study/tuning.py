@@ -12,13 +12,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int64
+from jaxtyping import Int64
 
 from epochal.clock import Plan, Position, Span
 from epochal.config import TrainConfig
@@ -123,40 +119,18 @@ def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, fl
     return {rate(power): loss for power, loss in losses.items()}
 
 
-class _WithRate(NamedTuple):
-    inner: optax.OptState
-    rate: Float[Array, ""]
-
-
-def _rate_in_state(unit: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Return an optimizer that multiplies the changes of ``unit``, whose rate is 1, by a rate that its state holds.
-
-    So all rates share one compilation. Every named optimizer's change is its rate times something without it.
-    """
-
-    def init(params: optax.Params) -> _WithRate:
-        return _WithRate(unit.init(params), jnp.float32(1))
-
-    def update(gradient: optax.Updates, state: _WithRate, params: Any = None) -> tuple[optax.Updates, _WithRate]:
-        changes, inner = unit.update(gradient, state.inner, params)
-        return jax.tree.map(lambda change: change * state.rate, changes), _WithRate(inner, state.rate)
-
-    return optax.GradientTransformation(init, update)
-
-
 def _engine(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Engine:
     plain = dataclasses.replace(
-        config, lr=1.0, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
+        config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
         schedule="constant", warmup=None,
     )  # fmt: skip
-    engine = set_up(plain, data, custom).engine
-    return dataclasses.replace(engine, optimizer=_rate_in_state(engine.optimizer))
+    return set_up(plain, data, custom).engine
 
 
 def _held_out_loss(engine: Engine, plan: Plan, rate: float, should_stop: Callable[[], bool]) -> float:
     """Train with this rate and return the loss on the held-out samples, infinite where it diverges."""
+    engine.rate = rate
     state = engine.initial_state()
-    state = state._replace(optimizer_state=state.optimizer_state._replace(rate=jnp.float32(rate)))
     position, length = Position(), 8
     while left := plan.remaining(position).amount:
         if should_stop():
