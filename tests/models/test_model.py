@@ -54,3 +54,8 @@ def test_a_function_that_forgets_the_state_is_told_so() -> None:
         model.init(KEY)
     with pytest.raises(ModelError, match=r"apply of model 'mine' must return \(outputs, state\)"):
         model.apply(2.0, 0, X, None, True)
+
+
+def test_former_names_of_a_models_properties_still_work() -> None:
+    model = from_functions(lambda key: 1.0, lambda params, x, key: x, random=True, couples_samples=True)
+    assert (model.needs_rng, model.uses_batch_statistics) == (True, True)

@@ -280,10 +280,12 @@ def choose_metrics(
                 raise OptionError(unknown_name("metric", metric, METRICS))
             metric = METRICS[name]
 
+        # A registered metric and one of the user's own are held to the same.
         if kind not in metric.kinds:
             others = ", ".join(name for name, other in METRICS.items() if kind in other.kinds)
             raise ModelError(f"metric '{metric.name}' does not fit a {kind}; take one of: {others}")
         if metric.name in ("loss", *(other.name for other in chosen)):
             raise OptionError(f"metric '{metric.name}' is given twice; a figure's name stands for one thing")
+
         chosen.append(metric.for_classes(classes) if classes else metric)
     return tuple(chosen)

@@ -145,6 +145,7 @@ class Schedule:
     def of(self, peak: Rate) -> optax.ScalarOrSchedule:
         """Return the learning rate by update: a number where it never changes, so that no counter is carried."""
         falling = max(1, self.updates - self.warmup)
+
         match self.name:
             case "cosine":
                 main: optax.ScalarOrSchedule = optax.cosine_decay_schedule(peak, falling)
@@ -170,7 +171,7 @@ class Optimizer:
         rule: a named optimizer's function; ``None`` for one of the user's own.
         options: the rule's, all of them.
         schedule: of the learning rate.
-        own: an Optax transformation of the user's own, which has a rate of its own.
+        own: the user's Optax transformation, which knows its rate itself.
     """
 
     rule: Rule | None = None

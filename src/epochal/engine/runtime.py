@@ -35,6 +35,7 @@ def keep_compiled_programs() -> None:
     """
     if os.environ.get("EPOCHAL_COMPILE_CACHE") == "0" or jax.config.values["jax_compilation_cache_dir"]:
         return
+
     folder = platformdirs.user_cache_path("epochal") / "compiled"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

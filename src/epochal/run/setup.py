@@ -32,6 +32,8 @@ from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.folder import RunFile, present_versions
 
+_OWN = "custom"  # the name of an optimizer that was given as an object
+
 
 @dataclass(frozen=True, slots=True)
 class Custom:
@@ -71,6 +73,7 @@ class Setup:
     def present_device(self) -> dict[str, Any]:
         """The kind of device that this process trains on, how many of them, and the processors it may use."""
         devices = self.engine.cut(self.plan.batch_size).devices
+
         return {
             "platform": devices[0].platform,
             "kind": devices[0].device_kind,
@@ -80,22 +83,18 @@ class Setup:
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
-        return RunFile(
-            self.config,
-            {
-                "name": self.data.name,
-                "fingerprint": self.data.fingerprint,
-                "train": len(self.data.train),
-                "test": len(self.data.test),
-                "sample_shape": list(self.data.sample_shape),
-                "task": self.data.task,
-                "outputs": self.data.outputs,
-            },
-            {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)},
-            present_versions(),
-            self.present_device,
-            self.custom.names,
-        )
+        data = {
+            "name": self.data.name,
+            "fingerprint": self.data.fingerprint,
+            "train": len(self.data.train),
+            "test": len(self.data.test),
+            "sample_shape": list(self.data.sample_shape),
+            "task": self.data.task,
+            "outputs": self.data.outputs,
+        }
+        model = {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)}
+
+        return RunFile(self.config, data, model, present_versions(), self.present_device, self.custom.names)
 
 
 def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
@@ -140,9 +139,9 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
     given = {name: value for name, value in options.items() if value is not None and value != defaults[name]}
 
     if custom.optimizer is not None:
-        if config.optimizer is None:  # a run of an earlier version has a name and a rate here that had no effect
+        if config.optimizer in (None, _OWN):  # a run of an earlier version has a name and a rate that had no effect
             _refuse_beside_own(config, given, defaults)
-        return Optimizer(own=custom.optimizer), config
+        return Optimizer(own=custom.optimizer), dataclasses.replace(config, optimizer=_OWN)
 
     name = config.optimizer or model.optimizer
     optimizer = build_optimizer(

@@ -19,10 +19,10 @@ from jaxtyping import Int64
 from epochal.clock import Plan, Position, Span
 from epochal.config import TrainConfig
 from epochal.data import Dataset, Split
-from epochal.engine import Engine, default_learning_rate
+from epochal.engine import Engine
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
-from epochal.run.setup import Custom, set_up
+from epochal.run.setup import Custom, Setup, set_up
 from epochal.run.training import next_chunk_length
 from epochal.study.study import Tried, Tuned
 
@@ -47,11 +47,9 @@ def tune(
     """
     held_in = hold_out(data, config.seed)
     plan = _search_plan(config, len(data.train), len(held_in.train), in_seconds)
-    engine = _engine(config, held_in, plan, custom)
-    losses = _search(
-        default_learning_rate(config.optimizer_name, plan.batch_size),
-        lambda rate: _held_out_loss(engine, plan, rate, should_stop),
-    )
+    setup = _set_up(config, held_in, plan, custom)
+    default, optimizer = setup.engine.rate, str(setup.config.optimizer)
+    losses = _search(default, lambda rate: _held_out_loss(setup.engine, plan, rate, should_stop))
     tried = tuple(Tried(rate, losses[rate]) for rate in sorted(losses))
     best = min(tried, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
@@ -61,7 +59,7 @@ def tune(
         )
     return Tuned(
         model=config.model,
-        optimizer=config.optimizer_name,
+        optimizer=optimizer,
         batch_size=config.batch_size or plan.batch_size,
         lr=best.lr,
         tried=tried,
@@ -119,17 +117,18 @@ def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, fl
     return {rate(power): loss for power, loss in losses.items()}
 
 
-def _engine(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Engine:
+def _set_up(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Setup:
+    """Return what a constant rate trains; its rate is the default one."""
     plain = dataclasses.replace(
         config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
         schedule="constant", warmup=None,
     )  # fmt: skip
-    return set_up(plain, data, custom).engine
+    return set_up(plain, data, custom)
 
 
 def _held_out_loss(engine: Engine, plan: Plan, rate: float, should_stop: Callable[[], bool]) -> float:
     """Train with this rate and return the loss on the held-out samples, infinite where it diverges."""
-    engine.rate = rate
+    engine.rate = rate  # an argument of the compiled program, which serves all rates
     state = engine.initial_state()
     position, length = Position(), 8
     while left := plan.remaining(position).amount:
