@@ -16,6 +16,7 @@ from epochal.clock import Plan
 from epochal.config import TrainConfig
 from epochal.engine import Engine, build_optimizer, named_leaves, weights_sha256
 from epochal.engine.compile import PROGRAMS, Programs
+from epochal.engine.metrics import Mean
 from epochal.models import build_model
 from epochal.run.setup import set_up
 from small import three_clouds
@@ -110,6 +111,30 @@ def test_equal_arguments_build_one_model_and_others_another() -> None:
     assert build_model("mlp", (2, 2), 3, hidden=(5,)) is not model
     assert build_model("mlp", (4,), 3, hidden=(5,), dropout=0.5) is not model
     assert dataclasses.replace(model) != model, "a model equals itself alone"
+
+
+class Unhashable(Mean):
+    """A metric of the user's that Python cannot hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_ones_own_loss_and_metric_are_shared_as_long_as_they_are_the_same_objects() -> None:
+    def loss(outputs: Any, targets: Any) -> Any:
+        return jnp.square(outputs[:, 0] - targets)
+
+    def compilations(*given: Any) -> int:
+        programs = Programs()
+        for loss, metric in given:
+            trained(engine_for(build_model("linear", (4,), 3), data, loss=loss, metrics=[metric], programs=programs))
+        return programs.compilations
+
+    data = labelled(60)
+    one, other = (Unhashable("mine", lambda outputs, targets: outputs[:, 0]) for _ in range(2))
+    once = compilations((loss, one))
+    assert compilations((loss, one), (loss, one)) == once
+    assert compilations((loss, one), (loss, other)) == once + 1, "another metric: another evaluation"
+    assert compilations((loss, one), (lambda *pair: loss(*pair), one)) == 2 * once - 1, "all but the prediction"
 
 
 def test_the_program_used_longest_ago_is_dropped() -> None:

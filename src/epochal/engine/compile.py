@@ -56,6 +56,28 @@ PROGRAMS = Programs()
 """What this process has compiled."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Same:
+    """A key that equals only a key for the very same object: for objects that cannot be compared or hashed."""
+
+    it: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+def key_of(part: object) -> Hashable:
+    """Return an object as a part of a key: itself where it can be hashed."""
+    try:
+        hash(part)
+    except TypeError:
+        return Same(part)
+    return part
+
+
 def _compile(function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
     compiled = jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
     memory = compiled.memory_analysis()

@@ -17,8 +17,8 @@ from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.engine import checks
 from epochal.engine.audit import Audit
-from epochal.engine.chunk import CAPACITY, Record, build_chunk, chunk_arguments, training_key_data
-from epochal.engine.compile import PROGRAMS, Program, Programs
+from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, chunk_arguments, training_key_data
+from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation
 from epochal.engine.feed import Resident
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
@@ -134,7 +134,7 @@ class Engine:
         """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind."""
         self.task.check_targets(split)
         metrics, size = all_metrics(self.task), self.slice_size
-        what = ("evaluate", self.model, metrics, size)
+        what = ("evaluate", self.model, *map(key_of, metrics), size)
         sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, split)
         return to_evaluation(sums, metrics, len(split), size)
 
@@ -187,9 +187,11 @@ class Engine:
         order = dataclasses.replace(self.order, seed=0)
         config = StepConfig(self.model, self.task.losses, self.optimizer, order, batch_size, micro_batch, shards)
         arguments = chunk_arguments(self.order, Position(), 1, self.rate, self._training_key(), shards)
-        return self.programs.get(
-            config, lambda: shards.spread(build_chunk(config)), state, feed, arguments, donate=(0,)
-        )
+
+        def build() -> Chunk:
+            return shards.spread(build_chunk(config))
+
+        return self.programs.get(config, build, state, feed, arguments, donate=(0,))
 
     def _training_key(self) -> UInt32[np.ndarray, " words"]:
         if self._key_data is None:

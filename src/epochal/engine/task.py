@@ -115,11 +115,17 @@ def _squared_error_of_classes(outputs: Outputs, targets: Targets) -> SampleLosse
     return _squared_error(outputs, jax.nn.one_hot(targets, outputs.shape[-1]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _OnePerSample:
-    """A user's loss, checked to return one number a sample."""
+    """A user's loss, checked to return one number a sample; equal for the very same function."""
 
     loss: Losses
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OnePerSample) and self.loss is other.loss
+
+    def __hash__(self) -> int:
+        return id(self.loss)
 
     def __call__(self, outputs: Outputs, targets: Targets) -> SampleLosses:
         losses = self.loss(outputs, targets)
