@@ -9,7 +9,7 @@ import numpy as np
 
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
-from epochal.engine.audit import ExpectedAudit
+from epochal.audit import ExpectedAudit
 from epochal.order import Order
 from epochal.record.events import EpochRow
 from epochal.record.folder import RunFile

@@ -1,9 +1,10 @@
 """The engine room: state, pure update, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
-from epochal.engine.audit import Audit, ExpectedAudit
+from epochal.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
 from epochal.engine.compilation import keep_compiled_programs
 from epochal.engine.engine import Chunked, Engine
+from epochal.engine.engine import Chunked as ChunkResult
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.objective import Objective, build_objective
 from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
@@ -13,6 +14,7 @@ from epochal.engine.state import State, named_leaves, weights_sha256
 __all__ = [
     "CAPACITY",
     "Audit",
+    "ChunkResult",
     "Chunked",
     "Engine",
     "Evaluation",

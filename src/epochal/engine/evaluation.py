@@ -41,6 +41,11 @@ class Evaluation:
         return self.loss_sum / self.samples if self.samples else math.nan
 
     @property
+    def values(self) -> dict[str, float]:
+        """By name."""
+        return {"loss": self.loss} | ({} if self.accuracy is None else {"accuracy": self.accuracy})
+
+    @property
     def accuracy(self) -> float | None:
         """The share of samples that were classified correctly; ``None`` for a regression."""
         return None if self.correct is None or not self.samples else self.correct / self.samples

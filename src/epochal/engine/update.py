@@ -17,7 +17,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from epochal.engine.audit import index_hashes
+from epochal.audit import index_hashes
 from epochal.engine.objective import Objective
 from epochal.engine.samples import Samples
 from epochal.engine.shards import Shards

@@ -25,9 +25,10 @@ from epochal.engine import (
     offer_processors,
     warmup_updates,
 )
+from epochal.errors import OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
-from epochal.record.folder import RunFile, present_versions
+from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +65,25 @@ class Setup:
     custom: Custom
 
     @property
-    def present_device(self) -> dict[str, Any]:
+    def present_device(self) -> DeviceFacts:
         """The kind of device that this process trains on, how many of them, and the processors it may use."""
         devices = self.engine.cut(self.plan.batch_size).devices
-        return {
-            "platform": devices[0].platform,
-            "kind": devices[0].device_kind,
-            "count": len(devices),
-            "processors": available_processors(),
-        }
+        return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_processors())
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
         return RunFile(
             self.config,
-            {
-                "name": self.data.name,
-                "fingerprint": self.data.fingerprint,
-                "train": len(self.data.train),
-                "test": len(self.data.test),
-                "sample_shape": list(self.data.sample_shape),
-                "task": self.data.task,
-                "outputs": self.data.outputs,
-            },
-            {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)},
+            DataFacts(
+                name=self.data.name,
+                fingerprint=self.data.fingerprint,
+                train=len(self.data.train),
+                test=len(self.data.test),
+                sample_shape=list(self.data.sample_shape),
+                task=self.data.task,
+                outputs=self.data.outputs,
+            ),
+            ModelFacts(self.model.name, parameters, _without_none(self.model.options)),
             present_versions(),
             self.present_device,
             self.custom.names,
@@ -116,7 +112,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     )
     model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
     objective = build_objective(custom.loss or config.loss, data.task)
-    optimizer = custom.optimizer or build_optimizer(options, plan.updates)
+    optimizer = custom.optimizer or build_optimizer(options, _updates(plan, config))
     order = Order(plan.samples, config.seed)
     engine = Engine(model, data, objective, optimizer, order, config.seed, config.micro_batch, config.shards)
     resolved = dataclasses.replace(
@@ -130,6 +126,18 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         loss=objective.name,
     )
     return Setup(resolved, data, plan, model, objective, engine, custom)
+
+
+def _updates(plan: Plan, config: TrainConfig) -> int:
+    """Return how many updates a schedule falls over. Raises `OptionError` where a plan of time does not say it."""
+    if not plan.is_open:
+        return plan.updates
+    if config.schedule != "constant":
+        raise OptionError(
+            f"the schedule '{config.schedule}' needs a known number of updates, which a budget of {plan.budget} does "
+            "not have; use constant, or a budget of epochs"
+        )
+    return 1
 
 
 def _without_none(options: Any) -> dict[str, Any]:
