@@ -177,7 +177,7 @@ class RunRecord:
         return [
             *facts,
             Fact("full_epochs", plan.full_epochs, len(epochs)),
-            Fact("updates", plan.updates, self.history.losses.size),
+            Fact("updates", plan.updates, self.history.iterations),
             Fact("samples_used", plan.samples_used, sum(row.samples for row in rows)),
             Fact("exact_epochs", plan.full_epochs, sum(row.is_exact for row in epochs)),
         ]
