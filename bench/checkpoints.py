@@ -52,7 +52,7 @@ class Ours:
 
     def save(self, number: int, state: dict[str, Any]) -> None:
         from epochal.clock import Position
-        from epochal.record.checkpoint import Checkpoint, EpochSoFar
+        from epochal.record.checkpoint_file import Checkpoint, EpochSoFar
 
         arrays = {name: np.array(array) for name, array in state.items()}
         self._saver.save(Checkpoint(Position(number, 0, number), EpochSoFar(), arrays))
@@ -61,7 +61,7 @@ class Ours:
         self._saver.wait()
 
     def restore(self) -> tuple[int, dict[str, np.ndarray]]:
-        from epochal.record.checkpoint import newest_checkpoint
+        from epochal.record.checkpoint_file import newest_checkpoint
 
         found = newest_checkpoint(self.folder, lambda: 1 << 60)
         if found is None:

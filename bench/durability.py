@@ -24,7 +24,7 @@ import numpy as np
 
 from epochal import load_data
 from epochal.clock import Position
-from epochal.record.checkpoint import EpochSoFar
+from epochal.record.checkpoint_file import EpochSoFar
 from epochal.record.events import Ended, Event, Started
 from epochal.record.folder import RunFolder
 from epochal.record.history import History

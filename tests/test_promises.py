@@ -24,6 +24,7 @@ from epochal.data import Dataset
 from epochal.data.dataset import Recipe
 from epochal.errors import RunError
 from epochal.run import Run, resume
+from epochal.run.callbacks import StopWhen
 
 # --- samples that tell their names ----------------------------------------------------------------------------------
 
@@ -106,11 +107,11 @@ def test_interruptions_neither_skip_nor_double_a_sample(tmp_path: Path) -> None:
         return len(asked) % 2 == 0
 
     folder, data = tmp_path / "run", numbered(20)
-    run = train(data, batch_size=1, epochs=2, run=folder, should_stop=every_second_time, **parts)
+    run = train(data, batch_size=1, epochs=2, run=folder, callbacks=StopWhen(every_second_time), **parts)
     offsets = []
     while run.status != "finished":
         offsets.append(run.position.offset)
-        run = resume(folder, data=data, should_stop=every_second_time, **parts)
+        run = resume(folder, data=data, callbacks=StopWhen(every_second_time), **parts)
     assert len(offsets) >= 3
     assert 0 in offsets, "an interruption at the end of an epoch"
     assert max(offsets) > 0, "and one inside"

@@ -80,10 +80,11 @@ class Span:
     def seconds(cls, amount: float | str) -> Span:
         """Return a span of training time, exact to the millisecond: ``2``, ``0.5`` or ``"0.5"`` seconds."""
         text = f"{amount:.3f}" if isinstance(amount, float) else str(amount).strip()
-        match = re.fullmatch(r"([0-9]{1,15})(?:\.([0-9]{0,3})0*)?", text)
-        if match is None:
-            raise PlanError(f"seconds must be a number of at least 0 with up to three decimals, got '{amount}'")
-        return cls(1000 * int(match[1]) + int((match[2] or "").ljust(3, "0")), Unit.MILLISECONDS)
+        whole, _, decimals = text.partition(".")
+        if not re.fullmatch(r"[0-9]+(\.[0-9]{1,3})?", text):
+            raise PlanError(f"seconds must be at least 0, with at most three decimals, got '{shortened(text)}'")
+        milliseconds = 1000 * parse_count("seconds", whole, at_least=0) + int(decimals.ljust(3, "0"))
+        return cls(milliseconds, Unit.MILLISECONDS)
 
     @classmethod
     def parse(cls, text: str) -> Span:

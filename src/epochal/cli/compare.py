@@ -100,9 +100,8 @@ class CompareCommand:
         from epochal.cli.studies import StudyProgress, print_study, survey_with_progress
         from epochal.landscape.survey import SurveyOptions
         from epochal.study.planning import plan_study
+        from epochal.study.runner import Parts, work
         from epochal.study.study import Study
-        from epochal.study.summary import describe_study
-        from epochal.study.working import Parts, work
 
         if self.data is None and self.run is not None and not Study.is_at(self.run):
             raise RunError(f"there is no study at {self.run}; to begin one there, name its data")
@@ -117,7 +116,7 @@ class CompareCommand:
             for options in surveys:
                 survey_with_progress(study, options, parts, console, stop.is_asked)
         if self.json:
-            print_json(describe_study(study))
+            print_json(study.to_dict())
         else:
             print_study(study, console)
         return stop.exit_status

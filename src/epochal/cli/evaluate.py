@@ -30,7 +30,8 @@ class EvaluateCommand:
     def execute(self) -> int:
         """Evaluate and print the result."""
         from epochal.cli.progress import load_with_progress
-        from epochal.cli.screen import open_console, percent, print_json
+        from epochal.cli.screen import open_console, print_json
+        from epochal.formats import percent
         from epochal.run.run import Run
 
         console = open_console()

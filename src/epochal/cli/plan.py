@@ -8,11 +8,12 @@ from typing import Annotated, Optional, TypeAlias
 from rich.console import Console
 from tyro.conf import arg
 
-from epochal.cli.screen import add_rows, build_table, open_console, plural, print_json
+from epochal.cli.screen import add_rows, build_table, open_console, print_json
 from epochal.clock import Last, Plan, Unit
 from epochal.config import DEFAULT_BATCH_SIZE
 from epochal.counts import parse_count
 from epochal.errors import PlanError
+from epochal.formats import plural
 
 Text: TypeAlias = Optional[str]  # noqa: UP045  for `str | None` tyro imports typeguard, a third of this command's time
 

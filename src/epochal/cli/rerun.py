@@ -29,14 +29,16 @@ class RerunCommand:
 
     def execute(self) -> int:
         """Train anew and compare."""
-        from epochal.cli.progress import TrainingProgress
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
-        from epochal.run.session import rerun
+        from epochal.run.api import rerun
+        from epochal.run.callbacks import StopWhen
+        from epochal.run.progress import ProgressBar
 
         console = open_console(quiet=self.json)
-        with stop_on_signal() as stop, TrainingProgress(console) as progress:
-            result = rerun(self.folder, self.run, listener=progress, should_stop=stop.is_asked)
+        with stop_on_signal() as stop, ProgressBar(console) as progress:
+            callbacks = (progress, StopWhen(stop.is_asked))
+            result = rerun(self.folder, self.run, callbacks=callbacks, progress=False)
         if stop.is_asked():
             console.print(f"stopped before the end; {result.repeated.path} is the part that was repeated")
             return stop.exit_status

@@ -48,25 +48,22 @@ class ResumeCommand:
         """Train on; a first Ctrl-C stops after the iterations in hand and saves."""
         from epochal.cli.screen import open_console
         from epochal.cli.train import work_and_print
-        from epochal.run.run import Run
-        from epochal.run.session import resume
-        from epochal.study.study import Study
+        from epochal.record.run_record import RunRecord
+        from epochal.record.study_record import StudyRecord
+        from epochal.run.api import resume
 
         console = open_console(quiet=self.json)
-        if Study.is_at(self.folder):
+        if StudyRecord.is_at(self.folder):
             from epochal.cli.studies import finish_study
 
             return finish_study(self.folder, self._changes(), console)
-        run = Run.open(self.folder)
+        run = RunRecord.read(self.folder)
         before = run.position
         if run.status == "finished" and not self._changes():
             console.print(f"{run.path} is finished, at epoch {before.epoch:,} and iteration {before.iteration:,};")
             console.print(f"train it longer with: epochal resume {run.path} --epochs {2 * max(1, before.epoch)}\n")
         return work_and_print(
-            console,
-            lambda listener, should_stop: resume(
-                self.folder, listener=listener, should_stop=should_stop, **self._changes()
-            ),
+            console, lambda callbacks: resume(self.folder, callbacks=callbacks, progress=False, **self._changes())
         )
 
     def _changes(self) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
+from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
-from epochal.audit import Audit
 from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, place_at
 from epochal.engine.evaluation import Evaluation, build_evaluate, build_predict, to_evaluation
 from epochal.engine.memory import Trial, device_memory, fast_micro_batch, memory_limit, next_micro_batch

@@ -1,4 +1,4 @@
-"""A run's history: an SQLite file that any tool opens, read here as a whole. Readers and the one writer work at once."""
+"""A run's history: an SQLite file that any tool opens, read here as a whole. Readers and the writer work at once."""
 
 from __future__ import annotations
 

@@ -138,9 +138,7 @@ class RunFile:
         while position.iteration < iterations:
             change = self.next_change(position.iteration)
             stop = iterations if change is None else min(change, iterations)
-            position = self.plan_at(position.iteration).advance(
-                position, Span.iterations(stop - position.iteration)
-            )
+            position = self.plan_at(position.iteration).advance(position, Span.iterations(stop - position.iteration))
         return position
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`StudyRecord`: a folder of runs that answer one question, read without JAX: its `study.toml` and its runs' results."""
+"""`StudyRecord`: a folder of runs that answer one question, read without JAX: its `study.toml` and its runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import tomli_w
 
@@ -22,6 +22,8 @@ from epochal.study.config import BatchSize, Member, StudyConfig
 FORMAT = 1
 LANDSCAPES = {"pca": "landscape.json", "random": "landscape-random.json"}
 """The file of each kind of landscape."""
+
+Record = TypeVar("Record", bound="StudyRecord")
 
 _HEADING = (
     "# An Epochal study: runs that differ in what the lists vary, each in a folder of its own. The same\n"
@@ -243,7 +245,7 @@ class StudyRecord:
     tuned: tuple[TuningResult, ...] = ()
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls: type[Record], path: Path) -> Record:
         """Read `study.toml`. Raises `RunError` where the folder is no study, or is damaged."""
         file = path / "study.toml"
         try:

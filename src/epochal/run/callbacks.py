@@ -132,7 +132,8 @@ class Callbacks:
 
     def should_stop(self) -> bool:
         """Return whether any of them wants the training to stop."""
-        return any([member.should_stop for member in self.members])
+        answers = [member.should_stop for member in self.members]  # every one is asked
+        return any(answers)
 
     def next_stop(self, position: Position) -> int | None:
         """Return the nearest iteration at which one of them wants a chunk to end."""

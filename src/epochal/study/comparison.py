@@ -1,4 +1,4 @@
-"""`compare` and `resume_study`: what Python calls; the work itself is in `working`."""
+"""`compare` and `resume_study`: what Python calls; the work itself is in `runner`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from epochal.models import Model
 from epochal.run.run import DataSource
 from epochal.study.config import listed
 from epochal.study.planning import plan_study, with_budget
+from epochal.study.runner import Parts, StudyCallback, work
 from epochal.study.study import Study
-from epochal.study.working import Parts, StopQuestion, Watcher, work
 
 
 def compare(
@@ -30,8 +30,8 @@ def compare(
     target_accuracy: int | float | None = None,
     loss: str | Callable[..., Any] | None = None,
     run: str | os.PathLike[str] | None = None,
-    watcher: Watcher | None = None,
-    should_stop: StopQuestion | None = None,
+    callback: StudyCallback | None = None,
+    should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Study:
     """Train with several batch sizes (or models, optimizers, learning rates, seeds), side by side.
@@ -54,7 +54,7 @@ def compare(
         target_accuracy: to which updates and seconds are counted; 0.95 where not given.
         loss: as for `epochal.train`.
         run: the study's folder; ``runs/compare-DATA-1`` (or the next free number) where not given.
-        watcher: follows the searches and runs.
+        callback: follows the searches and runs (`epochal.study.StudyCallback`).
         should_stop: asked again and again; a true answer ends the work there.
         options: other fields of `TrainConfig`, the same for all runs, such as ``epochs=5``.
 
@@ -86,22 +86,22 @@ def compare(
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
     own_models = {model.name: model for model in given_models or () if isinstance(model, Model)}
     return work(
-        config, Parts(dataset, own_data, own_models, loss if callable(loss) else None), run, watcher, should_stop
+        config, Parts(dataset, own_data, own_models, loss if callable(loss) else None), run, callback, should_stop
     )
 
 
 def resume_study(
     path: str | os.PathLike[str],
     *,
-    watcher: Watcher | None = None,
-    should_stop: StopQuestion | None = None,
+    callback: StudyCallback | None = None,
+    should_stop: Callable[[], bool] | None = None,
     **budget: Any,
 ) -> Study:
     """Finish a study that was stopped or killed; a finished one is returned as it is.
 
     Args:
         path: the study's folder.
-        watcher: as for `compare`.
+        callback: as for `compare`.
         should_stop: as for `compare`.
         budget: a larger one for all runs: ``epochs``, ``iterations``, ``budget`` or ``seconds``.
 
@@ -109,10 +109,10 @@ def resume_study(
         RunError: where the folder is no study or is damaged, or its data or models only Python can give.
     """
     study = Study.open(path)
-    if study.data["own"]:
+    if study.data.own:
         raise RunError(
             f"{path} was made from Python with its own data; go on there: epochal.compare(data, run='{path}')"
         )
     config = with_budget(study, budget) if budget else study.config
     data = load_data(config.shared.data, target=config.shared.target, task=config.shared.task)
-    return work(config, Parts(data), path, watcher, should_stop)
+    return work(config, Parts(data), path, callback, should_stop)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from epochal.clock import Span
 from epochal.config import TrainConfig, usual_optimizer
 from epochal.counts import parse_count
 from epochal.errors import OptionError, PlanError, unknown_name
@@ -27,7 +28,6 @@ VARIED = {
 """The lists of a comparison, and the option of a run that each of them varies."""
 
 DEFAULT_TARGET = 0.95
-_ENDLESS = "1000000000ep"  # the plan of a run that a number of seconds ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class StudyConfig:
             name = self._name(values)
             values["lr"] = tuned.get((model, optimizer, batch_size), lr)
             if self.seconds is not None:
-                values["budget"] = _ENDLESS
+                values["budget"] = str(Span.seconds(self.seconds))
             members.append(Member(name, dataclasses.replace(self.shared, **values)))
         return tuple(members)
 

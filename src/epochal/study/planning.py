@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from epochal.clock import Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.counts import parse_count
 from epochal.errors import OptionError, unknown_name
+from epochal.record.study_record import StudyRecord as Study
 from epochal.study.config import (
     VARIED,
     StudyConfig,
@@ -20,7 +22,6 @@ from epochal.study.config import (
     parse_rates,
     parse_seeds,
 )
-from epochal.study.study import Study
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "batch_sizes": parse_batch_sizes,
@@ -44,9 +45,9 @@ def plan_study(given: Mapping[str, Any], path: str | os.PathLike[str] | None) ->
     `OptionError` for unknown options, bad values, and values other than those of the existing study.
     """
     wanted = _read({name: value for name, value in given.items() if value is not None})
-    if path is None or not Study.is_at(path):
+    if path is None or not Study.is_at(Path(path)):
         return _build({"snapshots": True, **wanted})
-    recorded = _flat(Study.open(path).config)
+    recorded = _flat(Study.read(Path(path)).config)
     for name, value in wanted.items():
         if name != _MAY_CHANGE and value != recorded.get(name):
             raise OptionError(
@@ -70,7 +71,7 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
         is_larger = larger.seconds is not None and larger.seconds >= config.seconds
     else:
         larger = dataclasses.replace(config, shared=config.shared.changed(budget))
-        samples = study.data["train"]
+        samples = study.data.train
         pairs = zip(larger.members(), config.members(), strict=True)
         is_larger = all(new.config.plan(samples).updates >= old.config.plan(samples).updates for new, old in pairs)
     if not is_larger:

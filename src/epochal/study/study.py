@@ -1,0 +1,34 @@
+"""`Study`: a study's record, and its runs with their models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from epochal.record.study_record import StudyRecord, is_finished
+from epochal.run.run import Run
+
+
+class Study(StudyRecord):
+    """A study folder and what it holds.
+
+    >>> study = Study.open("runs/compare-mnist-1")  # doctest: +SKIP
+    >>> {name: run.status for name, run in study.runs.items()}  # doctest: +SKIP
+    {'batch-1': 'finished', 'batch-100': 'finished', 'batch-all': 'finished'}
+    """
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Study:
+        """Open a study folder. Raises `RunError` where it is none or is damaged."""
+        return cls.read(Path(path))
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The runs that exist already, by name, in the members' order. Raises `RunError` for a damaged one."""
+        folders = {member.name: self.folder_of(member) for member in self.members}
+        return {name: Run.open(folder) for name, folder in folders.items() if (folder / "run.toml").exists()}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every run came to its end, or diverged, which is an end too."""
+        return is_finished(self.compared_runs())
