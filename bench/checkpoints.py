@@ -45,17 +45,17 @@ class Ours:
     """Epochal's own protocol: safetensors, named by content, committed by one rename."""
 
     def __init__(self, folder: Path) -> None:
-        from epochal.run.saving import CheckpointSaver
+        from epochal.run.checkpoints import CheckpointSaver
 
         self.folder = folder
         self._saver = CheckpointSaver(folder)
 
     def save(self, number: int, state: dict[str, Any]) -> None:
         from epochal.clock import Position
-        from epochal.record.checkpoint_file import Checkpoint, EpochSoFar
+        from epochal.record.checkpoint_file import Checkpoint, EpochSums
 
         arrays = {name: np.array(array) for name, array in state.items()}
-        self._saver.save(Checkpoint(Position(number, 0, number), EpochSoFar(), arrays))
+        self._saver.save(Checkpoint(Position(number, 0, number), EpochSums(), arrays))
 
     def wait(self) -> None:
         self._saver.wait()
