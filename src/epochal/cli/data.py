@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option
+from epochal.options import option, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,14 +13,13 @@ class DataCommand:
     """List the data sets that have a name, or load (and download, if need be) and describe one of any kind.
 
     Example: epochal data mnist
-
-    Attributes:
-        name: a data set's name, or a file or folder of your own; lists all names where not given.
-        json: print JSON.
     """
 
-    name: Positional[Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]] = None
-    json: bool = False
+    name: str | None = option(
+        None, "A data set's name, or a file or folder of your own.", text("a name or a path", "DATA"),
+        text="lists all names", is_positional=True,
+    )  # fmt: skip
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Print the list or the description."""

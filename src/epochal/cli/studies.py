@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ from rich.text import Text
 from epochal.cli.progress import TrainingProgress
 from epochal.cli.screen import add_rows, build_table, duration, percent, plural, print_json
 from epochal.cli.signals import stop_on_signal
-from epochal.config import DEFAULT_EPOCHS, TrainConfig
+from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
 from epochal.landscape.survey import Cancelled, SurveyOptions, survey
 from epochal.record.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
 from epochal.study.comparison import resume_study
-from epochal.study.config import StudyConfig
 from epochal.study.study import Study, Tuned
 from epochal.study.summary import Band, ComparedRun, Spread, bands, compared_runs, describe_study
 from epochal.study.working import Begun, Parts, Watcher
@@ -179,7 +178,7 @@ class _Estimate:
                 self.console.print(f"\nlandscape: {total:,} losses, about {duration(seconds)}; {shorter}")
 
 
-def finish_study(path: Path, budget: dict[str, Any], console: Console) -> int:
+def finish_study(path: Path, budget: Mapping[str, Any], console: Console) -> int:
     """Do what is left of a study, print it, and return the exit status. A quiet console stands for JSON."""
     with stop_on_signal() as stop:
         study = resume_study(path, watcher=StudyProgress(console), should_stop=stop.is_asked, **budget)

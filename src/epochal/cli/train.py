@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import arg
-
-from epochal.config import TrainConfig
+from epochal.cli.arguments import given, json_option
+from epochal.config import TRAIN, TrainConfig
+from epochal.options import FOLDER, option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
@@ -25,26 +27,23 @@ class TrainCommand:
     """Train a model, count every epoch, batch and iteration, and keep the run in a folder.
 
     Example: epochal train mnist --model mlp --batch-size 100 --iterations 30000
-
-    Attributes:
-        config: what to train.
-        run: the run's folder; runs/DATA-MODEL-1, or the next free number, where not given.
-        json: print the result as JSON, and nothing else.
     """
 
-    config: TrainConfig = field(default_factory=TrainConfig, metadata={"config": TrainConfig})
-    run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
-    json: bool = False
+    given: Mapping[str, Any] = given(TRAIN)
+    run: Path | None = option(
+        None, "The run's folder.", FOLDER, text="runs/DATA-MODEL-1, or the next free number", part="run"
+    )
+    json: bool = json_option()
 
     def execute(self) -> int:
-        """Train; a first Ctrl-C stops after the iterations in hand and saves."""
+        """Train; a first Ctrl-C stops after the current iterations and saves."""
         from epochal.cli.progress import load_with_progress
         from epochal.cli.screen import open_console
         from epochal.run.session import start
         from epochal.run.setup import set_up
 
         console = open_console(quiet=self.json)
-        config = self.config
+        config = TrainConfig(**self.given)
         setup = set_up(config, load_with_progress(console, config.data, config.target, config.task))
         _print_setup(setup, console)
         return work_and_print(console, lambda listener, should_stop: start(setup, self.run, listener, should_stop))
@@ -94,9 +93,9 @@ def print_result(run: Run, console: Console) -> None:
     else:
         position = run.position
         console.print(
-            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; go on with:"
+            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; continue with:"
         )
-        console.print(f"  epochal resume {run.path}", soft_wrap=True)
+        console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True, markup=False)
     evaluations = history.evaluations
     if evaluations:
         last = evaluations[-1]
@@ -104,15 +103,21 @@ def print_result(run: Run, console: Console) -> None:
         console.print(f"{accuracy}test loss {last.loss:.4f}   ({last.samples:,} samples, each once)")
     rate = run.iterations_per_second
     console.print(f"{duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
-    console.print(f"run: {run.path}", soft_wrap=True)
+    console.print(f"run: {run.path}", soft_wrap=True, markup=False)
     for line in _next_steps(run):
-        console.print(f"  {line}", soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def _next_steps(run: Run) -> list[str]:
+    """Return commands that work as they stand: those that train need data that have a name."""
+    steps = ["try next:", f"{shlex.join(['epochal', 'evaluate', str(run.path)])}   (each test sample once)"]
+    if run.file.custom:
+        return steps
+
     config = run.config
-    other = "all" if run.plan.method != "bgd" else "100"
-    steps = [f"epochal train {config.data} --model {config.model} --batch-size {other}   (another batch size)"]
+    same = TrainConfig(data=config.data, target=config.target, task=config.task, model=config.model)
+    other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
+    steps.append(f"{dataclasses.replace(same, batch_size=other).command()}   (another batch size)")
     if config.model in ("linear", "mlp") and len(run.file.data["sample_shape"]) >= 2:
-        steps.append(f"epochal train {config.data} --model cnn   (a model made for images)")
-    return ["try next:", f"epochal evaluate {run.path}   (each test sample once)", *steps]
+        steps.append(f"{dataclasses.replace(same, model='cnn').command()}   (a model made for images)")
+    return steps

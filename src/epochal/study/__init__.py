@@ -8,14 +8,12 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.study.comparison import compare, resume_study
-    from epochal.study.config import StudyConfig
     from epochal.study.study import Study
 
-__all__ = ["Study", "StudyConfig", "compare", "resume_study"]
+__all__ = ["Study", "compare", "resume_study"]
 
 _HOMES = {
     "Study": "study",
-    "StudyConfig": "config",
     "compare": "comparison",
     "resume_study": "comparison",
 }

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from epochal.clock import Span
-from epochal.config import BUDGETS, TrainConfig
-from epochal.counts import parse_count
+from epochal.config import BUDGETS, COMPARE, STUDY, VARIED, StudyConfig, TrainConfig
+from epochal.counts import shown
 from epochal.errors import OptionError, unknown_name
-from epochal.study.config import (
-    VARIED,
-    StudyConfig,
-    parse_batch_sizes,
-    parse_names,
-    parse_number,
-    parse_rates,
-    parse_seeds,
-)
+from epochal.options import read_options
 from epochal.study.study import Study
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "batch_sizes": parse_batch_sizes,
-    "models": lambda value: parse_names("model", value),
-    "optimizers": lambda value: parse_names("optimizer", value),
-    "lrs": parse_rates,
-    "seeds": parse_seeds,
-    "seconds": lambda value: parse_number("seconds", value),
-    "target_accuracy": lambda value: parse_number("the target accuracy", value),
-    "epochs": lambda value: parse_count("epochs", value),
-    "iterations": lambda value: parse_count("iterations", value),
-    "budget": lambda value: str(Span.parse(value) if isinstance(value, str) else value),
-}
 _MAY_CHANGE = "target_accuracy"
 
 
@@ -66,7 +45,7 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
         unit = "epochs, iterations or samples" if config.seconds is None else "seconds"
         raise OptionError(f"{study.path} has a budget of {unit}; give a larger one of that kind")
     if config.seconds is not None:
-        larger = dataclasses.replace(config, seconds=parse_number("seconds", budget["seconds"]))
+        larger = dataclasses.replace(config, seconds=STUDY["seconds"].read("seconds", budget["seconds"]))
         is_larger = larger.seconds is not None and larger.seconds >= config.seconds
     else:
         larger = dataclasses.replace(config, shared=config.shared.changed(budget))
@@ -79,20 +58,17 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    for name in given:
-        if name in VARIED.values():
-            raise OptionError(f"a comparison varies '{name}': give a list of {name}s")
-    return {name: _READERS[name](value) if name in _READERS else value for name, value in given.items()}
+    """Return the options as they are kept. Raises what their readers raise, and `OptionError` for unknown names."""
+    lists = {one: name for name, one in VARIED.items()}
+    for name, value in given.items():
+        if name in lists:
+            raise OptionError(f"a comparison takes {lists[name]}, one or several: write {lists[name]}={shown(value)}")
+    return read_options(COMPARE, given)
 
 
 def _build(values: Mapping[str, Any]) -> StudyConfig:
-    own = {field.name for field in dataclasses.fields(StudyConfig)} - {"shared"}
-    shared = {field.name for field in dataclasses.fields(TrainConfig)} - set(VARIED.values())
-    for name in values:
-        if name not in own | shared:
-            raise OptionError(unknown_name("option", name, own | shared))
-    train = TrainConfig.from_dict({name: value for name, value in values.items() if name in shared})
-    return StudyConfig(shared=train, **{name: value for name, value in values.items() if name in own})
+    shared = TrainConfig(**{name: value for name, value in values.items() if name not in STUDY})
+    return StudyConfig(shared=shared, **{name: value for name, value in values.items() if name in STUDY})
 
 
 def _flat(config: StudyConfig) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from epochal.config import BatchSize, Member, StudyConfig
 from epochal.errors import EpochalError, RunError
 from epochal.files import write_durably
-from epochal.study.config import BatchSize, Member, StudyConfig
 
 if TYPE_CHECKING:
     from epochal.run.run import Run

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from epochal.clock import Method
+from epochal.config import Member
 from epochal.errors import RunError
 from epochal.record.history import History
-from epochal.study.config import Member
 from epochal.study.study import Study
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ComparedRun:
     name: str
     group: str
     model: str
-    optimizer: str
+    optimizer: str | None
     seed: int
     status: str
     problem: str | None = None
@@ -151,7 +151,7 @@ def _counted(named: dict[str, Any], run: Run, target: float) -> ComparedRun:
     epochs, iterations = history.epochs, history.iterations
     tests = [row for row in history.evaluations if row.split == "test"]
     return ComparedRun(
-        **named,
+        **{**named, "optimizer": config.optimizer},  # the run knows the model's own, where none was listed
         status=run.status,
         lr=config.lr,
         method=plan.method,

@@ -26,7 +26,7 @@ from epochal.data import Dataset, Split
 from epochal.engine import Engine, default_learning_rate
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
-from epochal.run.setup import Custom, set_up
+from epochal.run.setup import Custom, Setup, set_up
 from epochal.run.training import next_chunk_length
 from epochal.study.study import Tried, Tuned
 
@@ -51,9 +51,11 @@ def tune(
     """
     held_in = hold_out(data, config.seed)
     plan = _search_plan(config, len(data.train), len(held_in.train), in_seconds)
-    engine = _engine(config, held_in, plan, custom)
+    setup = _set_up(config, held_in, plan, custom)
+    engine = dataclasses.replace(setup.engine, optimizer=_rate_in_state(setup.engine.optimizer))
+    optimizer = str(setup.config.optimizer)
     losses = _search(
-        default_learning_rate(config.optimizer_name, plan.batch_size),
+        default_learning_rate(optimizer, plan.batch_size),
         lambda rate: _held_out_loss(engine, plan, rate, should_stop),
     )
     tried = tuple(Tried(rate, losses[rate]) for rate in sorted(losses))
@@ -65,7 +67,7 @@ def tune(
         )
     return Tuned(
         model=config.model,
-        optimizer=config.optimizer_name,
+        optimizer=optimizer,
         batch_size=config.batch_size or plan.batch_size,
         lr=best.lr,
         tried=tried,
@@ -144,13 +146,12 @@ def _rate_in_state(unit: optax.GradientTransformation) -> optax.GradientTransfor
     return optax.GradientTransformation(init, update)
 
 
-def _engine(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Engine:
+def _set_up(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Setup:
     plain = dataclasses.replace(
         config, lr=1.0, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
         schedule="constant", warmup=None,
     )  # fmt: skip
-    engine = set_up(plain, data, custom).engine
-    return dataclasses.replace(engine, optimizer=_rate_in_state(engine.optimizer))
+    return set_up(plain, data, custom)
 
 
 def _held_out_loss(engine: Engine, plan: Plan, rate: float, should_stop: Callable[[], bool]) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, DivergedError, OptionError, RunError
 from epochal.lock import locked
@@ -21,7 +21,6 @@ from epochal.record.folder import create_run_folder
 from epochal.run.run import Run
 from epochal.run.session import resume, start
 from epochal.run.setup import Custom, Setup, set_up
-from epochal.study.config import Member, StudyConfig
 from epochal.study.study import Study, Tuned
 from epochal.study.tuning import Stopped, tune
 
@@ -121,6 +120,8 @@ def work(
 
 def _check(config: StudyConfig, parts: Parts) -> None:
     """Refuse runs that cannot be trained, have no name of their own, or differ in name only."""
+    if config.target_accuracy != DEFAULT_TARGET and parts.data.task == "regression":
+        raise OptionError(f"{parts.data.name} is a regression, which has no accuracy; leave out target_accuracy")
     members = config.members()
     if len({member.name for member in members}) < len(members):
         raise OptionError("two of the runs would have the same name; give the models names that differ")
@@ -169,10 +170,9 @@ class _Worker:
         config = self.study.config
         if not config.tune_lr:
             return
-        found = {tuned.group for tuned in self.study.tuned}
-        for member in config.members():
+        for member in self.study.members:
             train = member.config
-            if train.seed != config.seeds[0] or (train.model, train.optimizer, train.batch_size) in found:
+            if train.seed != config.seeds[0] or train.lr is not None:
                 continue
             self.watcher.tuning(train)
             custom, in_seconds = self.parts.custom(train), config.seconds is not None
