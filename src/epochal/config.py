@@ -56,7 +56,7 @@ class TrainConfig:
     """
 
     data: str = option(
-        "digits", "A data set's name, or a file or folder of your own.", text("a name or a path", "DATA"),
+        "digits", "A data set's name, or your own file or folder.", text("a name or a path", "DATA"),
         part="data", is_positional=True,
     )  # fmt: skip
     target: str | None = option(

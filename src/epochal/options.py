@@ -197,8 +197,10 @@ def _read_length(name: str, value: Any) -> str:
 
 
 def _read_batch_size(name: str, value: Any) -> int | str:
+    if not isinstance(value, str):
+        return parse_count(name, value)
     try:
-        return "all" if isinstance(value, str) and value.strip() == "all" else parse_count(name, value)
+        return "all" if value.strip() == "all" else parse_count(name, value)
     except PlanError as error:
         raise PlanError(f"{error}; write 'all' for the whole training set") from None
 

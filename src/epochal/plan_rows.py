@@ -44,7 +44,7 @@ def _epoch_rows(plan: Plan) -> list[PlanRow]:
         division = f"⌊N / B⌋ = ⌊{n:,} / {b:,}⌋" if plan.last == "drop" else f"⌈N / B⌉ = ⌈{n:,} / {b:,}⌉"
     rows = [
         PlanRow("samples", n, "given"),
-        PlanRow("batch_size", b, "given"),
+        PlanRow("batch_size", b, "per_update"),
         PlanRow("batches_per_epoch", batches, formula=division),
         PlanRow("iterations_per_epoch", batches, "one_each_batch"),
         PlanRow("updates_per_epoch", batches, "one_each_iteration"),

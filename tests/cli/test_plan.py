@@ -31,7 +31,7 @@ def test_the_worked_example_is_explained() -> None:
     assert out.startswith("Mini-batch gradient descent (MBGD)")
     assert rows_of(out) == {
         "training samples N": ("given", "60,000"),
-        "batch size B": ("given", "100"),
+        "batch size B": ("samples per update", "100"),
         "batches per epoch": ("N / B = 60,000 / 100", "600"),
         "iterations per epoch": ("one for each batch", "600"),
         "updates per epoch": ("one for each iteration", "600"),

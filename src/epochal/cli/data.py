@@ -16,7 +16,7 @@ class DataCommand:
     """
 
     name: str | None = option(
-        None, "A data set's name, or a file or folder of your own.", text("a name or a path", "DATA"),
+        None, "A data set's name, or your own file or folder.", text("a name or a path", "DATA"),
         text="lists all names", is_positional=True,
     )  # fmt: skip
     json: bool = json_option()

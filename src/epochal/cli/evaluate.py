@@ -19,7 +19,7 @@ class EvaluateCommand:
 
     run: Path = run_option()
     data: str | None = option(
-        None, "Another data set, or a file of your own, with samples of the same shape.",
+        None, "Another data set, or your own file, with samples of the same shape.",
         text("a name or a path", "DATA"), text="the run's",
     )  # fmt: skip
     split: Literal["test", "train"] = option("test", "Which samples.", choice("test", "train"))

@@ -8,9 +8,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from epochal.cli.arguments import explain, parse
 from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
 from epochal.version import __version__
@@ -30,7 +29,6 @@ COMMANDS = {
 }
 
 
-@runtime_checkable
 class Command(Protocol):
     """A command's dataclass: its fields are the command's options."""
 
@@ -70,6 +68,8 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"epochal {__version__}")
         return 0
+
+    from epochal.cli.arguments import explain, parse
 
     name, *words = arguments
     command = find_command(name)

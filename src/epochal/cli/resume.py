@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option, run_option
 from epochal.config import CHANGEABLE, TRAIN
+
+if TYPE_CHECKING:
+    from epochal.record.events import Listener
+    from epochal.run.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,13 @@ class ResumeCommand:
 
             return finish_study(self.folder, self.changes, console)
         run = Run.open(self.folder)
-        before = run.position
+        position = run.position
         if run.status == "finished" and not self.changes:
-            console.print(f"{run.path} is finished, at epoch {before.epoch:,} and iteration {before.iteration:,};")
-            console.print(f"train it longer with: epochal resume {run.path} --epochs {2 * max(1, before.epoch)}\n")
-        return work_and_print(
-            console,
-            lambda listener, should_stop: resume(
-                self.folder, listener=listener, should_stop=should_stop, **self.changes
-            ),
-        )
+            longer = shlex.join(["epochal", "resume", str(run.path), "--epochs", str(2 * max(1, position.epoch))])
+            console.print(f"{run.path} is finished, at epoch {position.epoch:,} and iteration {position.iteration:,};")
+            console.print(f"train it longer with: {longer}\n", soft_wrap=True)
+
+        def work(listener: Listener, should_stop: Callable[[], bool]) -> Run:
+            return resume(self.folder, listener=listener, should_stop=should_stop, **self.changes)
+
+        return work_and_print(console, work)

@@ -30,7 +30,7 @@ def plan_study(given: Mapping[str, Any], path: str | os.PathLike[str] | None) ->
         if name != _MAY_CHANGE and value != recorded.get(name):
             raise OptionError(
                 f"{path} was made with {_shown(name, recorded.get(name))}, not {_shown(name, value)}; "
-                "leave it out to go on with that study, or choose another folder"
+                "leave it out to continue that study, or choose another folder"
             )
     return _build({**recorded, **wanted})
 
