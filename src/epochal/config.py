@@ -9,7 +9,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
 
 from epochal.clock import Last, Plan
 from epochal.errors import OptionError, unknown_name
@@ -33,12 +34,18 @@ from epochal.options import (
 )
 
 Task: TypeAlias = Literal["classification", "regression"]
+OnNan: TypeAlias = Literal["stop", "continue"]
 BatchSize: TypeAlias = int | str
 
 BUDGETS = frozenset({"epochs", "iterations", "budget"})
 DEFAULT_EPOCHS = 10
 DEFAULT_TARGET = 0.95
 _ENDLESS = "1000000000ep"  # the plan of a run that a number of seconds ends
+
+
+_data, _model, _plan, _optimizer, _run = (
+    partial(option, part=part) for part in ("data", "model", "batches and budget", "optimizer", "run")
+)
 
 
 def default_batch_size(samples: int) -> int:
@@ -55,105 +62,67 @@ class TrainConfig:
     ``hidden == (64,)``. Raises `OptionError` or `PlanError` for any other.
     """
 
-    data: str = option(
-        "digits", "A data set's name, or your own file or folder.", text("a name or a path", "DATA"),
-        part="data", is_positional=True,
-    )  # fmt: skip
-    target: str | None = option(
-        None, "The target column of your own table.", text("a column's name", "COLUMN"), text="the last", part="data"
-    )
-    task: Task | None = option(
-        None, "What the targets of your own data are.", choice("classification", "regression"),
-        text="what their type says", part="data",
-    )  # fmt: skip
+    # fmt: off
+    data: str = _data(
+        "digits", "A data set's name, or your own file or folder.", text("a name or a path", "DATA"), positional=True)
+    target: str | None = _data(
+        None, "The target column of your own table.", text("a column's name", "COLUMN"), text="the last")
+    task: Task | None = _data(
+        None, "What the targets of your own data are.", choice(*get_args(Task)), text="what their type says")
 
-    model: str = option("mlp", "linear, mlp, cnn or rnn.", text("a model's name"), part="model")
-    hidden: tuple[int, ...] | None = option(
-        None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES,
-        text="128 (256 for cnn)", part="model",
-    )  # fmt: skip
-    dropout: float | None = option(
+    model: str = _model("mlp", "linear, mlp, cnn or rnn.", text("a model's name"))
+    hidden: tuple[int, ...] | None = _model(
+        None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
+    dropout: float | None = _model(
         None, "Share of hidden values dropped while training, 0 to below 1; for mlp and cnn.",
-        number("SHARE", at_least=0.0, below=1.0), text="0", part="model",
-    )  # fmt: skip
+        number("SHARE", at_least=0.0, below=1.0), text="0")
 
-    batch_size: BatchSize | None = option(
-        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE,
-        text="100 (or N, if smaller)", part="batches and budget", is_resumable=True,
-    )  # fmt: skip
-    epochs: int | None = option(
-        None, "Budget in passes over the training set.", count(),
-        text="10, if no budget is given", part="batches and budget", is_resumable=True,
-    )  # fmt: skip
-    iterations: int | None = option(
-        None, "Budget in weight updates.", count(), part="batches and budget", is_resumable=True
-    )
-    budget: str | None = option(
-        None, "Budget with its unit: 50ep, 30000it or 3000000sa.", LENGTH,
-        part="batches and budget", is_resumable=True,
-    )  # fmt: skip
-    last: Last = option(
-        "keep", "Keep or drop an epoch's smaller last batch.", choice("keep", "drop"), part="batches and budget"
-    )
+    batch_size: BatchSize | None = _plan(
+        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE, text="100 (or N, if smaller)", resume=True)
+    epochs: int | None = _plan(
+        None, "Budget in passes over the training set.", count(), text="10, if no budget is given", resume=True)
+    iterations: int | None = _plan(None, "Budget in weight updates.", count(), resume=True)
+    budget: str | None = _plan(None, "Budget with its unit: 50ep, 30000it or 3000000sa.", LENGTH, resume=True)
+    last: Last = _plan("keep", "Keep or drop an epoch's smaller last batch.", choice(*get_args(Last)))
 
-    optimizer: str | None = option(
+    optimizer: str | None = _optimizer(
         None, "sgd, momentum, nesterov, adam or adamw.", text("an optimizer's name"),
-        text="the model's own: sgd (adam for rnn)", part="optimizer",
-    )  # fmt: skip
-    lr: float | None = option(
+        text="the model's own: sgd (adam for rnn)")
+    lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", above=0.0),
-        text="chosen by optimizer and batch size; 0.1 for sgd at 100", part="optimizer", is_resumable=True,
-    )  # fmt: skip
-    schedule: str = option(
-        "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"),
-        part="optimizer",
-    )  # fmt: skip
-    warmup: str | None = option(
-        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", LENGTH, text="none", part="optimizer"
-    )
-    momentum: float | None = option(
+        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True)
+    schedule: str = _optimizer(
+        "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
+    warmup: str | None = _optimizer(
+        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", LENGTH, text="none")
+    momentum: float | None = _optimizer(
         None, "For momentum and nesterov, 0 to below 1.", number("SHARE", at_least=0.0, below=1.0),
-        text="0.9", part="optimizer", optimizers=("momentum", "nesterov"),
-    )  # fmt: skip
-    weight_decay: float | None = option(
-        None, "For adamw, at least 0.", number("RATE", at_least=0.0),
-        text="0.0001", part="optimizer", optimizers=("adamw",),
-    )  # fmt: skip
-    loss: str | None = option(
+        text="0.9", optimizers=("momentum", "nesterov"))
+    weight_decay: float | None = _optimizer(
+        None, "For adamw, at least 0.", number("RATE", at_least=0.0), text="0.0001", optimizers=("adamw",))
+    loss: str | None = _optimizer(
         None, "cross-entropy or mean-squared-error.", text("a loss's name"),
-        text="cross-entropy for classification, mean-squared-error for regression", part="optimizer",
-    )  # fmt: skip
+        text="cross-entropy for classification, mean-squared-error for regression")
 
-    seed: int = option(
-        0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED, part="run"
-    )
-    metrics: tuple[str, ...] | None = option(
+    seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
+    metrics: tuple[str, ...] | None = _run(
         None, "Metrics to record at evaluations.", several(text("a metric's name"), "NAME …", "many"),
-        text="accuracy for classification, mae and r2 for regression", part="run",
-    )  # fmt: skip
-    evaluate_every: int = option(
-        1, "Epochs between evaluations of the test set; the end is always evaluated.", count(),
-        part="run", is_resumable=True,
-    )  # fmt: skip
-    checkpoint_every: float | None = option(
+        text="accuracy for classification, mae and r2 for regression")
+    evaluate_every: int = _run(
+        1, "Epochs between evaluations of the test set; the end is always evaluated.", count(), resume=True)
+    checkpoint_every: float | None = _run(
         None, "Seconds between checkpoints.", number("SECONDS", at_least=0.0),
-        text="as often as costs at most 2 % of the time", part="run", is_resumable=True,
-    )  # fmt: skip
-    snapshots: bool = option(
+        text="as often as costs at most 2 % of the time", resume=True)
+    snapshots: bool = _run(
         False, "Keep the weights of every epoch (of fewer after the 128th), and of iterations 1, 2, 4, 8 … within the "
-        "first.", SWITCH, part="run",
-    )  # fmt: skip
-    on_nan: Literal["stop", "continue"] = option(
-        "stop", "What to do when a loss is not finite.", choice("stop", "continue"), part="run", is_resumable=True
-    )
-    micro_batch: int | None = option(
-        None, "The most samples computed at once.", count(),
-        text="chosen from memory and cache", part="run", is_resumable=True,
-    )  # fmt: skip
-    shards: int | None = option(
+        "first.", SWITCH)
+    on_nan: OnNan = _run("stop", "What to do when a loss is not finite.", choice(*get_args(OnNan)), resume=True)
+    micro_batch: int | None = _run(
+        None, "The most samples computed at once.", count(), text="chosen from memory and cache", resume=True)
+    shards: int | None = _run(
         None, "Equal parts of a batch, computed side by side on CPU cores or devices.", count(),
-        text="1 (2 for rnn on a CPU)", part="run", is_resumable=True,
-    )  # fmt: skip
+        text="1 (2 for rnn on a CPU)", resume=True)
+    # fmt: on
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -213,7 +182,7 @@ class TrainConfig:
 TRAIN = options_of(TrainConfig)
 """The options of a training, by name."""
 
-CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.is_resumable)
+CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
 """What a run may change at any position and still be one run."""
 
 
@@ -269,25 +238,22 @@ class StudyConfig:
     with commas. Runs of the same seed start from the same weights and visit the samples in the same order.
     """
 
+    # fmt: off
     shared: TrainConfig
     batch_sizes: tuple[BatchSize, ...] = _each("batch_size", (1, 100, "all"))
     models: tuple[str, ...] = _each("model", ("mlp",))
     optimizers: tuple[str, ...] = _each("optimizer", (), text="each model's own: sgd (adam for rnn)")
     lrs: tuple[float, ...] = _each(
         "lr", (), help="Learning rates: one for all, or one for each batch size.",
-        text="chosen by optimizer and batch size",
-    )  # fmt: skip
+        text="chosen by optimizer and batch size")
     seeds: tuple[int, ...] = _each("seed", (0,), part="comparison")
-    seconds: float | None = option(
-        None, "Budget of each run in seconds of training.", number("SECONDS", above=0.0), part="batches and budget"
-    )
-    tune_lr: bool = option(
-        False, "Search each learning rate first, on held-out training samples.", SWITCH, part="optimizer"
-    )
+    seconds: float | None = _plan(
+        None, "Budget of each run in seconds of training.", number("SECONDS", above=0.0))
+    tune_lr: bool = _optimizer(False, "Search each learning rate first, on held-out training samples.", SWITCH)
     target_accuracy: float = option(
         DEFAULT_TARGET, "The test accuracy to which updates and seconds are counted.",
-        number("SHARE", above=0.0, at_most=1.0, such_as=" (0.95 for 95 %)"), part="comparison",
-    )  # fmt: skip
+        number("SHARE", above=0.0, at_most=1.0, such_as=" (0.95 for 95 %)"), part="comparison")
+    # fmt: on
 
     def __post_init__(self) -> None:
         check_options(self)

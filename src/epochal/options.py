@@ -49,11 +49,11 @@ class Option:
         default: what the help says of the default; ``""`` for nothing.
         part: the heading under which a command's help lists it.
         flag: its name on the command line, where that differs.
-        is_resumable: whether a run may change it at any position.
+        resume: whether a run may change it at any position.
         optimizers: the optimizers that read it; all where empty.
-        is_positional: whether a command takes it without ``--name``.
-        is_required: whether a command needs it.
-        is_optional: whether it may be ``None``.
+        positional: whether a command takes it without ``--name``.
+        required: whether a command needs it.
+        optional: whether it may be ``None``.
     """
 
     help: str
@@ -61,15 +61,15 @@ class Option:
     default: str = ""
     part: Part = "options"
     flag: str = ""
-    is_resumable: bool = False
+    resume: bool = False
     optimizers: tuple[str, ...] = ()
-    is_positional: bool = False
-    is_required: bool = False
-    is_optional: bool = False
+    positional: bool = False
+    required: bool = False
+    optional: bool = False
 
     def read(self, name: str, value: Any) -> Any:
         """Return a value as it is kept. Raises `OptionError` or `PlanError` for one that cannot be meant."""
-        return None if value is None and self.is_optional else self.kind.read(name, value)
+        return None if value is None and self.optional else self.kind.read(name, value)
 
     @property
     def text(self) -> str:
@@ -86,7 +86,7 @@ def option(default: Any, help: str, kind: Kind, *, text: str | None = None, **mo
     if text is None:
         text = "" if default is None or default is MISSING or isinstance(default, bool) else _as_text(default)
     needed, optional = default is MISSING, default is None
-    declared = Option(help=help, kind=kind, default=text, is_required=needed, is_optional=optional, **more)
+    declared = Option(help=help, kind=kind, default=text, required=needed, optional=optional, **more)
     return dataclasses.field(default=default, metadata={"option": declared})
 
 

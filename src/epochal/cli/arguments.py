@@ -27,7 +27,7 @@ def json_option() -> Any:
 
 def run_option(help: str = "The run's folder.", metavar: str = "RUN") -> Any:  # noqa: A002
     """Declare the folder that a command is about."""
-    return option(MISSING, help, Kind(FOLDER.read, metavar), is_positional=True)
+    return option(MISSING, help, Kind(FOLDER.read, metavar), positional=True)
 
 
 def given(options: Mapping[str, Option], *, with_defaults: bool = True) -> Any:
@@ -42,8 +42,8 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
     see = f"see epochal {name} --help"
     groups = _groups(command)
     options = {key: one for group in groups.values() for key, one in group.items()}
-    flags = {_flag(key, one): key for key, one in options.items() if not one.is_positional}
-    places = [key for key, one in options.items() if one.is_positional]
+    flags = {_flag(key, one): key for key, one in options.items() if not one.positional}
+    places = [key for key, one in options.items() if one.positional]
 
     values: dict[str, Any] = {}
     rest = list(words)
@@ -66,7 +66,7 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
         values[key] = _read(options[key], said, texts, rest, see)
 
     for key, one in options.items():
-        if one.is_required and key not in values:
+        if one.required and key not in values:
             raise OptionError(f"{_place(one)} is missing; {see}")
     fields = {field: {key: values[key] for key in keys if key in values} for field, keys in groups.items()}
     return command(**fields.pop(""), **fields)
@@ -98,9 +98,9 @@ def _groups(command: type) -> dict[str, dict[str, Option]]:
 
 
 def _about_unknown(said: str, options: Mapping[str, Option], flags: Mapping[str, str], see: str) -> str:
-    positional = {_flag(key, one): one for key, one in options.items() if one.is_positional}
-    if said in positional:
-        return f"{_place(positional[said])} goes without '{said}'; {see}"
+    places = {_flag(key, one): one for key, one in options.items() if one.positional}
+    if said in places:
+        return f"{_place(places[said])} goes without '{said}'; {see}"
     return unknown_name("option", said, flags)
 
 
@@ -124,8 +124,8 @@ def explain(command: type, name: str) -> str:
     """Return the help of a command: its docstring, and its options by part."""
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     options = {key: one for group in _groups(command).values() for key, one in group.items()}
-    usage = [one.kind.metavar if one.is_required else f"[{one.kind.metavar}]" for one in options.values()
-             if one.is_positional]  # fmt: skip
+    usage = [one.kind.metavar if one.required else f"[{one.kind.metavar}]" for one in options.values()
+             if one.positional]  # fmt: skip
     lines = textwrap.wrap(" ".join(["usage: epochal", name, *usage, "[options]"]), width, subsequent_indent="    ")
 
     for paragraph in inspect.cleandoc(command.__doc__ or "").split("\n\n"):
@@ -140,7 +140,7 @@ def explain(command: type, name: str) -> str:
 
 def _explain_option(name: str, one: Option, width: int) -> list[str]:
     """Return an option's lines: how it is written, and beside or below that what it means."""
-    written = f"  {one.kind.metavar}" if one.is_positional else f"  {_flag(name, one)} {one.kind.metavar}"
+    written = f"  {one.kind.metavar}" if one.positional else f"  {_flag(name, one)} {one.kind.metavar}"
     column = _COLUMN if width >= 2 * _COLUMN else 6
     texts = textwrap.wrap(one.text, width - column, break_on_hyphens=False)
     if len(written) > column - 2:

@@ -17,7 +17,7 @@ class DataCommand:
 
     name: str | None = option(
         None, "A data set's name, or your own file or folder.", text("a name or a path", "DATA"),
-        text="lists all names", is_positional=True,
+        text="lists all names", positional=True,
     )  # fmt: skip
     json: bool = json_option()
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
@@ -29,6 +29,7 @@ COMMANDS = {
 }
 
 
+@runtime_checkable
 class Command(Protocol):
     """A command's dataclass: its fields are the command's options."""
 

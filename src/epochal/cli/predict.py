@@ -22,7 +22,7 @@ class PredictCommand:
     """
 
     run: Path = run_option()
-    files: tuple[Path, ...] = option((), ".npy files.", PATHS, text="", is_positional=True)
+    files: tuple[Path, ...] = option((), ".npy files.", PATHS, text="", positional=True)
     json: bool = json_option()
 
     def execute(self) -> int:

@@ -20,7 +20,7 @@ class ReportCommand:
     """
 
     runs: tuple[Path, ...] = option(
-        MISSING, "Run folders, or study folders.", Kind(PATHS.read, "RUN|STUDY …", "many"), is_positional=True
+        MISSING, "Run folders, or study folders.", Kind(PATHS.read, "RUN|STUDY …", "many"), positional=True
     )
     out: Path | None = option(
         None, "The file to write.", FILE, text="report.html in the run's or study's folder, or here for several"

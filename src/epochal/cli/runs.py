@@ -18,7 +18,7 @@ class RunsCommand:
     Example: epochal runs
     """
 
-    folder: Path = option(Path("runs"), "Where to look, folders inside it included.", FOLDER, is_positional=True)
+    folder: Path = option(Path("runs"), "Where to look, folders inside it included.", FOLDER, positional=True)
     json: bool = json_option()
 
     def execute(self) -> int:
