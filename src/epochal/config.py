@@ -109,7 +109,7 @@ class TrainConfig:
         None, "Metrics to record at evaluations.", several(text("a metric's name"), "NAME …", "many"),
         text="accuracy for classification, mae and r2 for regression")
     evaluate_every: int = _run(
-        1, "Epochs between evaluations of the test set; the end is always evaluated.", count(), resume=True)
+        1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(
         None, "Seconds between checkpoints.", number("SECONDS", at_least=0.0),
         text="as often as costs at most 2 % of the time", resume=True)
@@ -303,6 +303,7 @@ class StudyConfig:
             }
             name = self._name(values)
 
+            # the name comes first: a searched rate does not change it
             for (of_model, of_optimizer, of_batch_size), rate in (tuned or {}).items():
                 if of_model == model and of_batch_size == batch_size and optimizer in (of_optimizer, None):
                     values["lr"] = rate

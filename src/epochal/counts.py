@@ -25,6 +25,7 @@ def parse_count(name: str, value: object, *, at_least: int | None = 1) -> int:
     """
     if isinstance(value, str):
         text = value.strip()
+        # a float would read 9007199254740993 as another number
         if not _WHOLE_NUMBER.fullmatch(text):
             raise PlanError(f"{name} must be a whole number, got '{shortened(value)}'")
         digits = text.replace("_", "").replace(",", "")
@@ -38,6 +39,7 @@ def parse_count(name: str, value: object, *, at_least: int | None = 1) -> int:
             number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             raise PlanError(f"{name} must be a whole number, got {shown(value)}; write it as an int") from None
+
     if at_least is not None and number < at_least:
         raise PlanError(f"{name} must be at least {at_least}, got {shortened(number)}")
     return number

@@ -112,7 +112,7 @@ def check_options(config: Any) -> None:
 def documented(kind: type[T]) -> type[T]:
     """Add the options of a dataclass to its docstring."""
     lines = (f"        {name}: {one.text}" for name, one in options_of(kind).items())
-    kind.__doc__ = "\n".join([f"{kind.__doc__}\n    Attributes:", *lines, "    "])
+    kind.__doc__ = "\n".join([f"{kind.__doc__ or ''}\n    Attributes:", *lines, "    "])
     return kind
 
 

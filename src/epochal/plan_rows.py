@@ -42,6 +42,7 @@ def _epoch_rows(plan: Plan) -> list[PlanRow]:
         division = f"N / B = {n:,} / {b:,}"
     else:
         division = f"⌊N / B⌋ = ⌊{n:,} / {b:,}⌋" if plan.last == "drop" else f"⌈N / B⌉ = ⌈{n:,} / {b:,}⌉"
+
     rows = [
         PlanRow("samples", n, "given"),
         PlanRow("batch_size", b, "per_update"),
@@ -60,6 +61,7 @@ def _epoch_rows(plan: Plan) -> list[PlanRow]:
 def _budget_rows(plan: Plan) -> list[PlanRow]:
     per_epoch, total, full = plan.iterations_per_epoch, plan.iterations, plan.full_epochs
     product, quotient = f"{full:,} × {per_epoch:,}", f"{total:,} / {per_epoch:,}"
+
     if plan.budget.unit is Unit.EPOCHS:
         rows = [PlanRow("full_epochs", full, "budget"), PlanRow("iterations", total, formula=product)]
     else:

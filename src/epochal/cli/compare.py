@@ -55,6 +55,7 @@ class CompareCommand:
 
         if "data" not in self.given and self.run is not None and not Study.is_at(self.run):
             raise RunError(f"there is no study at {self.run}; to begin one there, name its data")
+
         surveys = self._surveys()
         console = open_console(quiet=self.json)
         config = plan_study(self.given, self.run)
@@ -64,6 +65,7 @@ class CompareCommand:
             study = work(config, parts, self.run, StudyProgress(console), stop.is_asked)
             for options in surveys:
                 survey_with_progress(study, options, parts, console, stop.is_asked)
+
         if self.json:
             print_json(describe_study(study))
         else:

@@ -34,6 +34,7 @@ class DataCommand:
             keys = ("name", "title", "train", "test", "sample_shape", "source", "licence")
             print_json([{**{key: getattr(one.description, key) for key in keys}, "state": one.state} for one in sets])
             return 0
+
         table = build_table(("name", "left"), ("training", "right"), ("test", "right"), ("shape", "left"), ("", "left"))
         rows = (
             (
@@ -66,12 +67,14 @@ class DataCommand:
             "megabytes": round(data.nbytes / 1e6, 1),
             "fingerprint": data.fingerprint,
         }
+
         if name in DATA_SETS:
             about = DATA_SETS[name]
             facts |= {"title": about.title, "source": about.source, "licence": about.licence}
         if self.json:
             print_json(facts)
             return 0
+
         for key, value in facts.items():
             text = (
                 ", ".join(map(str, value))

@@ -35,6 +35,7 @@ class EvaluateCommand:
         run = Run.open(self.run)
         data = run.data if self.data is None else load_with_progress(console, self.data)
         result = run.evaluate(data if self.split == "test" else replace(data, test=data.train))
+
         if self.json:
             facts = {"samples": result.samples, "loss": result.loss, "accuracy": result.accuracy}
             print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})

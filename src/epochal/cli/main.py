@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here, where its errors are caught
         return status
+    # what the user can fix
     except EpochalError as error:
         print(f"epochal: {error}", file=sys.stderr)
         return 2
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader went away, as in `epochal runs | head`
         _discard_output()
         return 128 + signal.SIGPIPE
+    # after BrokenPipeError, which is one
     except OSError as error:
         if error.filename is not None:  # of a file, not of the output
             raise

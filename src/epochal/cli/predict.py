@@ -60,10 +60,12 @@ def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
             x = x.astype(np.float32)
     if not np.isfinite(x).all():
         raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; fix them")
+
     outputs = run.predict(x)
     names = run.data.class_names
     if names is None:
         return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(outputs)]
+
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return [

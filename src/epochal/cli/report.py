@@ -88,6 +88,7 @@ class ReportCommand:
         iterations, bucket = int(query["iterations"]), int(query["bucket"])
         if iterations < 0 or bucket < 1:
             raise ValueError(query)
+
         news = news_of(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
         done = news.first + news.losses.size
         if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:

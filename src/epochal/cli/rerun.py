@@ -35,7 +35,9 @@ class RerunCommand:
         if stop.is_asked():
             console.print(f"stopped before the end; {result.repeated.path} is the part that was repeated")
             return stop.exit_status
+
         hashes = {"original": result.original.weights_sha256, "repeated": result.repeated.weights_sha256}
+
         if self.json:
             print_json({"run": str(result.repeated.path), "same_bits": result.is_same, **hashes})
         else:

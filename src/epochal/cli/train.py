@@ -96,6 +96,7 @@ def print_result(run: Run, console: Console) -> None:
             f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; continue with:"
         )
         console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True)
+
     evaluations = history.evaluations
     if evaluations:
         last = evaluations[-1]
@@ -103,6 +104,7 @@ def print_result(run: Run, console: Console) -> None:
         console.print(f"{accuracy}test loss {last.loss:.4f}   ({last.samples:,} samples, each once)")
     rate = run.iterations_per_second
     console.print(f"{duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
+
     console.print(f"run: {run.path}", soft_wrap=True)
     for line in _next_steps(run):
         console.print(f"  {line}", soft_wrap=True)

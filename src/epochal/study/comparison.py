@@ -53,12 +53,14 @@ def compare(
     own_data = data is not None and name is None
     given_models = () if models is None else (models,) if isinstance(models, Model) else listed(models)
     own_models = {model.name: model for model in given_models if isinstance(model, Model)}
+
     given = {
         **options,
         "data": name,
         "models": [model.name if isinstance(model, Model) else model for model in given_models] or None,
         "loss": loss if isinstance(loss, str) else None,
     }
+
     config = plan_study(given, run)
     shared = config.shared
     dataset = load_data(

@@ -25,11 +25,13 @@ def plan_study(given: Mapping[str, Any], path: str | os.PathLike[str] | None) ->
     wanted = _read({name: value for name, value in given.items() if value is not None})
     if path is None or not Study.is_at(path):
         return _build({"snapshots": True, **wanted})
-    recorded = _flat(Study.open(path).config)
+
+    config = Study.open(path).config
+    recorded = {name: getattr(config if name in STUDY else config.shared, name) for name in COMPARE}
     for name, value in wanted.items():
-        if name != _MAY_CHANGE and value != recorded.get(name):
+        if name != _MAY_CHANGE and value != recorded[name]:
             raise OptionError(
-                f"{path} was made with {_shown(name, recorded.get(name))}, not {_shown(name, value)}; "
+                f"{path} was made with {_shown(name, recorded[name])}, not {_shown(name, value)}; "
                 "leave it out to continue that study, or choose another folder"
             )
     return _build({**recorded, **wanted})
@@ -44,6 +46,7 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
     if (config.seconds is None) == ("seconds" in budget):
         unit = "epochs, iterations or samples" if config.seconds is None else "seconds"
         raise OptionError(f"{study.path} has a budget of {unit}; give a larger one of that kind")
+
     if config.seconds is not None:
         larger = dataclasses.replace(config, seconds=STUDY["seconds"].read("seconds", budget["seconds"]))
         is_larger = larger.seconds is not None and larger.seconds >= config.seconds
@@ -52,6 +55,7 @@ def with_budget(study: Study, budget: Mapping[str, Any]) -> StudyConfig:
         samples = study.data["train"]
         pairs = zip(larger.members(), config.members(), strict=True)
         is_larger = all(new.config.plan(samples).updates >= old.config.plan(samples).updates for new, old in pairs)
+
     if not is_larger:
         raise OptionError(f"{study.path} has a larger budget already; a study's budget can only grow")
     return larger
@@ -71,16 +75,9 @@ def _build(values: Mapping[str, Any]) -> StudyConfig:
     return StudyConfig(shared=shared, **{name: value for name, value in values.items() if name in STUDY})
 
 
-def _flat(config: StudyConfig) -> dict[str, Any]:
-    """Return every option that the configuration has, by its own name."""
-    values = config.to_dict()
-    flat = {**values.pop("shared"), **values}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
-
-
 def _shown(name: str, value: Any) -> str:
     """Write an option as the command line has it."""
     option = VARIED.get(name, name).replace("_", "-")
-    if value is None:
+    if value in (None, ()):
         return f"no --{option}"
     return f"--{option} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
