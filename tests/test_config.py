@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from epochal.cli.arguments import explain, parse
+from epochal.cli.arguments import explain, given, parse
 from epochal.cli.compare import CompareCommand
 from epochal.cli.main import COMMANDS, find_command
 from epochal.cli.resume import ResumeCommand
@@ -26,6 +27,7 @@ from epochal.engine.optimizer import OPTIMIZERS, SCHEDULES, default_learning_rat
 from epochal.errors import EpochalError, OptionError, PlanError
 from epochal.models import build_model
 from epochal.models.build import MODELS
+from epochal.options import number, option, options_of
 from epochal.run import train
 from epochal.run.setup import set_up
 from epochal.study import compare
@@ -84,7 +86,7 @@ def test_what_can_be_meant_is_kept_as_a_plain_value(name: str, value: Any, kept:
         ("lr", float("inf"), "lr must be a finite number above 0, got inf"),
         ("lr", 10**400, "lr must be a finite number above 0, got a value of type int"),
         ("momentum", 1.0, "momentum must be a finite number of at least 0 and below 1, got 1.0"),
-        ("warmup", 3, "warmup must be a training length, got 3; write 50ep, 30000it or 3000000sa"),
+        ("warmup", 3, "warmup: '3' is no training length; write 50ep, 30000it or 3000000sa"),
         ("warmup", "3", "warmup: '3' is no training length; write 50ep, 30000it or 3000000sa"),
         ("on_nan", "ignore", "on_nan must be one of stop, continue, got 'ignore'"),
         ("on_nan", ["stop"], "on_nan must be one of stop, continue, got ['stop']"),
@@ -220,6 +222,32 @@ def test_resume_takes_what_a_run_may_change_and_compare_all_but_what_it_varies()
             parse(ResumeCommand, "resume", ["run", f"--{name.replace('_', '-')}", "1"])
     given = parse(CompareCommand, "compare", ["--batch-size", "1,all", "--seed", "3", "--hidden", "8"]).given
     assert given == {"batch_sizes": (1, "all"), "seeds": (3,), "hidden": (8,)}
+
+
+def test_an_option_is_added_by_one_declaration() -> None:
+    """Outside the package: its check, its file form, its help, its place on the command line and what repeats it."""
+
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class Clipped(TrainConfig):
+        clip: float | None = option(None, "The gradient's largest norm.", number("NORM", above=0.0), text="none")
+
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class ClippedCommand:
+        """Train with clipped gradients."""
+
+        given: dict[str, Any] = given(options_of(Clipped))
+
+    config = Clipped(clip="0.5", seed=3)
+    assert config.command() == "epochal train digits --seed 3 --clip 0.5"
+    assert Clipped.from_dict(config.to_dict()) == config
+    assert parse(ClippedCommand, "train", shlex.split(config.command())[2:]).given == {
+        "data": "digits",
+        "seed": 3,
+        "clip": 0.5,
+    }
+    assert "--clip NORM" in explain(ClippedCommand, "train")
+    with pytest.raises(OptionError, match="clip must be a finite number above 0, got -1"):
+        Clipped(clip=-1)
 
 
 # --- explanations ---------------------------------------------------------------------------------------------------

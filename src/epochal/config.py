@@ -176,7 +176,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Read `to_dict`'s result. Raises `OptionError` for an unknown name."""
-        return cls(**read_options(TRAIN, values))
+        return cls(**read_options(options_of(cls), values))
 
 
 TRAIN = options_of(TrainConfig)

@@ -188,10 +188,8 @@ def _read_switch(name: str, value: Any) -> bool:
 
 
 def _read_length(name: str, value: Any) -> str:
-    if not isinstance(value, (str, Span)):
-        raise PlanError(f"{name} must be a training length, got {shown(value)}; write 50ep, 30000it or 3000000sa")
     try:
-        return str(Span.parse(value) if isinstance(value, str) else value)
+        return str(value if isinstance(value, Span) else Span.parse(value if isinstance(value, str) else shown(value)))
     except PlanError as error:
         raise PlanError(f"{name}: {error}") from None
 
