@@ -151,6 +151,7 @@ def test_a_training_refuses_an_option_that_another_leaves_without_effect(options
         ({"lrs": 0.1, "tune_lr": True}, "give learning rates or search them"),
         ({"seconds": 1, "epochs": 1}, "give one budget"),
         ({"model": "mlp"}, "a comparison takes models, one or several: write models='mlp'"),
+        ({"loss": 3}, "loss must be a loss's name, got 3"),
         ({"models": print}, "models must be a model's name, got a value of type builtin_function_or_method"),
     ],
 )

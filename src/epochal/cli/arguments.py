@@ -51,7 +51,7 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
         word = rest.pop(0)
         if _is_flag(word):
             said, has_value, value = word.partition("=")
-            # as the option is called in Python
+            # --batch_size, as Python calls it, is meant as --batch-size
             said = said.replace("_", "-")
             if said not in flags:
                 raise OptionError(_about_unknown(said, options, flags, see))
@@ -64,7 +64,7 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
             said, texts = _place(options[key]), [word]
         else:
             raise OptionError(f"there is no place for '{word}'; {see}")
-        # its values are what follows it, up to the next option
+        # what follows belongs to it, up to the next option
         values[key] = _read(options[key], said, texts, rest, see)
 
     for key, one in options.items():

@@ -58,7 +58,7 @@ def compare(
         **options,
         "data": name,
         "models": [model.name if isinstance(model, Model) else model for model in given_models] or None,
-        "loss": loss if isinstance(loss, str) else None,
+        "loss": None if callable(loss) else loss,
     }
 
     config = plan_study(given, run)
