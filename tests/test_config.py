@@ -230,7 +230,9 @@ def test_an_option_is_added_by_one_declaration() -> None:
 
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
     class Clipped(TrainConfig):
-        clip: float | None = option(None, "The gradient's largest norm.", number("NORM", above=0.0), text="none")
+        clip: float | None = option(
+            None, "The gradient's largest norm.", number("NORM", "above 0", lambda norm: norm > 0), text="none"
+        )
 
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
     class ClippedCommand:

@@ -43,6 +43,7 @@ DEFAULT_TARGET = 0.95
 _ENDLESS = "1000000000ep"  # the plan of a run that a number of seconds ends
 
 
+_SHARE = number("SHARE", "of at least 0 and below 1", lambda share: 0 <= share < 1)
 _data, _model, _plan, _optimizer, _run = (
     partial(option, part=part) for part in ("data", "model", "batches and budget", "optimizer", "run")
 )
@@ -75,7 +76,7 @@ class TrainConfig:
         None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
     dropout: float | None = _model(
         None, "Share of hidden values dropped while training, 0 to below 1; for mlp and cnn.",
-        number("SHARE", at_least=0.0, below=1.0), text="0")
+        _SHARE, text="0")
 
     batch_size: BatchSize | None = _plan(
         None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE, text="100 (or N, if smaller)", resume=True)
@@ -89,17 +90,18 @@ class TrainConfig:
         None, "sgd, momentum, nesterov, adam or adamw.", text("an optimizer's name"),
         text="the model's own: sgd (adam for rnn)")
     lr: float | None = _optimizer(
-        None, "Learning rate.", number("RATE", above=0.0),
+        None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
         text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True)
     schedule: str = _optimizer(
         "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
     warmup: str | None = _optimizer(
         None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", LENGTH, text="none")
     momentum: float | None = _optimizer(
-        None, "For momentum and nesterov, 0 to below 1.", number("SHARE", at_least=0.0, below=1.0),
+        None, "For momentum and nesterov, 0 to below 1.", _SHARE,
         text="0.9", optimizers=("momentum", "nesterov"))
     weight_decay: float | None = _optimizer(
-        None, "For adamw, at least 0.", number("RATE", at_least=0.0), text="0.0001", optimizers=("adamw",))
+        None, "For adamw, at least 0.", number("RATE", "of at least 0", lambda rate: rate >= 0),
+        text="0.0001", optimizers=("adamw",))
     loss: str | None = _optimizer(
         None, "cross-entropy or mean-squared-error.", text("a loss's name"),
         text="cross-entropy for classification, mean-squared-error for regression")
@@ -111,7 +113,7 @@ class TrainConfig:
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(
-        None, "Seconds between checkpoints.", number("SECONDS", at_least=0.0),
+        None, "Seconds between checkpoints.", number("SECONDS", "of at least 0", lambda seconds: seconds >= 0),
         text="as often as costs at most 2 % of the time", resume=True)
     snapshots: bool = _run(
         False, "Keep the weights of every epoch (of fewer after the 128th), and of iterations 1, 2, 4, 8 … within the "
@@ -248,11 +250,11 @@ class StudyConfig:
         text="chosen by optimizer and batch size")
     seeds: tuple[int, ...] = _each("seed", (0,), part="comparison")
     seconds: float | None = _plan(
-        None, "Budget of each run in seconds of training.", number("SECONDS", above=0.0))
+        None, "Budget of each run in seconds of training.", number("SECONDS", "above 0", lambda seconds: seconds > 0))
     tune_lr: bool = _optimizer(False, "Search each learning rate first, on held-out training samples.", SWITCH)
     target_accuracy: float = option(
         DEFAULT_TARGET, "The test accuracy to which updates and seconds are counted.",
-        number("SHARE", above=0.0, at_most=1.0, such_as=" (0.95 for 95 %)"), part="comparison")
+        number("SHARE", "above 0 and at most 1 (0.95 for 95 %)", lambda share: 0 < share <= 1), part="comparison")
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -154,18 +154,8 @@ def count(metavar: str = "N", *, at_least: int = 1) -> Kind:
     return Kind(lambda name, value: parse_count(name, value, at_least=at_least), metavar)
 
 
-def number(
-    metavar: str,
-    *,
-    above: float = -math.inf,
-    at_least: float = -math.inf,
-    below: float = math.inf,
-    at_most: float = math.inf,
-    such_as: str = "",
-) -> Kind:
+def number(metavar: str, limits: str, is_within: Callable[[float], bool]) -> Kind:
     """Return the kind of finite numbers within limits, NumPy's and those in text included."""
-    limits = {"above": above, "of at least": at_least, "below": below, "at most": at_most}
-    named = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit)) + such_as
 
     def read(name: str, value: Any) -> float:
         try:
@@ -174,8 +164,8 @@ def number(
             result = math.nan if is_other else float(value)
         except (TypeError, ValueError, OverflowError):
             result = math.nan
-        if not (math.isfinite(result) and above < result < below and at_least <= result <= at_most):
-            raise OptionError(f"{name} must be a finite number {named}, got {shown(value)}")
+        if not (math.isfinite(result) and is_within(result)):
+            raise OptionError(f"{name} must be a finite number {limits}, got {shown(value)}")
         return result
 
     return Kind(read, metavar)
