@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from small import small_study, three_clouds
 
 from epochal.config import TrainConfig
 from epochal.engine import named_leaves
@@ -15,6 +14,7 @@ from epochal.errors import RunError
 from epochal.landscape.trajectory import WeightSpace, read_way
 from epochal.run.setup import Setup, set_up
 from epochal.study import Study
+from small import small_study, three_clouds
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import small_study, three_clouds
 
 from epochal.errors import DataError, RunError
 from epochal.record.folder import Change
@@ -24,6 +23,7 @@ from epochal.run import run as room
 from epochal.study.gather import gather
 from epochal.study.records import Notice, Predictions, position_of
 from epochal.study.study import Study
+from small import small_study, three_clouds
 
 CopyRun = Callable[..., Path]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small import small_study
+from epochal.study.summary import Spread, bands, compared_runs, describe_study
 
 from epochal.study import Study
-from epochal.study.summary import Spread, bands, compared_runs, describe_study
+from small import small_study
 
 
 def test_counts_are_those_of_the_histories(finished: Study) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import Log, small_study, three_clouds
 
 from epochal.clock import Position
 from epochal.config import TrainConfig
@@ -17,6 +16,7 @@ from epochal.errors import DataError, OptionError
 from epochal.run.setup import Custom, set_up
 from epochal.study import Study
 from epochal.study.tuning import Stopped, _search, _search_plan, hold_out, tune
+from small import Log, small_study, three_clouds
 
 
 def search(config: TrainConfig, **options: Any) -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
+
 from rich.console import Console
 
 from epochal import formats
 from epochal.cli.screen import add_rows, build_table
+from epochal.config import TrainConfig
 from epochal.record.rows import EvaluationRow
 from epochal.record.run_record import RunRecord
 
@@ -31,8 +35,10 @@ def print_result(run: RunRecord, console: Console) -> None:
         console.print(add_rows(table, rows))
     else:
         position = run.position
-        console.print(f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; continue:")
-        console.print(f"  epochal resume {run.path}", soft_wrap=True)
+        console.print(
+            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; continue with:"
+        )
+        console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True)
 
     if run.history.evaluations:
         console.print(_evaluation(run.history.evaluations[-1]))
@@ -51,9 +57,15 @@ def _evaluation(row: EvaluationRow) -> str:
 
 
 def _next_steps(run: RunRecord) -> list[str]:
+    """Return commands that work as they stand: those that train need data that have a name."""
+    steps = ["try next:", f"{shlex.join(['epochal', 'evaluate', str(run.path)])}   (each test sample once)"]
+    if run.file.custom:
+        return steps
+
     config = run.config
-    other = "all" if run.plan.method != "bgd" else "100"
-    steps = [f"epochal train {config.data} --model {config.model} --batch-size {other}   (another batch size)"]
+    same = TrainConfig(data=config.data, target=config.target, task=config.task, model=config.model)
+    other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
+    steps.append(f"{dataclasses.replace(same, batch_size=other).command()}   (another batch size)")
     if config.model in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
-        steps.append(f"epochal train {config.data} --model cnn   (a model made for images)")
-    return ["try next:", f"epochal evaluate {run.path}   (each test sample once)", *steps]
+        steps.append(f"{dataclasses.replace(same, model='cnn').command()}   (a model made for images)")
+    return steps

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from tyro.conf import Positional, arg
-
+from epochal.cli.arguments import json_option
 from epochal.errors import EpochalError, RunError
+from epochal.options import FOLDER, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,14 +16,10 @@ class RunsCommand:
     """List the runs under a folder: data, model, method, progress, result, status.
 
     Example: epochal runs
-
-    Attributes:
-        folder: where to look, folders inside it included.
-        json: print JSON.
     """
 
-    folder: Positional[Annotated[Path, arg(metavar="FOLDER")]] = Path("runs")
-    json: bool = False
+    folder: Path = option(Path("runs"), "Where to look, folders inside it included.", FOLDER, positional=True)
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Print the runs."""

@@ -23,9 +23,12 @@ class _Console(Console):
 
 
 def open_console(*, quiet: bool = False) -> Console:
-    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else."""
+    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else.
+
+    Text is printed as it is: square brackets in a name are no markup.
+    """
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
-    return _Console(width=width, highlight=False, quiet=quiet)
+    return _Console(width=width, highlight=False, markup=False, quiet=quiet)
 
 
 def print_json(value: Any) -> None:

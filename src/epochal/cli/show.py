@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option, run_option
+from epochal.options import FILE, SWITCH, option, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,20 +22,13 @@ class ShowCommand:
     """Describe a run: its plan, its position, its epochs and their audits, its result. A study: its tables.
 
     Example: epochal show runs/mnist-mlp-1 --csv > losses.csv
-
-    Attributes:
-        run: the run's folder, or a study's.
-        json: print everything but the iterations as JSON.
-        csv: print a table of its history as CSV.
-        parquet: write a table of its history to this Parquet file (needs Polars).
-        table: the table: iterations, epochs, metrics, sessions or events.
     """
 
-    run: Positional[Annotated[Path, arg(metavar="RUN|STUDY")]]
-    json: bool = False
-    csv: bool = False
-    parquet: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    table: Annotated[str, arg(metavar="NAME")] = "iterations"
+    run: Path = run_option("The folder of a run, or of a study.", "RUN|STUDY")
+    json: bool = json_option()
+    csv: bool = option(False, "Print a table of its history as CSV.", SWITCH)
+    parquet: Path | None = option(None, "Write a table of its history to this Parquet file (needs Polars).", FILE)
+    table: str = option("iterations", "iterations, epochs, metrics, sessions or events.", text("a table's name"))
 
     def execute(self) -> int:
         """Print the run, or the study."""

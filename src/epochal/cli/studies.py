@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,13 @@ from epochal import formats
 from epochal.cli.screen import add_rows, build_table, print_json
 from epochal.cli.signals import stop_on_signal
 from epochal.clock import Plan
-from epochal.config import DEFAULT_EPOCHS, TrainConfig
+from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
 from epochal.formats import duration, percent, plural
 from epochal.landscape.survey import Cancelled, SurveyOptions, survey
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, TuningResult, bands, is_finished
 from epochal.run.callbacks import Callback
 from epochal.run.progress import ProgressBar
 from epochal.study.comparison import resume_study
-from epochal.study.config import StudyConfig
 from epochal.study.runner import Parts, RunStart, StudyCallback
 from epochal.study.study import Study
 
@@ -155,7 +154,7 @@ class _Estimate:
                 self.console.print(f"\nlandscape: {total:,} losses, about {duration(seconds)}; {shorter}")
 
 
-def finish_study(path: Path, budget: dict[str, Any], console: Console) -> int:
+def finish_study(path: Path, budget: Mapping[str, Any], console: Console) -> int:
     """Do what is left of a study, print it, and return the exit status. A quiet console stands for JSON."""
     with stop_on_signal() as stop:
         study = resume_study(path, callback=StudyProgress(console), should_stop=stop.is_asked, **budget)

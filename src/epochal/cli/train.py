@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import arg
-
-from epochal.config import TrainConfig
+from epochal.cli.arguments import given, json_option
+from epochal.config import TRAIN, TrainConfig
+from epochal.options import FOLDER, option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -25,26 +25,23 @@ class TrainCommand:
     """Train a model, count every epoch, batch and iteration, and keep the run in a folder.
 
     Example: epochal train mnist --model mlp --batch-size 100 --iterations 30000
-
-    Attributes:
-        config: what to train.
-        run: the run's folder; runs/DATA-MODEL-1, or the next free number, where not given.
-        json: print the result as JSON, and nothing else.
     """
 
-    config: TrainConfig = field(default_factory=TrainConfig, metadata={"config": TrainConfig})
-    run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
-    json: bool = False
+    given: Mapping[str, Any] = given(TRAIN)
+    run: Path | None = option(
+        None, "The run's folder.", FOLDER, text="runs/DATA-MODEL-1, or the next free number", part="run"
+    )
+    json: bool = json_option()
 
     def execute(self) -> int:
-        """Train; a first Ctrl-C stops after the iterations in hand and saves."""
+        """Train; a first Ctrl-C stops after the current iterations and saves."""
         from epochal.cli.progress import load_with_progress
         from epochal.cli.screen import open_console
         from epochal.run.api import start
         from epochal.run.setup import set_up
 
         console = open_console(quiet=self.json)
-        config = self.config
+        config = TrainConfig(**self.given)
         setup = set_up(config, load_with_progress(console, config.data, config.target, config.task))
         _print_setup(setup, console)
         return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
@@ -77,6 +74,6 @@ def _print_setup(setup: Setup, console: Console) -> None:
     sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
     console.print(f"{data.name}: {sizes}")
     rate = "with its own learning rate" if config.lr is None else f"at learning rate {config.lr:g}"
-    console.print(f"model {setup.model.name}, {config.optimizer} {rate}\n")
+    console.print(f"model {setup.model.name}, {config.optimizer or 'your own optimizer'} {rate}\n")
     print_plan(setup.plan, console)
     console.print()

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import tomli_w
 
 from epochal.clock import Plan, Position, Span
-from epochal.config import TrainConfig
+from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
 from epochal.files import write_durably
 
@@ -226,14 +226,7 @@ def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if content["format"] >= FORMAT:
         return content
-    optimizer = content["config"].get("optimizer")
-    without = set()
-    if optimizer not in ("momentum", "nesterov"):
-        without.add("momentum")
-    if optimizer != "adamw":
-        without.add("weight_decay")
-    config = {name: value for name, value in content["config"].items() if name not in without}
-    return {**content, "format": FORMAT, "config": config}
+    return {**content, "format": FORMAT, "config": migrate_config(content["config"])}
 
 
 def present_versions() -> dict[str, str]:

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import tomli_w
 
+from epochal.config import BatchSize, Member, StudyConfig
 from epochal.errors import EpochalError, RunError
 from epochal.files import write_durably
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
-from epochal.study.config import BatchSize, Member, StudyConfig
 
 FORMAT = 1
 LANDSCAPES = {"pca": "landscape.json", "random": "landscape-random.json"}

@@ -101,14 +101,15 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     plan = config.plan(len(data.train))
     if config.shards is not None:
         check_shards(plan.batch_size, config.shards)
-    lr = default_learning_rate(config.optimizer_name, plan.batch_size) if config.lr is None else config.lr
+    name = config.optimizer or ("adam" if config.model == "rnn" else "sgd")
+    lr = default_learning_rate(name, plan.batch_size) if config.lr is None else config.lr
     options = OptimizerOptions(
-        optimizer=config.optimizer_name,
+        optimizer=name,
         lr=lr,
         schedule=config.schedule,
         warmup=warmup_updates(config.warmup, plan),
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
+        momentum=0.9 if config.momentum is None else config.momentum,
+        weight_decay=1e-4 if config.weight_decay is None else config.weight_decay,
     )
     model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
     objective = build_objective(custom.loss or config.loss, data.task)
@@ -121,7 +122,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         epochs=None,
         iterations=None,
         budget=str(plan.budget),
-        optimizer=config.optimizer_name,
+        optimizer=name,
         lr=lr,
         loss=objective.name,
     )

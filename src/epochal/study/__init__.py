@@ -8,16 +8,14 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.study.comparison import compare, resume_study
-    from epochal.study.config import StudyConfig
     from epochal.study.runner import StudyCallback
     from epochal.study.study import Study
 
-__all__ = ["Study", "StudyCallback", "StudyConfig", "compare", "resume_study"]
+__all__ = ["Study", "StudyCallback", "compare", "resume_study"]
 
 _HOMES = {
     "Study": "study",
     "StudyCallback": "runner",
-    "StudyConfig": "config",
     "compare": "comparison",
     "resume_study": "comparison",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config import Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, DivergedError, OptionError
 from epochal.lock import locked
@@ -22,7 +22,6 @@ from epochal.run.api import resume, start
 from epochal.run.callbacks import Callback, StopWhen
 from epochal.run.run import Run
 from epochal.run.setup import Custom, Setup, set_up
-from epochal.study.config import Member, StudyConfig
 from epochal.study.study import Study
 from epochal.study.tuning import Stopped, tune
 
