@@ -45,23 +45,23 @@ class Ours:
     """Epochal's own protocol: safetensors, named by content, committed by one rename."""
 
     def __init__(self, folder: Path) -> None:
-        from epochal.run.saving import CheckpointSaver
+        from epochal.run.checkpoints import CheckpointSaver
 
         self.folder = folder
         self._saver = CheckpointSaver(folder)
 
     def save(self, number: int, state: dict[str, Any]) -> None:
         from epochal.clock import Position
-        from epochal.record.checkpoint import Checkpoint, EpochSoFar
+        from epochal.record.checkpoint_file import Checkpoint, EpochSums
 
         arrays = {name: np.array(array) for name, array in state.items()}
-        self._saver.save(Checkpoint(Position(number, 0, number), EpochSoFar(), arrays))
+        self._saver.save(Checkpoint(Position(number, 0, number), EpochSums(), arrays))
 
     def wait(self) -> None:
         self._saver.wait()
 
     def restore(self) -> tuple[int, dict[str, np.ndarray]]:
-        from epochal.record.checkpoint import newest_checkpoint
+        from epochal.record.checkpoint_file import newest_checkpoint
 
         found = newest_checkpoint(self.folder, lambda: 1 << 60)
         if found is None:

@@ -19,7 +19,6 @@ IMPORTS = {
     "safetensors": "safetensors.numpy",
     "tomli-w": "tomli_w",
     "platformdirs": "platformdirs",
-    "tyro": "tyro",
     "rich": "rich.progress",
     "jinja2": "jinja2",
 }

@@ -16,49 +16,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from epochal import load_data
-from epochal.clock import Position
-from epochal.record.checkpoint import EpochSoFar
-from epochal.record.events import Ended, Event, Started
+from epochal import TrainConfig, load_data
 from epochal.record.folder import RunFolder
-from epochal.record.history import History
+from epochal.record.history import read_history
 from epochal.record.writer import HistoryWriter
-from epochal.run import TrainConfig, set_up
-from epochal.run.saving import CheckpointSaver
+from epochal.run import set_up
+from epochal.run.api import start, train_in_memory
+from epochal.run.callbacks import Callback, Start
 from epochal.run.setup import Setup
-from epochal.run.training import Training
 
 ITERATIONS = 30_000
 LONG_HISTORY, BLOCK = 3_000_000, 16_384
 _READY = "import time, sys; from epochal.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
-class Nothing:
-    """A history and a saver that do nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *arguments, **named: None
-
-
 @dataclass
-class Stopwatch:
-    """Listens to a training, from its first iteration to its last word."""
+class Stopwatch(Callback):
+    """Notes when a training begins, so that compilation does not count."""
 
-    times: list[float] = field(default_factory=list)
+    started: float = 0.0
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started | Ended):
-            self.times.append(time.perf_counter())
+    def on_start(self, start: Start) -> None:
+        self.started = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        return self.times[-1] - self.times[0]
+        return time.perf_counter() - self.started
 
 
 def data_name() -> str:
@@ -66,33 +54,14 @@ def data_name() -> str:
     return "mnist" if folder and (Path(folder) / "mnist").is_dir() else "digits-60k"
 
 
-def seconds_of_training(setup: Setup, folder: Path, history: Any, saver: Any) -> float:
-    watch = Stopwatch()
-    state = setup.engine.initial_state()
-    file = setup.run_file(setup.engine.count_parameters())
-    Training(
-        setup=setup,
-        file=file,
-        folder=RunFolder(folder),
-        history=history,
-        saver=saver,
-        listener=watch,
-        should_stop=lambda: False,
-        state=state,
-        position=Position(),
-        so_far=EpochSoFar(),
-    ).run()
-    return watch.seconds
-
-
 def with_and_without(setup: Setup) -> tuple[float, float]:
     """Return the seconds of one training with checkpoints and history, and of one without."""
+    safe, bare = Stopwatch(), Stopwatch()
     with tempfile.TemporaryDirectory(dir=".") as name:
-        folder = RunFolder(Path(name))
-        with HistoryWriter(folder.history_db) as history, CheckpointSaver(folder.checkpoints) as saver:
-            safe = seconds_of_training(setup, folder.path, history, saver)
-        bare = seconds_of_training(setup, folder.path, Nothing(), Nothing())
-    return safe, bare
+        start(setup, Path(name) / "run", safe)
+        with_all = safe.seconds
+    train_in_memory(setup, bare)
+    return with_all, bare.seconds
 
 
 def print_cost(repeats: int) -> None:
@@ -138,7 +107,7 @@ def print_resume(repeats: int) -> None:
 
 
 def sessions(run: Path) -> int:
-    return len(History(RunFolder(run).history_db).sessions)
+    return len(read_history(RunFolder(run).history_db, losses=False).sessions)
 
 
 def print_history(repeats: int) -> None:
@@ -157,9 +126,9 @@ def print_history(repeats: int) -> None:
         opened, checked = [], []
         for _ in range(repeats):
             started = time.perf_counter()
-            assert History(path).losses.tobytes() == losses.tobytes()
+            assert read_history(path).losses.tobytes() == losses.tobytes()
             opened.append(time.perf_counter() - started)
-            History(path).check()
+            read_history(path, check=True)
             checked.append(time.perf_counter() - started)
         print(
             f"history of {LONG_HISTORY:,} iterations: {path.stat().st_size / 1e6:.1f} MB, all losses read in "

@@ -25,15 +25,15 @@ _TRAIN = """
 import sys, epochal
 from epochal import load_data
 from epochal.errors import EpochalError
-from epochal.record.events import Progressed
+from epochal.run.callbacks import Callback
 try:
     data = load_data("mnist")
 except EpochalError:
     data = load_data("digits-60k")
-def listen(event):
-    if isinstance(event, Progressed):
-        print(event.position.iteration, flush=True)
-epochal.train(data, model="mlp", epochs=10**6, run=sys.argv[1], listener=listen)
+class Tell(Callback):
+    def on_chunk(self, chunk):
+        print(chunk.position.iteration, flush=True)
+epochal.train(data, model="mlp", epochs=10**6, run=sys.argv[1], callbacks=Tell())
 """
 _COMMAND = "import sys; from epochal.cli import main; sys.exit(main())"
 

@@ -13,23 +13,28 @@ import tempfile
 import time
 
 import epochal
-from epochal.record.events import EpochEnded, Event, Progressed
+from epochal.run.callbacks import Callback, ChunkEnd, EpochEnd
 
 model, goal, optimizer, lr = sys.argv[1], float(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 seen: dict[str, float] = {}
 
 
-def listen(event: Event) -> None:
-    if isinstance(event, Progressed):
+class UntilGoal(Callback):
+    """Stops the training at the goal."""
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
         seen.setdefault("first_update", time.time())
-    if isinstance(event, EpochEnded) and (event.row.test_accuracy or 0) >= goal:
-        seen.setdefault("goal", time.time())
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        if (epoch.row.test_accuracy or 0) >= goal:
+            seen.setdefault("goal", time.time())
+            self.should_stop = True
 
 
 with tempfile.TemporaryDirectory() as folder:
     run = epochal.train(
         "mnist", model=model, optimizer=optimizer, lr=lr, batch_size=100, epochs=30, seed=int(sys.argv[5]),
-        run=f"{folder}/run", listener=listen, should_stop=lambda: "goal" in seen,
+        run=f"{folder}/run", callbacks=UntilGoal(),
     )  # fmt: skip
     last = run.history.epochs[-1]
 print(json.dumps({**seen, "accuracy": last.test_accuracy, "epochs": last.epoch}))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from epochal.config import TrainConfig
-from epochal.data import Dataset
-from epochal.run import run as run_module
-from epochal.run import session, training
-from epochal.run import setup as setup_module
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.clock import Position
+from epochal.run.callbacks import Callback, ChunkEnd, Start
 
 SAMPLES = 23
 
@@ -30,32 +25,35 @@ def save_little_data(path: Path) -> Path:
     return path
 
 
-def compile_once(patch: pytest.MonkeyPatch) -> None:
-    """Let runs of one configuration share what was compiled, which has no memory of its own."""
-    known: dict[tuple[TrainConfig, str], Setup] = {}
+class EachIteration(Callback):
+    """Makes every chunk one iteration long."""
 
-    def remembered(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
-        if custom != (custom and Custom()):
-            return set_up(config, data, custom)
-        key = (config, data.fingerprint)
-        if key not in known:
-            known[key] = known.setdefault((set_up(config, data).config, data.fingerprint), set_up(config, data))
-        return known[key]
-
-    for module in (session, run_module, setup_module):
-        patch.setattr(module, "set_up", remembered)
+    def next_stop(self, position: Position) -> int:
+        return position.iteration + 1
 
 
-def one_iteration_at_a_time(patch: pytest.MonkeyPatch) -> None:
-    """Make every chunk one iteration long, so that training can be stopped at each."""
-    patch.setattr(training, "CAPACITY", 1)
-    patch.setattr(training, "next_chunk_length", lambda length, count, seconds: 1)
+class StopAfter(EachIteration):
+    """Makes every chunk one iteration long, and stops after so many."""
+
+    def __init__(self, iterations: int) -> None:
+        self.left = iterations
+
+    def on_start(self, start: Start) -> None:
+        self.should_stop = self.left == 0
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        self.left -= 1
+        self.should_stop = self.left == 0
 
 
-def stop_after(iterations: int) -> Callable[[], bool]:
-    """Return a question that is answered yes after so many chunks."""
-    asked = itertools.count()
-    return lambda: next(asked) >= iterations
+class Warnings(Callback):
+    """Remembers what the user was warned of."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def on_warning(self, message: str) -> None:
+        self.messages.append(message)
 
 
 LITTLE: dict[str, dict[str, Any]] = {
@@ -85,11 +83,9 @@ LITTLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def little_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file of 23 training samples; runs of one configuration are compiled once from here on."""
-    with pytest.MonkeyPatch.context() as patch:
-        compile_once(patch)
-        yield save_little_data(tmp_path_factory.mktemp("little") / "little.npz")
+def little_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 23 training samples."""
+    return save_little_data(tmp_path_factory.mktemp("little") / "little.npz")
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from epochal.record.events import Event, Listener
+from epochal.study.working import Begun, Watcher
 
 from epochal.data import Dataset, from_arrays
-from epochal.record.events import Event, Listener
 from epochal.study import Study, compare
-from epochal.study.working import Begun, Watcher
 
 MODEL = {"models": "mlp", "hidden": (5,)}
 

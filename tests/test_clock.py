@@ -119,6 +119,7 @@ class Shape(NamedTuple):
     last: Literal["keep", "drop"]
 
 
+COUNTED = [unit for unit in Unit if unit is not Unit.MILLISECONDS]  # what can be counted before training
 shapes = st.integers(1, 40).flatmap(
     lambda n: st.builds(Shape, st.just(n), st.integers(1, n), st.sampled_from(["keep", "drop"]))
 )
@@ -234,7 +235,7 @@ def test_rest_of_an_epoch_that_is_dropped_has_no_iteration_left() -> None:
     assert plan.advance(position, Span.iterations(1)) == Position(5, 1, 4)
 
 
-@given(shapes, st.integers(0, 39), st.integers(0, 4), st.integers(1, 160), st.sampled_from(Unit))
+@given(shapes, st.integers(0, 39), st.integers(0, 4), st.integers(1, 160), st.sampled_from(COUNTED))
 def test_what_remains_of_a_budget_is_counted_from_any_position(
     shape: Shape, offset: int, epoch: int, amount: int, unit: Unit
 ) -> None:
@@ -354,10 +355,41 @@ def test_largest_numbers_that_are_read_can_be_printed() -> None:
         ("3_000_000sa", Span.samples(3_000_000)),
         ("3,000,000 sa", Span.samples(3_000_000)),
         (" 0it ", Span(0, Unit.ITERATIONS)),
+        ("90s", Span(90_000, Unit.MILLISECONDS)),
+        ("0.05s", Span(50, Unit.MILLISECONDS)),
+        ("1500ms", Span.seconds(1.5)),
     ],
 )
 def test_spans_are_read_from_text(text: str, span: Span) -> None:
     assert Span.parse(text) == span
+
+
+@pytest.mark.parametrize("text", ["1.0005s", "-1s", "1e3s", ".5s", "1,5s", "s"])
+def test_seconds_are_exact_to_the_millisecond(text: str) -> None:
+    with pytest.raises(PlanError):
+        Span.parse(text)
+
+
+def test_a_plan_of_seconds_has_an_open_end() -> None:
+    plan = Plan(samples=10, batch_size=4, budget="1.5s")
+    assert plan.is_open
+    assert plan.batches_per_epoch == 3
+    position = plan.position(iteration=7)
+    assert (position.epoch, position.offset) == (2, 4)
+    assert [plan.is_spent(position, seconds) for seconds in (0.0, 1.499, 1.5, 9.0)] == [False, False, True, True]
+    for count in ("iterations", "updates", "full_epochs", "samples_used", "end"):
+        with pytest.raises(PlanError, match=r"a budget of 1\.5s has no number of iterations that is known beforehand"):
+            getattr(plan, count)
+    with pytest.raises(PlanError, match="known beforehand"):
+        plan.remaining(position)
+    assert "iterations" not in plan.facts()
+    assert plan.facts()["budget"] == "1.5s"
+
+
+@given(st.integers(1, 50), st.integers(0, 60), st.floats(0, 1e9))
+def test_a_plan_with_a_known_end_is_spent_there_whatever_the_time(iterations: int, at: int, seconds: float) -> None:
+    plan = Plan(samples=10, batch_size=4, iterations=iterations)
+    assert plan.is_spent(plan.position(iteration=at), seconds) is (at >= iterations)
 
 
 @given(st.integers(0, HUGE), st.sampled_from(Unit))
@@ -369,7 +401,7 @@ def test_spans_are_read_back_as_they_are_written(amount: int, unit: Unit) -> Non
     "text", ["", "50", "ep", "50 epochs", "5.5ep", "-5ep", "1e3it", "50EP", "50ep 3it", "50ep\n3it"]
 )
 def test_other_texts_are_no_span(text: str) -> None:
-    with pytest.raises(PlanError, match="is no training length; write 50ep, 30000it or 3000000sa"):
+    with pytest.raises(PlanError, match="is no training length; write 50ep, 30000it, 3000000sa or 90s"):
         Span.parse(text)
 
 
@@ -457,8 +489,8 @@ def test_plans_are_equal_by_what_was_planned() -> None:
         ({"iterations": -1}, "iterations must be at least 1, got -1"),
         ({"epochs": 2, "iterations": 5}, "give one budget, not 2: epochs and iterations"),
         ({"epochs": 2, "iterations": 5, "budget": "2ep"}, "give one budget, not 3: epochs and iterations and budget"),
-        ({"budget": "2"}, "'2' is no training length; write 50ep, 30000it or 3000000sa"),
-        ({"budget": 2}, "budget must be a training length, got 2; write 50ep, 30000it or 3000000sa"),
+        ({"budget": "2"}, "'2' is no training length; write 50ep, 30000it, 3000000sa or 90s"),
+        ({"budget": 2}, "budget must be a training length, got 2; write 50ep, 30000it, 3000000sa or 90s"),
         ({"budget": "0ep"}, "a budget of 0ep ends before the first batch of 5 samples"),
         ({"budget": "4sa"}, "a budget of 4sa ends before the first batch of 5 samples"),
         ({"last": "pad"}, "last must be 'keep' or 'drop', got 'pad'"),

@@ -24,6 +24,7 @@ from epochal.data import Dataset
 from epochal.data.dataset import Recipe
 from epochal.errors import RunError
 from epochal.run import Run, resume
+from epochal.run.callbacks import StopWhen
 
 # --- samples that tell their names ----------------------------------------------------------------------------------
 
@@ -106,11 +107,11 @@ def test_interruptions_neither_skip_nor_double_a_sample(tmp_path: Path) -> None:
         return len(asked) % 2 == 0
 
     folder, data = tmp_path / "run", numbered(20)
-    run = train(data, batch_size=1, epochs=2, run=folder, should_stop=every_second_time, **parts)
+    run = train(data, batch_size=1, epochs=2, run=folder, callbacks=StopWhen(every_second_time), **parts)
     offsets = []
     while run.status != "finished":
         offsets.append(run.position.offset)
-        run = resume(folder, data=data, should_stop=every_second_time, **parts)
+        run = resume(folder, data=data, callbacks=StopWhen(every_second_time), **parts)
     assert len(offsets) >= 3
     assert 0 in offsets, "an interruption at the end of an epoch"
     assert max(offsets) > 0, "and one inside"
@@ -280,19 +281,19 @@ def mean_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 REFUSED: dict[str, tuple[Callable[[], Run], str]] = {
     "batch above N": (lambda: train((X, Y), batch_size=49), "batch size 49 is above the 48 training samples"),
     "fraction": (lambda: train((X, Y), epochs=1.5), "epochs must be a whole number, got 1.5"),
-    "float": (lambda: train((X, Y), batch_size=np.float64(5)), "batch size must be a whole number"),
+    "float": (lambda: train((X, Y), batch_size=np.float64(5)), "batch_size must be a whole number"),
     "two budgets": (lambda: train((X, Y), epochs=1, iterations=3), "give one budget, not 2"),
     "no batch": (lambda: train((X, Y), budget="5sa", batch_size=10), "ends before the first batch"),
     "typing mistake": (lambda: train((X, Y), batchsize=5), "did you mean 'batch_size'?"),
     "unknown model": (lambda: train((X, Y), model="mpl"), "did you mean 'mlp'?"),
-    "last": (lambda: train((X, Y), last="pad"), "last must be 'keep' or 'drop', got 'pad'"),
+    "last": (lambda: train((X, Y), last="pad"), "last must be one of keep, drop, got 'pad'"),
     "NaN": (lambda: train((np.where(np.arange(240).reshape(60, 4) == 29, np.nan, X), Y)), "row 7 (from 0) holds nan"),
     "rows": (lambda: train((X, Y[:50])), "60"),
     "shape": (lambda: train((X, Y), model="cnn"), "cnn needs images"),
     "mean loss": (lambda: train((X, Y), loss=mean_loss), "leave the mean to the engine"),
     "wrong loss": (lambda: train((X, Y * 0.5), loss="cross-entropy"), "use mean-squared-error"),
     "seed": (lambda: train((X, Y), seed=2**64), "seed must be 0 to 2**64 - 1"),
-    "rate": (lambda: train((X, Y), lr=float("nan")), "the learning rate must be a finite number above 0"),
+    "rate": (lambda: train((X, Y), lr=float("nan")), "lr must be a finite number above 0"),
     "warm-up": (lambda: train((X, Y), epochs=1, warmup="2ep"), "more than the plan's"),
 }
 

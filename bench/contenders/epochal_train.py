@@ -17,10 +17,24 @@ import numpy as np
 import epochal
 from contenders import Done, clock
 from epochal.data import Dataset, Split
-from epochal.record.events import Event, Progressed
+from epochal.run.callbacks import Callback, ChunkEnd
 from problem import Problem
 
 _EVALUATE_NEVER = 10**9
+
+
+class _Held(Callback):
+    """Holds a training at the question that it asks before each chunk."""
+
+    def __init__(self, contender: Epochal) -> None:
+        self.contender = contender
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        self.contender.reached = chunk.position.iteration
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        return self.contender.should_stop()
 
 
 class Epochal:
@@ -61,7 +75,7 @@ class Epochal:
             self.fresh = self.start(iterations)
             return Done(iterations, clock() - started)
         if self.thread is None:
-            options = {"listener": self.listen, "should_stop": self.should_stop}
+            options = {"callbacks": _Held(self)}
             self.thread = threading.Thread(target=self.start, args=(10**12,), kwargs=options, daemon=True)
             self.thread.start()
             self.resting.acquire()
@@ -71,10 +85,6 @@ class Epochal:
         self.going.release()
         self.resting.acquire()
         return Done(self.reached - before, clock() - started)
-
-    def listen(self, event: Event) -> None:
-        if isinstance(event, Progressed):
-            self.reached = event.position.iteration
 
     def should_stop(self) -> bool:
         if self.reached >= self.wanted:

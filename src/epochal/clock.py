@@ -33,6 +33,7 @@ class Unit(Enum):
     EPOCHS = "ep"
     ITERATIONS = "it"
     SAMPLES = "sa"
+    MILLISECONDS = "ms"
 
     @property
     def word(self) -> str:
@@ -43,7 +44,7 @@ class Unit(Enum):
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A length of training: so many epochs, iterations or samples. A training budget is a span.
+    """A length of training: so many epochs, iterations, samples or milliseconds. A training budget is a span.
 
     >>> Span.parse("50ep")
     Span(amount=50, unit=<Unit.EPOCHS: 'ep'>)
@@ -76,16 +77,31 @@ class Span:
         return cls(amount, Unit.SAMPLES)
 
     @classmethod
+    def seconds(cls, amount: float | str) -> Span:
+        """Return a span of training time, exact to the millisecond: ``2``, ``0.5`` or ``"0.5"`` seconds."""
+        text = f"{amount:.3f}" if isinstance(amount, float) else str(amount).strip()
+        whole, _, decimals = text.partition(".")
+        if not re.fullmatch(r"[0-9]+(\.[0-9]{1,3})?", text):
+            raise PlanError(f"seconds must be at least 0, with at most three decimals, got '{shortened(text)}'")
+        milliseconds = 1000 * parse_count("seconds", whole, at_least=0) + int(decimals.ljust(3, "0"))
+        return cls(milliseconds, Unit.MILLISECONDS)
+
+    @classmethod
     def parse(cls, text: str) -> Span:
-        """Read ``50ep``, ``30000it`` or ``3000000sa``. Raises `PlanError` for any other text."""
-        match = re.fullmatch(r"\s*([0-9][0-9_,]*)\s*(ep|it|sa)\s*", text)
+        """Read ``50ep``, ``30000it``, ``3000000sa``, ``90s`` or ``500ms``. Raises `PlanError` for any other text."""
+        if match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*s\s*", text):
+            return cls.seconds(match[1])
+        match = re.fullmatch(r"\s*([0-9][0-9_,]*)\s*(ep|it|sa|ms)\s*", text)
         if match is None:
-            raise PlanError(f"'{shortened(text)}' is no training length; write 50ep, 30000it or 3000000sa")
+            raise PlanError(f"'{shortened(text)}' is no training length; write 50ep, 30000it, 3000000sa or 90s")
         unit = Unit(match[2])
         return cls(parse_count(unit.word, match[1], at_least=0), unit)
 
     def __str__(self) -> str:
-        return f"{self.amount}{self.unit.value}"
+        if self.unit is not Unit.MILLISECONDS:
+            return f"{self.amount}{self.unit.value}"
+        seconds, rest = divmod(self.amount, 1000)
+        return f"{seconds}s" if not rest else f"{seconds}.{rest:03d}".rstrip("0") + "s"
 
     def __add__(self, other: object) -> Span:
         if not isinstance(other, Span) or other.unit is not self.unit:
@@ -108,7 +124,7 @@ class Span:
 class Position:
     """A point in training, between two iterations.
 
-    ``iteration`` updates are done, ``epoch`` epochs are complete, and the epoch in hand has used ``offset`` of its
+    ``iteration`` updates are done, ``epoch`` epochs are complete, and the current epoch has used ``offset`` of its
     samples. The end of an epoch is the beginning of the next: after 600 of 600 iterations the position is
     ``Position(iteration=600, epoch=1, offset=0)``.
 
@@ -146,8 +162,8 @@ class Plan:
         samples: N, the training set's size; at least 1.
         batch_size: B, 1 to N, or ``"all"`` for N.
         epochs, iterations, budget: how long to train: one of them; ``budget`` is a `Span` or its text (``"50ep"``,
-            ``"30000it"``, ``"3000000sa"``). None of them means one epoch. A budget of samples ends at the last
-            whole batch that it pays for.
+            ``"30000it"``, ``"3000000sa"``, ``"90s"``). None of them means one epoch. A budget of samples ends at the
+            last whole batch that it pays for; one of time has an open end: nobody knows its iterations beforehand.
         last: what becomes of an epoch's last batch where B does not divide N: ``"keep"`` trains on the smaller
             batch, ``"drop"`` leaves those samples out of that epoch.
 
@@ -182,7 +198,7 @@ class Plan:
         object.__setattr__(self, "batch_size", size)
         object.__setattr__(self, "last", last)
         object.__setattr__(self, "budget", _one_budget(epochs, iterations, budget))
-        if self.iterations == 0:
+        if self.budget.amount == 0 or (not self.is_open and self.iterations == 0):
             raise PlanError(f"a budget of {self.budget} ends before the first batch of {size:,} samples")
 
     @property
@@ -228,9 +244,16 @@ class Plan:
         return self.samples_per_epoch - (self.batches_per_epoch - 1) * self.batch_size
 
     @property
+    def is_open(self) -> bool:
+        """Whether the budget is one of time, so that its iterations cannot be counted before training."""
+        return self.budget.unit is Unit.MILLISECONDS
+
+    @property
     def iterations(self) -> int:
-        """Iterations of the whole budget."""
+        """Iterations of the whole budget. Raises `PlanError` for a plan with an open end."""
         match self.budget.unit:
+            case Unit.MILLISECONDS:
+                raise PlanError(f"a budget of {self.budget} has no number of iterations that is known beforehand")
             case Unit.ITERATIONS:
                 return self.budget.amount
             case Unit.EPOCHS:
@@ -264,7 +287,7 @@ class Plan:
         return self.position(iteration=self.iterations)
 
     def iterations_after(self, *, epochs: SupportsIndex | None = None, samples: SupportsIndex | None = None) -> int:
-        """Return the iterations of so many epochs, or those that so many samples pay for in full."""
+        """Return the iterations of so many epochs, or the whole batches in so many samples in full."""
         if (epochs is None) == (samples is None):
             raise PlanError("give either epochs or samples")
         if epochs is not None:
@@ -299,17 +322,26 @@ class Plan:
         epochs, batches = divmod(span.amount - rest, self.iterations_per_epoch)
         return Position(iteration, position.epoch + 1 + epochs, batches * self.batch_size)
 
-    def remaining(self, position: Position) -> Span:
-        """Return the iterations from ``position`` to the budget's end; none where it is spent.
+    def is_spent(self, position: Position, seconds: float) -> bool:
+        """Return whether the budget is spent at ``position``, after so many seconds of training."""
+        if self.is_open:
+            return 1000 * seconds >= self.budget.amount
+        return not self.remaining(position).amount
 
-        ``position`` need not lie on this plan's batches, as after a change of the batch size.
+    def remaining(self, position: Position) -> Span:
+        """Return what is left of the budget from ``position`` on, in iterations; none where it is spent.
+
+        ``position`` need not lie on this plan's batches, as after a change of the batch size. Raises `PlanError` for a
+        plan with an open end: `is_spent` tells when that is reached.
         """
         amount = self.budget.amount
         match self.budget.unit:
+            case Unit.MILLISECONDS:
+                raise PlanError(f"a budget of {self.budget} has no number of iterations that is known beforehand")
             case Unit.ITERATIONS:
                 left = amount - position.iteration
             case Unit.EPOCHS:
-                whole = amount - position.epoch - 1  # those after the epoch in hand
+                whole = amount - position.epoch - 1  # those after the current epoch
                 left = self._batches_from(position.offset) + whole * self.iterations_per_epoch if whole >= 0 else 0
             case Unit.SAMPLES:
                 used = position.epoch * self.samples_per_epoch + position.offset
@@ -317,7 +349,7 @@ class Plan:
         return Span.iterations(max(0, left))
 
     def _iterations_within(self, position: Position, samples: int) -> int:
-        """Count the iterations from ``position`` that so many samples pay for in full."""
+        """Count the iterations from ``position`` in so many samples, whole batches only."""
         rest = self._batches_from(position.offset)
         in_epoch = (self.samples if self.last == "keep" else position.offset + rest * self.batch_size) - position.offset
         if samples < in_epoch:
@@ -339,7 +371,8 @@ class Plan:
             "updates_per_epoch", "samples_per_epoch", "dropped_per_epoch", "last_batch_size", "iterations", "updates",
             "full_epochs", "extra_iterations", "samples_used",
         )  # fmt: skip
-        return {**{name: getattr(self, name) for name in names}, "budget": str(self.budget)}
+        known = names[: names.index("iterations")] if self.is_open else names
+        return {**{name: getattr(self, name) for name in known}, "budget": str(self.budget)}
 
     def _batches_from(self, offset: int) -> int:
         """Count the batches of the samples from ``offset`` to the epoch's end."""
@@ -368,5 +401,5 @@ def _one_budget(
     if isinstance(budget, Span):
         return budget
     if budget is not None:
-        raise PlanError(f"budget must be a training length, got {budget!r}; write 50ep, 30000it or 3000000sa")
+        raise PlanError(f"budget must be a training length, got {budget!r}; write 50ep, 30000it, 3000000sa or 90s")
     return Span.epochs(1)

@@ -1,112 +1,138 @@
-"""A training's configuration: one frozen dataclass is the Python call, the file `run.toml` and the command line."""
+"""What to train, each option declared once: the Python call, `run.toml` and the command line are made from it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
 
-from tyro.conf import Positional, arg
-
-from epochal.clock import Last, Plan
-from epochal.counts import parse_count
+from epochal.clock import Last, Plan, Span
 from epochal.errors import OptionError, unknown_name
-
-DEFAULT_BATCH_SIZE = 100
-DEFAULT_EPOCHS = 10
-BUDGETS = frozenset({"epochs", "iterations", "budget"})
-CHANGEABLE = (
-    "epochs", "iterations", "budget", "batch_size", "micro_batch", "shards", "lr", "evaluate_every", "checkpoint_every",
-    "on_nan",
-)  # fmt: skip
-"""What a run may change at any position and still be one run."""
+from epochal.options import (
+    BATCH_SIZE,
+    LENGTH,
+    SEED,
+    SIZES,
+    SWITCH,
+    check_options,
+    choice,
+    count,
+    documented,
+    number,
+    option,
+    options_of,
+    read_options,
+    several,
+    text,
+    written,
+)
 
 Task: TypeAlias = Literal["classification", "regression"]
-Count: TypeAlias = Annotated[int | str | None, arg(metavar="N", help_behavior_hint="")]
+OnNan: TypeAlias = Literal["stop", "continue"]
+BatchSize: TypeAlias = int | str
+
+BUDGETS = frozenset({"epochs", "iterations", "budget"})
+DEFAULT_EPOCHS = 10
+DEFAULT_TARGET = 0.95
+
+_SHARE = number("SHARE", "of at least 0 and below 1", lambda share: 0 <= share < 1)
+_data, _model, _plan, _optimizer, _run = (
+    partial(option, part=part) for part in ("data", "model", "batches and budget", "optimizer", "run")
+)
 
 
+def default_batch_size(samples: int) -> int:
+    """Return the batch size of a training set of this size where none is given."""
+    return min(100, samples)
+
+
+@documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """What to train, on what, for how long, and how. `epochal.train` takes these as keyword arguments.
 
-    Attributes:
-        data: a data set's name, or a file or folder of your own.
-        target: the target's column in a table of your own (the last one where not given).
-        model: linear, mlp, cnn or rnn.
-        hidden: sizes of the hidden layers (of the recurrent state for rnn); the model's own where not given.
-        dropout: share of hidden values left out while training, 0 to below 1 (mlp and cnn).
-        batch_size: samples an update, 1 to N, or ``all``; 100 where not given, or N if that is less.
-        epochs: budget in passes over the training set.
-        iterations: budget in weight updates.
-        budget: budget with its unit: 50ep, 30000it or 3000000sa. 10 epochs where no budget is given.
-        last: keep or drop an epoch's smaller last batch.
-        optimizer: sgd, momentum, nesterov, adam or adamw; adam for rnn and sgd for the others where not given.
-        lr: learning rate; one that suits optimizer and batch size where not given.
-        schedule: constant, cosine, linear or one-cycle, over the plan's updates.
-        warmup: linear warm-up before it: 1ep, 500it or 50000sa.
-        momentum: for momentum and nesterov, 0 to below 1.
-        weight_decay: for adamw, at least 0.
-        loss: cross-entropy or mean-squared-error; the task's usual one where not given.
-        seed: decides the initial weights, every epoch's order and all noise; 0 to 2⁶⁴ - 1.
-        micro_batch: the most samples computed at once; chosen from memory and cache where not given.
-        shards: equal parts of a batch, computed side by side on as many processors or devices as there are; 2 for rnn
-            on a CPU and else 1 where not given.
-        task: classification or regression, where the targets of your own data do not say it.
-        evaluate_every: epochs between evaluations of the test set; the end is always evaluated.
-        checkpoint_every: seconds between checkpoints; as often as costs at most 2 % of the time where not given.
-        snapshots: keep the weights of every epoch (of fewer after the 128th), and of iterations 1, 2, 4, 8 … within the
-            first.
-        on_nan: stop or continue when a loss is not finite.
+    Every value is checked and kept as a plain one: ``TrainConfig(lr="0.1", hidden=64)`` has ``lr == 0.1`` and
+    ``hidden == (64,)``. Raises `OptionError` or `PlanError` for any other.
     """
 
-    data: Positional[Annotated[str, arg(metavar="DATA")]] = "digits"
-    target: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="")] = None
-    model: Annotated[str, arg(metavar="NAME")] = "mlp"
-    hidden: Annotated[tuple[int, ...] | None, arg(metavar="N …", help_behavior_hint="")] = None
-    dropout: Annotated[float | None, arg(metavar="SHARE", help_behavior_hint="")] = None
-    batch_size: Annotated[int | str | None, arg(metavar="B", help_behavior_hint="")] = None
-    epochs: Count = None
-    iterations: Count = None
-    budget: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
-    last: Last = "keep"
-    optimizer: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
-    lr: Annotated[float | None, arg(metavar="RATE", help_behavior_hint="")] = None
-    schedule: Annotated[str, arg(metavar="NAME")] = "constant"
-    warmup: Annotated[str | None, arg(metavar="LENGTH", help_behavior_hint="")] = None
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    loss: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
-    seed: int = 0
-    micro_batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    shards: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    task: Annotated[Task | None, arg(metavar="NAME", help_behavior_hint="")] = None
-    evaluate_every: int = 1
-    checkpoint_every: Annotated[float | None, arg(metavar="SECONDS", help_behavior_hint="")] = None
-    snapshots: bool = False
-    on_nan: Literal["stop", "continue"] = "stop"
+    # fmt: off
+    data: str = _data(
+        "digits", "A data set's name, or your own file or folder.", text("a name or a path", "DATA"), positional=True)
+    target: str | None = _data(
+        None, "The target column of your own table.", text("a column's name", "COLUMN"), text="the last")
+    task: Task | None = _data(
+        None, "What the targets of your own data are.", choice(*get_args(Task)), text="what their type says")
+
+    model: str = _model("mlp", "linear, mlp, cnn or rnn.", text("a model's name"))
+    hidden: tuple[int, ...] | None = _model(
+        None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
+    dropout: float | None = _model(
+        None, "Share of hidden values dropped while training, 0 to below 1; for mlp and cnn.",
+        _SHARE, text="0")
+
+    batch_size: BatchSize | None = _plan(
+        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE, text="100 (or N, if smaller)", resume=True)
+    epochs: int | None = _plan(
+        None, "Budget in passes over the training set.", count(), text="10, if no budget is given", resume=True)
+    iterations: int | None = _plan(None, "Budget in weight updates.", count(), resume=True)
+    budget: str | None = _plan(None, "Budget with its unit: 50ep, 30000it, 3000000sa or 90s.", LENGTH, resume=True)
+    last: Last = _plan("keep", "Keep or drop an epoch's smaller last batch.", choice(*get_args(Last)))
+
+    optimizer: str | None = _optimizer(
+        None, "sgd, momentum, nesterov, adam or adamw.", text("an optimizer's name"),
+        text="the model's own: sgd (adam for rnn)")
+    lr: float | None = _optimizer(
+        None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
+        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True)
+    schedule: str = _optimizer(
+        "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
+    warmup: str | None = _optimizer(
+        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", LENGTH, text="none")
+    momentum: float | None = _optimizer(
+        None, "For momentum and nesterov, 0 to below 1.", _SHARE,
+        text="0.9", optimizers=("momentum", "nesterov"))
+    weight_decay: float | None = _optimizer(
+        None, "For adamw, at least 0.", number("RATE", "of at least 0", lambda rate: rate >= 0),
+        text="0.0001", optimizers=("adamw",))
+    loss: str | None = _optimizer(
+        None, "cross-entropy or mean-squared-error.", text("a loss's name"),
+        text="cross-entropy for classification, mean-squared-error for regression")
+
+    seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
+    metrics: tuple[str, ...] | None = _run(
+        None, "Metrics to record at evaluations.", several(text("a metric's name"), "NAME …", "many"),
+        text="accuracy for classification, mae and r2 for regression")
+    evaluate_every: int = _run(
+        1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
+    checkpoint_every: float | None = _run(
+        None, "Seconds between checkpoints.", number("SECONDS", "of at least 0", lambda seconds: seconds >= 0),
+        text="as often as costs at most 2 % of the time", resume=True)
+    snapshots: bool = _run(
+        False, "Keep the weights of every epoch (of fewer after the 128th), and of iterations 1, 2, 4, 8 … within the "
+        "first.", SWITCH)
+    on_nan: OnNan = _run("stop", "What to do when a loss is not finite.", choice(*get_args(OnNan)), resume=True)
+    micro_batch: int | None = _run(
+        None, "The most samples computed at once.", count(), text="chosen from memory and cache", resume=True)
+    shards: int | None = _run(
+        None, "Equal parts of a batch, computed side by side on CPU cores or devices.", count(),
+        text="1 (2 for rnn on a CPU)", resume=True)
+    # fmt: on
 
     def __post_init__(self) -> None:
-        parse_count("evaluate_every", self.evaluate_every)
-        for name in ("micro_batch", "shards"):
-            if getattr(self, name) is not None:
-                parse_count(name, getattr(self, name))
-        if self.checkpoint_every is not None and not self.checkpoint_every >= 0:
-            raise OptionError(f"checkpoint_every must be at least 0 seconds, got {self.checkpoint_every}")
-        if not 0 <= self.seed < 2**64:
-            raise OptionError(f"seed must be 0 to 2**64 - 1, got {self.seed}")
-
-    @property
-    def optimizer_name(self) -> str:
-        """The optimizer that was given, or the model's usual one."""
-        return self.optimizer or usual_optimizer(self.model)
+        check_options(self)
 
     def plan(self, samples: int) -> Plan:
         """Return the plan for a training set of this size. Raises `PlanError` where there is none."""
         unlimited = self.epochs is None and self.iterations is None and self.budget is None
         return Plan(
             samples,
-            min(DEFAULT_BATCH_SIZE, samples) if self.batch_size is None else self.batch_size,
+            default_batch_size(samples) if self.batch_size is None else self.batch_size,
             epochs=DEFAULT_EPOCHS if unlimited else self.epochs,
             iterations=self.iterations,
             budget=self.budget,
@@ -128,26 +154,214 @@ class TrainConfig:
             change = {**dict.fromkeys(BUDGETS), **change}
         return dataclasses.replace(self, **change)
 
+    def command(self) -> str:
+        """Return the command that trains this configuration, without what is the default anyway.
+
+        >>> TrainConfig(data="mnist", batch_size=100, budget="30000it", hidden=(64, 32), lr=0.1).command()
+        'epochal train mnist --hidden 64 32 --batch-size 100 --budget 30000it --lr 0.1'
+        """
+        words = ["epochal", "train", self.data]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "data" or value is None or value == field.default:
+                continue
+            values = () if value is True else value if isinstance(value, tuple) else (value,)
+            words.extend([f"--{field.name.replace('_', '-')}", *map(_as_argument, values)])
+        return shlex.join(words)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what was given, for a TOML file, which has no ``None``."""
-        values = dataclasses.asdict(self)
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-            if value is not None
-        }
+        return written(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Read `to_dict`'s result. Raises `OptionError` for an unknown name."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        for name in values:
-            if name not in known:
-                raise OptionError(unknown_name("option", name, known))
-        hidden = values.get("hidden")
-        return cls(**{**values, "hidden": None if hidden is None else tuple(hidden)})
+        return cls(**read_options(options_of(cls), values))
 
 
-def usual_optimizer(model: str) -> str:
-    """Return the optimizer that a model has where none is given: plain steps make a recurrent network unstable."""
-    return "adam" if model == "rnn" else "sgd"
+TRAIN = options_of(TrainConfig)
+"""The options of a training, by name."""
+
+CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
+"""What a run may change at any position and still be one run."""
+
+
+def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return a configuration as format 1 recorded it, without the options that its optimizer never read.
+
+    Format 1 always held ``momentum`` and ``weight_decay``. ``optimizers`` are those of a comparison; else the
+    configuration names one.
+    """
+    used = {values.get("optimizer")} if optimizers is None else set(optimizers)
+    return {
+        name: value
+        for name, value in values.items()
+        if not (name in TRAIN and TRAIN[name].optimizers) or used & set(TRAIN[name].optimizers)
+    }
+
+
+def _as_argument(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _each(name: str, default: tuple[Any, ...], **more: Any) -> Any:
+    """Declare a list of a comparison: of values that an option of `TrainConfig` may have."""
+    one = TRAIN[name]
+    more = {"help": one.help, "part": one.part, "flag": name, **more}
+    return option(default, kind=several(one.kind), **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One run of a comparison: its name, which is its folder's too, and what it trains."""
+
+    name: str
+    config: TrainConfig
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """What it shares with the runs that differ from it in the seed alone."""
+        config = self.config
+        return (config.model, config.optimizer, config.batch_size, config.lr)
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyConfig:
+    """A comparison: every combination of the lists, trained from the same weights on the same order of samples.
+
+    >>> config = StudyConfig(shared=TrainConfig(data="mnist", epochs=5), batch_sizes=(1, 100, "all"))
+    >>> [member.name for member in config.members()]
+    ['batch-1', 'batch-100', 'batch-all']
+
+    ``shared`` is what all runs share; what a list varies is taken from the list. A list may be a single value, or text
+    with commas. Runs of the same seed start from the same weights and visit the samples in the same order.
+    """
+
+    # fmt: off
+    shared: TrainConfig
+    batch_sizes: tuple[BatchSize, ...] = _each("batch_size", (1, 100, "all"))
+    models: tuple[str, ...] = _each("model", ("mlp",))
+    optimizers: tuple[str, ...] = _each("optimizer", (), text="each model's own: sgd (adam for rnn)")
+    lrs: tuple[float, ...] = _each(
+        "lr", (), help="Learning rates: one for all, or one for each batch size.",
+        text="chosen by optimizer and batch size")
+    seeds: tuple[int, ...] = _each("seed", (0,), part="comparison")
+    seconds: float | None = _plan(
+        None, "Budget of each run in seconds of training.", number("SECONDS", "above 0", lambda seconds: seconds > 0))
+    tune_lr: bool = _optimizer(False, "Search each learning rate first, on held-out training samples.", SWITCH)
+    target_accuracy: float = option(
+        DEFAULT_TARGET, "The test accuracy to which updates and seconds are counted.",
+        number("SHARE", "above 0 and at most 1 (0.95 for 95 %)", lambda share: 0 < share <= 1), part="comparison")
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for name in VARIED:
+            _refuse_repeats(name, getattr(self, name), may_repeat=name == "lrs" and not self._compares_rates)
+
+        if len(self.lrs) > 1 and len(self.batch_sizes) not in (1, len(self.lrs)):
+            raise OptionError(
+                f"{len(self.lrs)} learning rates for {len(self.batch_sizes)} batch sizes: "
+                "give one for all, or one for each"
+            )
+        if self.tune_lr and self.lrs:
+            raise OptionError("give learning rates or search them (tune_lr), not both")
+        self._check_seconds()
+
+    def _check_seconds(self) -> None:
+        if self.seconds is None:
+            return
+        if any(getattr(self.shared, name) is not None for name in BUDGETS):
+            raise OptionError("give one budget: seconds, or epochs, iterations or a budget")
+
+    @property
+    def _compares_rates(self) -> bool:
+        return len(self.batch_sizes) == 1
+
+    def members(self, tuned: Mapping[tuple[str, str, BatchSize], float] | None = None) -> tuple[Member, ...]:
+        """Return the runs: models × optimizers × batch sizes (and their learning rates) × seeds, the last fastest.
+
+        ``tuned`` gives the learning rate that was found for (model, optimizer, batch size). A run whose optimizer is
+        the model's own has none in its configuration.
+        """
+        members = []
+        for model, optimizer, (batch_size, lr), seed in itertools.product(
+            self.models, self.optimizers or (None,), self._batch_sizes_and_rates(), self.seeds
+        ):
+            values: dict[str, Any] = {
+                "model": model,
+                "optimizer": optimizer,
+                "batch_size": batch_size,
+                "lr": lr,
+                "seed": seed,
+            }
+            name = self._name(values)
+
+            # the name comes first: a searched rate does not change it
+            for (of_model, of_optimizer, of_batch_size), rate in (tuned or {}).items():
+                if of_model == model and of_batch_size == batch_size and optimizer in (of_optimizer, None):
+                    values["lr"] = rate
+            if self.seconds is not None:
+                values["budget"] = str(Span.seconds(self.seconds))
+            members.append(Member(name, dataclasses.replace(self.shared, **values, **self._left_out(optimizer))))
+        return tuple(members)
+
+    def _left_out(self, optimizer: str | None) -> dict[str, Any]:
+        """Return the shared options that this optimizer does not read, but another of the comparison does."""
+        readers = {name: one.optimizers for name, one in TRAIN.items() if one.optimizers}
+        return {
+            name: None
+            for name, read_by in readers.items()
+            if optimizer not in read_by and set(read_by) & set(self.optimizers)
+        }
+
+    def _batch_sizes_and_rates(self) -> Iterator[tuple[BatchSize, float | None]]:
+        if self._compares_rates and self.lrs:
+            yield from ((self.batch_sizes[0], lr) for lr in self.lrs)
+        elif len(self.lrs) > 1:
+            yield from zip(self.batch_sizes, self.lrs, strict=True)
+        else:
+            lr = self.lrs[0] if self.lrs else None
+            yield from ((batch_size, lr) for batch_size in self.batch_sizes)
+
+    def _name(self, values: Mapping[str, Any]) -> str:
+        """Name a run after what varies, and always after its batch size."""
+        parts = [str(values[name]) for name in ("model", "optimizer") if len(getattr(self, f"{name}s")) > 1]
+        parts.append(f"batch-{values['batch_size']}")
+        if self._compares_rates and len(self.lrs) > 1:
+            parts.append(f"lr-{values['lr']}")
+        if len(self.seeds) > 1:
+            parts.append(f"seed-{values['seed']}")
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a TOML file; an empty list is left out."""
+        shared = {name: value for name, value in self.shared.to_dict().items() if name not in VARIED.values()}
+        own = written({name: getattr(self, name) for name in STUDY})
+        return {**{name: value for name, value in own.items() if value != []}, "shared": shared}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
+        """Read `to_dict`'s result. Raises `OptionError` for an unknown name."""
+        own = {name: value for name, value in values.items() if name != "shared"}
+        shared = migrate_config(values["shared"], values.get("optimizers", ()))
+        return cls(shared=TrainConfig.from_dict(shared), **read_options(STUDY, own, "option of a study"))
+
+
+STUDY = options_of(StudyConfig)
+"""The options of a comparison beside those that its runs share, by name."""
+
+VARIED = {name: one.flag for name, one in STUDY.items() if one.flag}
+"""The lists of a comparison, and the option of a run that each of them varies."""
+
+COMPARE = {**STUDY, **{name: one for name, one in TRAIN.items() if name not in VARIED.values()}}
+"""Every option of a comparison, by name."""
+
+
+def _refuse_repeats(name: str, values: tuple[Any, ...], *, may_repeat: bool) -> None:
+    if not values and name not in ("lrs", "optimizers"):
+        raise OptionError(f"{name.replace('_', ' ')}: the list is empty")
+    repeated = [value for value, times in Counter(values).items() if times > 1]
+    if repeated and not may_repeat:
+        raise OptionError(f"{name.replace('_', ' ')}: {repeated[0]} is listed twice")

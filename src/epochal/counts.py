@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import SupportsIndex
 
 from epochal.errors import PlanError
 
 _SHOWN_DIGITS = 24
+_LONGEST_SHOWN = 60
 _MOST_DIGITS = 1000  # Python prints integers of up to 4,300 digits, and two of these are multiplied
 _WHOLE_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)")
 
 
-def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> int:
-    """Return ``value`` as an exact integer of at least ``at_least``.
+def parse_count(name: str, value: object, *, at_least: int | None = 1) -> int:
+    """Return ``value`` as an exact integer of at least ``at_least``, if that is given.
 
     >>> parse_count("samples", "9007199254740993")
     9007199254740993
@@ -25,6 +25,7 @@ def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> 
     """
     if isinstance(value, str):
         text = value.strip()
+        # a float would read 9007199254740993 as another number
         if not _WHOLE_NUMBER.fullmatch(text):
             raise PlanError(f"{name} must be a whole number, got '{shortened(value)}'")
         digits = text.replace("_", "").replace(",", "")
@@ -35,10 +36,11 @@ def parse_count(name: str, value: SupportsIndex | str, *, at_least: int = 1) -> 
         raise PlanError(f"{name} must be a whole number, got {value}")
     else:
         try:
-            number = operator.index(value)
+            number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
-            raise PlanError(f"{name} must be a whole number, got {value!r}; write it as an int") from None
-    if number < at_least:
+            raise PlanError(f"{name} must be a whole number, got {shown(value)}; write it as an int") from None
+
+    if at_least is not None and number < at_least:
         raise PlanError(f"{name} must be at least {at_least}, got {shortened(number)}")
     return number
 
@@ -49,3 +51,12 @@ def shortened(value: int | str) -> str:
         return f"a number of {value.bit_length():,} bits"
     text = str(value)
     return text if len(text) <= _SHOWN_DIGITS else f"{text[:12]}…{text[-4:]} ({len(text)} characters)"
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: whole where it is short, else its beginning or its type."""
+    if isinstance(value, str):
+        return f"'{shortened(value)}'"
+    text = repr(value)
+    is_plain = len(text) <= _LONGEST_SHOWN and "\n" not in text and not text.startswith("<")
+    return text if is_plain else f"a value of type {type(value).__name__}"

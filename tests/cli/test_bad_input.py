@@ -14,17 +14,17 @@ from epochal.cli import main
 
 LIGHT: dict[str, tuple[str, ...]] = {
     # --- numbers that cannot be a plan
-    "plan --samples 0": ("samples must be at least 1, got 0",),
-    "plan --samples -5": ("samples must be at least 1, got -5",),
-    "plan --samples 1.5": ("samples must be a whole number, got '1.5'",),
-    "plan --samples 6e4": ("samples must be a whole number, got '6e4'",),
-    "plan --samples 1,5": ("samples must be a whole number, got '1,5'",),
-    f"plan --samples {'9' * 5000}": ("samples has 5,000 digits; at most 1,000 are read",),
+    "plan --samples 0": ("--samples must be at least 1, got 0",),
+    "plan --samples -5": ("--samples must be at least 1, got -5",),
+    "plan --samples 1.5": ("--samples must be a whole number, got '1.5'",),
+    "plan --samples 6e4": ("--samples must be a whole number, got '6e4'",),
+    "plan --samples 1,5": ("--samples must be a whole number, got '1,5'",),
+    f"plan --samples {'9' * 5000}": ("--samples has 5,000 digits; at most 1,000 are read",),
     "plan --samples 60000 --batch-size 60001": ("batch size 60001 is above the 60000 training samples", "'all'"),
-    "plan --samples 60000 --batch-size 0": ("batch size must be at least 1, got 0",),
+    "plan --samples 60000 --batch-size 0": ("--batch-size must be at least 1, got 0",),
     "plan --samples 99 --batch-size 100 --last drop": ("batch size 100 is above the 99 training samples",),
     "plan --samples 60000 --epochs 2 --iterations 5": ("give one budget, not 2: epochs and iterations",),
-    "plan --samples 60000 --budget 5": ("'5' is no training length", "50ep"),
+    "plan --samples 60000 --budget 5": ("--budget: '5' is no training length", "50ep"),
     "plan --samples 60000 --budget 5sa --batch-size 10": ("a budget of 5sa ends before the first batch of 10 samples",),
     "plan": ("give the training set's size (--samples 60000) or its name (--data mnist)",),
     "plan --samples 60000 --data mnist": ("one of them",),
@@ -35,17 +35,27 @@ LIGHT: dict[str, tuple[str, ...]] = {
     # --- words that are out of place
     "plan 60000": ("there is no place for '60000'", "epochal plan --help"),
     "plan --samples": ("--samples needs a value",),
-    "plan --samples 9 --last maybe": ("--last must be one of drop, keep, got 'maybe'",),
+    "plan --samples --json": ("--samples needs a value",),
+    "plan --samples=": ("--samples must be a whole number, got ''",),
+    "plan --samples 9 --samples 10": ("--samples is given twice",),
+    "plan --samples 9 --json=yes": ("--json takes no value",),
+    "plan --samples 9 --batch_sise 3": ("unknown option '--batch-sise': did you mean '--batch-size'?",),
+    "plan --samples 9 --last maybe": ("--last must be one of keep, drop, got 'maybe'",),
     "train --data mnist": ("DATA goes without '--data'", "epochal train --help"),
     "evaluate": ("RUN is missing", "epochal evaluate --help"),
     "train --task guess": ("--task must be one of classification, regression, got 'guess'",),
     # --- values out of range or of another kind
-    "train --lr fast": ("--lr must be a number, got 'fast'",),
-    "train --seed -1": ("seed must be 0 to 2**64 - 1, got -1",),
+    "train --lr fast": ("--lr must be a finite number above 0, got 'fast'",),
+    "train --seed -1": ("--seed must be 0 to 2**64 - 1, got -1",),
     "train --seed 1.5": ("--seed must be a whole number, got '1.5'",),
-    "train --hidden 10 x": ("--hidden must be one or more whole numbers, got '10 x'",),
-    "train --micro-batch 0": ("micro_batch must be at least 1, got 0",),
-    "train --evaluate-every 0": ("evaluate_every must be at least 1, got 0",),
+    "train --hidden 10 x": ("--hidden must be one or more whole numbers of at least 1, got '10 x'",),
+    "train --on-nan ignore": ("--on-nan must be one of stop, continue, got 'ignore'",),
+    "train --warmup 3": ("--warmup: '3' is no training length; write 50ep, 30000it or 3000000sa",),
+    "train --momentum 1": ("--momentum must be a finite number of at least 0 and below 1, got '1'",),
+    "report x --port 80": ("--port is for --watch",),
+    "report x --watch --out page.html": ("--watch serves the page and writes no file; leave out --out",),
+    "train --micro-batch 0": ("--micro-batch must be at least 1, got 0",),
+    "train --evaluate-every 0": ("--evaluate-every must be at least 1, got 0",),
     # --- runs and places that are not there
     "runs nowhere": ("there is no folder nowhere",),
 }
@@ -54,7 +64,9 @@ LIGHT: dict[str, tuple[str, ...]] = {
 HEAVY: dict[str, tuple[str, ...]] = {
     # --- numbers that cannot be a plan
     "train --batch-size 100000": ("batch size 100000 is above the 1437 training samples", "'all'"),
-    "train --batch-size half": ("batch size must be a whole number, got 'half'",),
+    "train --batch-size half": (
+        "--batch-size must be a whole number, got 'half'; write 'all' for the whole training set",
+    ),
     "train --epochs 2.5": ("epochs must be a whole number, got '2.5'",),
     "train --iterations 0": ("iterations must be at least 1, got 0",),
     "train --epochs 2 --budget 2ep": ("give one budget, not 2: epochs and budget",),
@@ -65,10 +77,10 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "train --schedule cosin": ("unknown schedule 'cosin': did you mean 'cosine'?",),
     "train --loss cross-entrpy": ("unknown loss 'cross-entrpy': did you mean 'cross-entropy'?",),
     # --- values out of range or of another kind
-    "train --lr nan": ("the learning rate must be a finite number above 0, got nan",),
+    "train --lr nan": ("--lr must be a finite number above 0, got 'nan'",),
     "train --hidden 0": ("hidden must be",),
     "train --hidden 999999999999": ("parameters and needs 300,000 GB with its optimizer, more than the",),
-    "train --dropout 1": ("dropout", "at least 0 and below 1, got 1.0"),
+    "train --dropout 1": ("--dropout must be a finite number of at least 0 and below 1, got '1'",),
     "train --model linear --hidden 10": ("linear has no option", "'hidden'"),
     "train --warmup 100ep": ("a warm-up of 100ep is 1,500 updates, more than the plan's 150",),
     # --- data that are damaged or do not fit

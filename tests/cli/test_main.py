@@ -133,7 +133,7 @@ def test_output_in_another_encoding_loses_letters_not_the_answer(arguments: str)
 
 def test_an_argument_in_another_encoding_is_quoted_as_far_as_it_can_be() -> None:
     done = shell('"$epochal" plan --samples ½', PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stderr) == (2, "epochal: samples must be a whole number, got '?'\n")
+    assert (done.returncode, done.stderr) == (2, "epochal: --samples must be a whole number, got '?'\n")
 
 
 # --- widths ---------------------------------------------------------------------------------------------------------

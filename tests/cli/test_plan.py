@@ -30,8 +30,8 @@ def test_the_worked_example_is_explained() -> None:
     out = succeed("plan", "--samples", "60000", "--batch-size", "100", "--iterations", "30000").out
     assert out.startswith("Mini-batch gradient descent (MBGD)")
     assert rows_of(out) == {
-        "training samples (N)": ("", "60,000"),
-        "batch size (B)": ("samples that one update uses", "100"),
+        "training samples N": ("given", "60,000"),
+        "batch size B": ("samples per update", "100"),
         "batches per epoch": ("N / B = 60,000 / 100", "600"),
         "iterations per epoch": ("one for each batch", "600"),
         "updates per epoch": ("one for each iteration", "600"),
@@ -40,7 +40,7 @@ def test_the_worked_example_is_explained() -> None:
         "full epochs": ("30,000 / 600", "50"),
         "weight updates": ("one for each iteration", "30,000"),
         "updates after 10 epochs": ("10 × 600", "6,000"),
-        "samples used": ("each as often as it is used", "3,000,000"),
+        "samples used": ("counting repeats", "3,000,000"),
     }
     assert "Each epoch is a full pass: 600 batches, each for one update of the weights." in out
 
@@ -66,35 +66,38 @@ def test_json_has_every_fact() -> None:
         (
             ["--samples", "1437"],
             "Mini-batch gradient descent (MBGD)",
-            {"batches per epoch": ("⌈N / B⌉ = ⌈1,437 / 100⌉", "15"), "last batch": ("1,437 - 14 × 100", "37")},
+            {
+                "batches per epoch": ("⌈N / B⌉ = ⌈1,437 / 100⌉", "15"),
+                "samples in the last batch": ("1,437 − 14 × 100", "37"),
+            },
         ),
         (
             ["--samples", "1437", "--last", "drop"],
             "Mini-batch gradient descent (MBGD)",
             {
                 "batches per epoch": ("⌊N / B⌋ = ⌊1,437 / 100⌋", "14"),
-                "samples left out": ("N mod B, others each epoch", "37"),
+                "samples left out": ("N mod B; others in each epoch", "37"),
                 "samples per epoch": ("each once", "1,400"),
             },
         ),
         (
             ["--samples", "1437", "--iterations", "100"],
             "Mini-batch gradient descent (MBGD)",
-            {"full epochs": ("⌊100 / 15⌋", "6"), "iterations beyond them": ("100 - 6 × 15", "10")},
+            {"full epochs": ("⌊100 / 15⌋", "6"), "iterations beyond them": ("100 − 6 × 15", "10")},
         ),
         (
             ["--samples", "1437", "--budget", "10000sa"],
             "Mini-batch gradient descent (MBGD)",
             {
-                "iterations": ("that 10,000 samples pay for", "103"),
-                "samples used": ("each as often as it is used", "9,922"),
+                "iterations": ("whole batches in 10,000 samples", "103"),
+                "samples used": ("counting repeats", "9,922"),
             },
         ),
         (
             ["--samples", "1437", "--epochs", "20"],
             "Mini-batch gradient descent (MBGD)",
             {
-                "epochs": ("the budget", "20"),
+                "full epochs": ("the budget", "20"),
                 "iterations": ("20 × 15", "300"),
                 "updates after 10 epochs": ("10 × 15", "150"),
             },
@@ -112,12 +115,12 @@ def test_each_number_shows_how_it_comes_about(
 
 def test_formulas_in_the_table_are_right(capsys: pytest.CaptureFixture[str]) -> None:
     """The text of each product, quotient and difference is computed anew and compared with its count."""
-    words = {"⌈": "-(-(", "⌉": "))", "⌊": "((", "⌋": "))", "×": "*", ",": ""}
+    words = {"⌈": "-(-(", "⌉": "))", "⌊": "((", "⌋": "))", "×": "*", "−": "-", ",": ""}
     checked = 0
     for arguments in (["--batch-size", "100"], ["--last", "drop"], ["--iterations", "1000"], ["--batch-size", "all"]):
         for how, count in rows_of(printed(capsys, "--samples", "1437", *arguments)).values():
             formula = how.split("=")[-1].strip()
-            if re.fullmatch(r"[⌈⌉⌊⌋×/ \d,-]+", formula):
+            if re.fullmatch(r"[⌈⌉⌊⌋×/ \d,−]+", formula):
                 ceiling = "⌈" in formula
                 for sign, python in words.items():
                     formula = formula.replace(sign, python)

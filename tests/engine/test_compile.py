@@ -19,7 +19,6 @@ from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.metrics import Mean
 from epochal.models import build_model
 from epochal.run.setup import set_up
-from small import three_clouds
 
 PLAN = Plan(60, 7, epochs=2)
 
@@ -48,7 +47,7 @@ def trained(engine: Engine) -> str:
 def engine_of(seed: int = 0, data_seed: int = 0, **options: Any) -> Engine:
     """What `set_up` makes of a configuration: a model with noise, an optimizer with a schedule and momentum."""
     config = {"hidden": (5,), "dropout": 0.2, "optimizer": "nesterov", "schedule": "cosine", "batch_size": 7}
-    return set_up(TrainConfig(**{**config, "epochs": 2, "seed": seed, **options}), three_clouds(seed=data_seed)).engine
+    return set_up(TrainConfig(**{**config, "epochs": 2, "seed": seed, **options}), labelled(60, seed=data_seed)).engine
 
 
 def test_another_rate_seed_and_data_set_of_equal_shape_compile_nothing(compiled: list[str]) -> None:

@@ -143,7 +143,7 @@ for model in sys.argv[1:]:
         run = epochal.train(
             "digits", model=model, **options, batch_size=128, shards=4, iterations=6, run=f"{model}-{count}"
         )
-        print(model, count, run.file.device["count"], weights_sha256(named_leaves(run.state)))
+        print(model, count, run.file.device.count, weights_sha256(named_leaves(run.state)))
 """
 
 

@@ -107,7 +107,7 @@ def _serve() -> None:
     """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end; what is left is killed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     alive = set()
-    for name in ("cli.main", "cli.progress", "cli.train", "run.session", "run.summary"):
+    for name in ("cli.main", "cli.progress", "cli.results", "cli.train", "run.api"):
         import_module(f"epochal.{name}")
     import_module("sabotage")
 
@@ -156,15 +156,15 @@ def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) ->
 
 def _announce(descriptor: int) -> None:
     """Write a byte when a training loop begins."""
-    from epochal.run.training import Training
+    from epochal.run.callbacks import Callbacks
 
-    loop = Training._loop
+    start = Callbacks.start
 
-    def announced(self: Training) -> str:
+    def announced(self: Callbacks, *arguments: Any) -> None:
+        start(self, *arguments)
         os.write(descriptor, b".")
-        return loop(self)
 
-    Training._loop = announced  # type: ignore[method-assign]
+    Callbacks.start = announced  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

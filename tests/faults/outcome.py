@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from epochal import Run
-from epochal.record.history import EvaluationRow
+from epochal.record.rows import EvaluationRow
+from epochal.record.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,7 @@ class Outcome:
     def of(cls, path: Path) -> Outcome:
         """Read a run folder."""
         run = Run.open(path)
-        history = run.history
-        history.check()
+        history = RunRecord.read(path, check=True).history
         epochs = [dataclasses.replace(row, seconds=0.0) for row in history.epochs]
         return cls(
             history.last_status,

@@ -25,9 +25,9 @@ from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
-from epochal.record.checkpoint import Checkpoint
-from epochal.run import saving
-from little import compile_once, one_iteration_at_a_time
+from epochal.record.checkpoint_file import Checkpoint
+from epochal.run import checkpoints
+from epochal.run.callbacks import Callback
 
 PASS, FAIL_ONCE, DISK_FULL = 0, 1, 2
 OPTIONS: dict[str, Any] = {
@@ -69,9 +69,14 @@ class Shim:
         return int(self._library.faults_end())
 
 
+def one_iteration_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    """Make every chunk one iteration long, whoever trains."""
+    patch.setattr(Callback, "next_stop", lambda self, position: position.iteration + 1)
+
+
 def mark_saves(shim: Shim, patch: pytest.MonkeyPatch) -> None:
     """Mark the beginning and the end of each save."""
-    save = saving.save_checkpoint
+    save = checkpoints.save_checkpoint
 
     def marked(folder: Path, checkpoint: Checkpoint) -> Path:
         if folder.name != "checkpoints":
@@ -81,7 +86,7 @@ def mark_saves(shim: Shim, patch: pytest.MonkeyPatch) -> None:
         shim.mark(f"saved {checkpoint.position.iteration}")
         return path
 
-    patch.setattr(saving, "save_checkpoint", marked)
+    patch.setattr(checkpoints, "save_checkpoint", marked)
 
 
 def write_journal(data: Path, folder: Path, journal: str, how: str, sabotage: str = "", *, again: bool) -> None:
@@ -95,7 +100,7 @@ def write_journal(data: Path, folder: Path, journal: str, how: str, sabotage: st
         one_iteration_at_a_time(patch)
         mark_saves(shim, patch)
         if how == "waiting":
-            patch.setattr(saving.CheckpointSaver, "is_due", lambda self: self.wait() is None)
+            patch.setattr(checkpoints.CheckpointSaver, "is_due", lambda self: self.wait() is None)
         shim.begin(folder, journal)
         if again:
             resume(folder / "run", data=data, lr=OTHER_RATE)
@@ -116,7 +121,6 @@ def fail_in_turn(data: Path, folder: Path, kind: str, step: str, first: str) -> 
     what = DISK_FULL if kind == "full" else FAIL_ONCE
     error = errno.ENOSPC if kind == "full" else int(getattr(errno, kind))
     with pytest.MonkeyPatch.context() as patch:
-        compile_once(patch)
         one_iteration_at_a_time(patch)
         train_little = ["train", str(data), *COMMAND, "--run"]
         shim.begin(folder)

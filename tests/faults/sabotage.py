@@ -17,11 +17,12 @@ from epochal.cli import signals
 from epochal.clock import Position
 from epochal.engine import Engine
 from epochal.errors import RunError
-from epochal.record import checkpoint
-from epochal.record.checkpoint import Checkpoint, EpochSoFar
+from epochal.record import checkpoint_file as checkpoint
+from epochal.record.checkpoint_file import Checkpoint, EpochSums
 from epochal.record.schema import as_run_error
 from epochal.record.writer import HistoryWriter
-from epochal.run import saving, session, training
+from epochal.run import api, checkpoints
+from epochal.run.point import Point
 
 
 def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
@@ -67,26 +68,26 @@ def history_is_not_synced(patch: pytest.MonkeyPatch) -> None:
 def checkpoint_before_history(patch: pytest.MonkeyPatch) -> None:
     """The checkpoint is saved, and only then the history is committed; a start believes the checkpoint."""
 
-    def save(self: training.Training) -> None:
-        self.saver.save(self._checkpoint())
-        self.saver.wait()
-        self._commit("running")
+    def save(self: checkpoints.Checkpoints, point: Point) -> None:
+        self._saver.save(self._checkpoint(point))
+        self._saver.wait()
+        self._recorder.commit()
 
-    patch.setattr(training.Training, "_save", save)
+    patch.setattr(checkpoints.Checkpoints, "_save", save)
     newest = checkpoint.newest_checkpoint
-    patch.setattr(session, "newest_checkpoint", lambda folder, recorded, warn: newest(folder, lambda: 1 << 60, warn))
+    patch.setattr(api, "newest_checkpoint", lambda folder, recorded, warn: newest(folder, lambda: 1 << 60, warn))
 
 
 def old_ones_deleted_first(patch: pytest.MonkeyPatch) -> None:
     """Room is made for the new checkpoint before it is saved."""
-    write = saving.CheckpointSaver._write
+    write = checkpoints.CheckpointSaver._write
 
-    def deleting(self: saving.CheckpointSaver, *arguments: Any) -> float:
+    def deleting(self: checkpoints.CheckpointSaver, *arguments: Any) -> float:
         for path in checkpoint.checkpoint_files(self.folder):
             path.unlink()
         return write(self, *arguments)
 
-    patch.setattr(saving.CheckpointSaver, "_write", deleting)
+    patch.setattr(checkpoints.CheckpointSaver, "_write", deleting)
 
 
 def checksum_is_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -124,21 +125,21 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def _restored(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
-    last_point = session._Session.last_point
-    patch.setattr(session._Session, "last_point", lambda self, setup: change(last_point(self, setup)))
+    last_point = api._Session.last_point
+    patch.setattr(api._Session, "last_point", lambda self, setup: change(last_point(self, setup)))
 
 
 def sums_of_the_epoch_are_lost(patch: pytest.MonkeyPatch) -> None:
-    """The epoch in hand starts its sums anew."""
-    _restored(patch, lambda point: dataclasses.replace(point, so_far=EpochSoFar()))
+    """The current epoch starts its sums anew."""
+    _restored(patch, lambda point: dataclasses.replace(point, sums=EpochSums()))
 
 
 def offset_is_lost(patch: pytest.MonkeyPatch) -> None:
-    """The epoch in hand starts from its first sample again."""
+    """The current epoch starts from its first sample again."""
 
     def lost(point: Any) -> Any:
         at = point.position
-        return dataclasses.replace(point, position=Position(at.iteration, at.epoch, 0), so_far=EpochSoFar())
+        return dataclasses.replace(point, position=Position(at.iteration, at.epoch, 0), sums=EpochSums())
 
     _restored(patch, lost)
 
@@ -156,7 +157,7 @@ def optimizer_state_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def iteration_is_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    """The iteration in hand when the checkpoint was made counts as not done: its noise is used twice."""
+    """The current iteration when the checkpoint was made counts as not done: its noise is used twice."""
 
     def load(path: Path) -> Checkpoint:
         found = whole(path)
@@ -177,9 +178,9 @@ def evaluations_are_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
     roll_back = HistoryWriter.roll_back
 
     def kept(self: HistoryWriter, iteration: int) -> None:
-        rows = self._database.execute("SELECT * FROM evaluations").fetchall()
+        rows = self._database.execute("SELECT * FROM metrics").fetchall()
         roll_back(self, iteration)
-        self._database.executemany("INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     patch.setattr(HistoryWriter, "roll_back", kept)
 

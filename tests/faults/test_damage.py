@@ -16,10 +16,9 @@ from sabotage import sabotaged
 from epochal import Run, resume, train
 from epochal.errors import EpochalError, RunError
 from epochal.record import history as history_module
-from epochal.record.checkpoint import checkpoint_files, iteration_of, newest_checkpoint
-from epochal.record.events import Event, Warned
-from epochal.record.history import History
-from little import LITTLE
+from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
+from epochal.record.history import History, read_history
+from little import LITTLE, Warnings
 
 OPTIONS: dict[str, Any] = {**LITTLE["ragged B, adam, dropout"], "checkpoint_every": 0.0}
 
@@ -86,10 +85,10 @@ def test_training_goes_on_from_the_checkpoint_before_and_says_so(run: Path) -> N
     whole = Outcome.of(run)
     newest, before = checkpoint_files(run / "checkpoints")[:2]
     newest.write_bytes(newest.read_bytes()[:-5])
-    heard: list[Event] = []
-    resume(run, listener=heard.append)
+    heard = Warnings()
+    resume(run, callbacks=heard)
     assert Outcome.of(run).differences(whole) == []
-    warnings = [event.message for event in heard if isinstance(event, Warned)]
+    warnings = heard.messages
     assert len(warnings) == 1
     assert str(newest) in warnings[0]
     events = Run.open(run).history.events
@@ -117,7 +116,6 @@ def test_a_checkpoint_of_another_run_is_refused(run: Path, little_data: Path) ->
 
 def tables_of(history: History) -> tuple[Any, ...]:
     """Read everything."""
-    history.check()
     return (
         history.losses.tobytes(),
         history.iterations,
@@ -130,11 +128,11 @@ def tables_of(history: History) -> tuple[Any, ...]:
 
 def unnoticed(path: Path, bits: list[int]) -> Iterator[str]:
     """Flip each bit of a history in turn; yield those that change what is read, or are refused in another way."""
-    whole, right = path.read_bytes(), tables_of(History(path))
+    whole, right = path.read_bytes(), tables_of(read_history(path, check=True))
     for bit in bits:
         path.write_bytes(flipped(whole, bit))
         try:
-            found = tables_of(History(path))
+            found = tables_of(read_history(path, check=True))
         except Exception as error:
             if not is_clear(error, path):
                 yield f"bit {bit}: {error!r}"

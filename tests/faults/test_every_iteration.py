@@ -10,7 +10,7 @@ from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
-from little import LITTLE, one_iteration_at_a_time, stop_after
+from little import LITTLE, StopAfter
 
 
 def problems_after_stops(data: Path, options: dict[str, object], folder: Path) -> Iterator[str]:
@@ -19,17 +19,13 @@ def problems_after_stops(data: Path, options: dict[str, object], folder: Path) -
     iterations = len(whole.losses) // 4
     for iteration in range(iterations + 1):
         path = folder / f"stopped-{iteration}"
-        with pytest.MonkeyPatch.context() as patch:
-            one_iteration_at_a_time(patch)
-            train(data, run=path, should_stop=stop_after(iteration), **options)
+        train(data, run=path, callbacks=StopAfter(iteration), **options)
         resume(path)
         yield from Outcome.of(path).differences(whole)
     path = folder / "stopped-at-all"
-    with pytest.MonkeyPatch.context() as patch:
-        one_iteration_at_a_time(patch)
-        train(data, run=path, should_stop=stop_after(0), **options)
-        for _ in range(iterations):
-            assert resume(path, should_stop=stop_after(1)).path == path
+    train(data, run=path, callbacks=StopAfter(0), **options)
+    for _ in range(iterations):
+        assert resume(path, callbacks=StopAfter(1)).path == path
     yield from Outcome.of(resume(path).path).differences(whole)
 
 

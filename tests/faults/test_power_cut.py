@@ -14,8 +14,10 @@ from outcome import Outcome
 from preloaded import OPTIONS, OTHER_RATE
 from shim import Shim
 
-from epochal import Run, resume, train
+from epochal import resume, train
 from epochal.errors import EpochalError
+from epochal.record.checkpoint_file import checkpoint_files
+from epochal.record.run_record import RunRecord
 
 Examined: TypeAlias = Callable[..., Iterator[str]]
 
@@ -99,9 +101,9 @@ def restored(moment: Moment, now: Path) -> str | None:
     """Return what is wrong with the checkpoint that would be restored."""
     if not (now / "run.toml").exists():
         return None if moment.saved is None else "the run is gone"
-    run = Run.open(now)
-    run.check()
-    iteration = run.position.iteration or None
+    run = RunRecord.read(now, check=True)
+    is_saved = bool(checkpoint_files(now / "checkpoints"))
+    iteration = (run.checkpoint().position.iteration or None) if is_saved else None
     if iteration not in (moment.saved, moment.saving):
         return f"iteration {iteration} is restored; {moment.saved} was saved, {moment.saving} was being saved"
     if iteration is not None and run.history.iterations < iteration:

@@ -9,7 +9,7 @@ from pathlib import Path
 from children import Child, ChildServer
 
 from epochal import Run
-from epochal.record.checkpoint import checkpoint_files
+from epochal.record.checkpoint_file import checkpoint_files
 
 LONG = "--model mlp --hidden 32 --batch-size 1 --checkpoint-every 0 --epochs"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from epochal.study.working import Parts
 
 from epochal.errors import ModelError, OptionError, RunError
 from epochal.landscape.plane import principal_plane, random_plane
@@ -19,7 +20,6 @@ from epochal.landscape.trajectory import WeightSpace, read_way
 from epochal.models import from_functions
 from epochal.run import train
 from epochal.study import Study
-from epochal.study.working import Parts
 from small import small_study, three_clouds
 
 PARTS = Parts(three_clouds(), own_data=True)

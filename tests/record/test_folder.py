@@ -9,14 +9,24 @@ import pytest
 
 from epochal import Run, TrainConfig
 from epochal.errors import RunError
-from epochal.record.folder import Change, RunFile, RunFolder, create_run_folder, present_versions
+from epochal.record.folder import RunFolder, create_run_folder
+from epochal.record.run_toml import (
+    Change,
+    DataFacts,
+    DeviceFacts,
+    ModelFacts,
+    RunFile,
+    present_versions,
+    read_run_toml,
+    write_run_toml,
+)
 
 FILE = RunFile(
     TrainConfig(lr=0.1, hidden=(3, 4), budget="5ep", batch_size=10),
-    {"name": "d", "fingerprint": "ab", "train": 50, "test": 5, "sample_shape": [3], "task": "regression", "outputs": 1},
-    {"name": "mlp", "parameters": 31, "options": {"hidden": [3, 4]}},
+    DataFacts("d", "ab", train=50, test=5, sample_shape=[3], task="regression", outputs=1),
+    ModelFacts("mlp", 31, {"hidden": [3, 4]}),
     present_versions(),
-    {"platform": "cpu", "kind": "cpu", "count": 1},
+    DeviceFacts("cpu", "cpu", 1),
     ("loss",),
     (Change(20, {"lr": 0.01}), Change(30, {"batch_size": 5})),
 )
@@ -24,8 +34,8 @@ FILE = RunFile(
 
 def test_run_toml_gives_back_what_was_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write(FILE)
-    assert folder.read() == FILE
+    write_run_toml(folder.run_toml, FILE)
+    assert read_run_toml(folder.run_toml) == FILE
     assert tomllib.loads(folder.run_toml.read_text())["config"]["lr"] == 0.1
 
 
@@ -51,8 +61,8 @@ def test_a_checkpoint_belongs_to_the_changes_before_it() -> None:
         (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, seed=7)), "seed = 7"),
         (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, lr=0.3)), "lr = 0.3"),
         (dataclasses.replace(FILE, config=dataclasses.replace(FILE.config, budget="6ep")), 'budget = "6ep"'),
-        (dataclasses.replace(FILE, data={**FILE.data, "fingerprint": "cd"}), 'data fingerprint = "cd"'),
-        (dataclasses.replace(FILE, model={**FILE.model, "parameters": 32}), "model parameters = 32"),
+        (dataclasses.replace(FILE, data=dataclasses.replace(FILE.data, fingerprint="cd")), 'data fingerprint = "cd"'),
+        (dataclasses.replace(FILE, model=dataclasses.replace(FILE.model, parameters=32)), "model parameters = 32"),
         (dataclasses.replace(FILE, custom=()), r"custom = \[\]"),
     ],
 )
@@ -63,8 +73,8 @@ def test_a_checkpoint_of_another_run_is_refused(other: RunFile, named: str) -> N
 
 def test_versions_device_and_the_place_of_the_data_may_differ() -> None:
     config = dataclasses.replace(FILE.config, data="moved/data.csv")
-    data = {**FILE.data, "name": "renamed"}
-    elsewhere = dataclasses.replace(FILE, config=config, data=data, versions={}, device={})
+    data = dataclasses.replace(FILE.data, name="renamed")
+    elsewhere = dataclasses.replace(FILE, config=config, data=data, versions={}, device=DeviceFacts("gpu", "H100", 8))
     FILE.check_origin(elsewhere.origin(5), 5)
 
 
@@ -80,17 +90,17 @@ def renamed(name: str) -> Callable[[str], str]:
         (renamed("fingerprint"), r"damaged: .*\[data\] has no fingerprint"),
         (renamed("parameters"), r"damaged: .*\[model\] has no parameters"),
         (renamed("lr"), "damaged: unknown option 'lrx'"),
-        (lambda text: text.replace("format = 1", "format = 2"), "has format 2; this Epochal reads up to 1"),
+        (lambda text: text.replace("format = 2", "format = 3"), "has format 3; this Epochal reads up to 2"),
         (lambda text: text.replace("train = 50", 'train = "50"'), "has no train, or one of another type"),
         (lambda text: text + "\0", "damaged"),
     ],
 )
 def test_a_damaged_run_toml_is_refused_in_a_line(tmp_path: Path, damage: Callable[[str], str], why: str) -> None:
     folder = RunFolder(tmp_path)
-    folder.write(FILE)
+    write_run_toml(folder.run_toml, FILE)
     folder.run_toml.write_text(damage(folder.run_toml.read_text()))
     with pytest.raises(RunError, match=f"run.toml.* {why}" if "format" in why else why) as caught:
-        folder.read()
+        read_run_toml(folder.run_toml)
     assert "\n" not in str(caught.value)
 
 
@@ -108,7 +118,7 @@ def test_a_new_folder_is_numbered(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(RunError, match="is not empty; choose another folder, or go on with its run: epochal resume"):
+    with pytest.raises(RunError, match="is not empty; choose another folder, or continue its run: epochal resume"):
         create_run_folder(tmp_path, "x")
 
 

@@ -15,11 +15,11 @@ from epochal.record.frames import TABLES, columns_of, csv_blocks, write_parquet
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_has_columns_of_one_length(run: Run, table: str) -> None:
     lengths = {len(column) for column in columns_of(run.history, table).values()}
-    assert lengths == {{"iterations": 18, "sessions": 1, "events": 2}.get(table, 3)}
+    assert lengths == {{"iterations": 18, "sessions": 1, "events": 2, "metrics": 6}.get(table, 3)}
 
 
 def test_iterations_count_from_one_and_know_their_epoch(run: Run, little_data: Path) -> None:
-    resume(run.path, iterations=20)
+    run = resume(run.path, iterations=20)
     columns = columns_of(run.history)
     assert list(columns["iteration"]) == list(range(1, 21))
     assert list(columns["epoch"]) == [1] * 6 + [2] * 6 + [3] * 6 + [4] * 2
@@ -35,6 +35,14 @@ def test_csv_gives_back_the_same_numbers(run: Run) -> None:
 def test_csv_of_epochs(run: Run) -> None:
     rows = list(csv.DictReader("".join(csv_blocks(run.history, "epochs")).splitlines()))
     assert [float(row["train_loss"]) for row in rows] == [row.train_loss for row in run.history.epochs]
+
+
+def test_metrics_are_a_long_table(run: Run) -> None:
+    columns = columns_of(run.history, "metrics")
+    assert list(columns) == ["iteration", "split", "metric", "value", "samples"]
+    assert list(columns["metric"]) == ["loss", "accuracy"] * 3
+    assert list(columns["value"])[1::2] == [row.test_accuracy for row in run.history.epochs]
+    assert list(columns_of(run.history, "epochs")["test_accuracy"]) == [row.accuracy for row in run.history.tests]
 
 
 def test_pandas(run: Run) -> None:

@@ -8,21 +8,22 @@ import pytest
 
 from epochal import Run
 from epochal.errors import RunError
-from epochal.record.history import EvaluationRow, History
+from epochal.record.history import count_iterations, read_history, read_increment
+from epochal.record.rows import EvaluationRow, best_evaluation
 from epochal.record.writer import HistoryWriter
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"history.db does not exist; is .* a run folder\?"):
-        History(tmp_path / "history.db")
+        read_history(tmp_path / "history.db")
 
 
 def test_a_later_schema_is_refused(run: Run) -> None:
     with sqlite3.connect(run.folder.history_db) as database:
-        database.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+        database.execute("UPDATE meta SET value = '3' WHERE key = 'schema_version'")
     database.close()
-    with pytest.raises(RunError, match=r"has schema version 2; this Epochal reads up to 1: update it"):
-        _ = run.history
+    with pytest.raises(RunError, match=r"has schema version 3; this Epochal reads up to 2: update it"):
+        Run.open(run.path)
 
 
 def test_another_tools_database_is_no_history(tmp_path: Path) -> None:
@@ -30,14 +31,15 @@ def test_another_tools_database_is_no_history(tmp_path: Path) -> None:
         database.execute("CREATE TABLE notes (text TEXT)")
     database.close()
     with pytest.raises(RunError, match="is damaged or no history: no such table: meta"):
-        History(tmp_path / "history.db")
+        read_history(tmp_path / "history.db")
 
 
 @pytest.mark.parametrize(
     "change",
     [
         "UPDATE epochs SET train_loss = 0.1 WHERE epoch = 2",
-        "UPDATE evaluations SET accuracy = 1.0",
+        "UPDATE metrics SET value = 1.0 WHERE metric = 'accuracy'",
+        "UPDATE metrics SET metric = 'f1' WHERE metric = 'accuracy'",
         "UPDATE events SET detail = '{}' WHERE detail != '{}'",
         "UPDATE sessions SET seconds = 1.0",
         "UPDATE iterations SET losses = zeroblob(length(losses))",
@@ -46,44 +48,46 @@ def test_another_tools_database_is_no_history(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_is_not_as_it_was_written_is_seen(run: Run, change: str) -> None:
-    run.history.check()
+    read_history(run.folder.history_db, check=True)
     with sqlite3.connect(run.folder.history_db) as database:
         database.execute(change)
     database.close()
     with pytest.raises(RunError, match=r"history.db is damaged: .* (is|are) not as"):
-        run.history.check()
+        read_history(run.folder.history_db, check=True)
 
 
 def test_a_gap_is_seen(quick_path: Path) -> None:
     with HistoryWriter(quick_path / "history.db") as writer:
         writer.add_losses(0, np.zeros(3, np.float32))
         writer.add_losses(4, np.zeros(3, np.float32))
-    history = History(quick_path / "history.db")
-    assert history.iterations == 3
+    assert count_iterations(quick_path / "history.db") == 3
     with pytest.raises(RunError, match="the losses from iteration 3 on"):
-        _ = history.losses
+        read_history(quick_path / "history.db")
 
 
 def test_the_best_evaluation_has_the_highest_accuracy_and_then_the_lowest_loss() -> None:
     rows = [
-        EvaluationRow(1, "test", 10, 0.5, 0.8),
-        EvaluationRow(2, "test", 10, 0.4, 0.9),
-        EvaluationRow(3, "test", 10, 0.3, 0.9),
-        EvaluationRow(4, "test", 10, float("nan"), 0.9),
+        EvaluationRow(1, "test", 10, {"loss": 0.5, "accuracy": 0.8}),
+        EvaluationRow(2, "test", 10, {"loss": 0.4, "accuracy": 0.9}),
+        EvaluationRow(3, "test", 10, {"loss": 0.3, "accuracy": 0.9}),
+        EvaluationRow(4, "test", 10, {"loss": float("nan"), "accuracy": 0.9}),
+        EvaluationRow(5, "train", 10, {"loss": 0.1, "accuracy": 1.0}),
     ]
-    assert min(rows, key=EvaluationRow.badness).iteration == 3
-    regression = [EvaluationRow(i, "test", 10, loss, None) for i, loss in enumerate((0.5, float("nan"), 0.4))]
-    assert min(regression, key=EvaluationRow.badness).iteration == 2
+    best = best_evaluation(rows)
+    assert best is not None
+    assert best.iteration == 3
+    regression = [EvaluationRow(i, "test", 10, {"loss": loss}) for i, loss in enumerate((0.5, float("nan"), 0.4))]
+    assert min(regression, key=EvaluationRow.sort_key).iteration == 2
 
 
 def test_those_who_follow_a_run_read_what_is_new(run: Run) -> None:
     history = run.history
-    first, losses = history.losses_from(7)
-    assert first <= 7
-    assert losses.tobytes() == history.losses[first:].tobytes()
-    assert [row.epoch for row in history.epochs_after(1)] == [2, 3]
-    assert [row.iteration for row in history.evaluations_after(6)] == [12, 18]
-    assert history.sums_until(2)[:2] == (12, 46)
+    new = read_increment(run.folder.history_db, iterations=7, epoch=1, tested=6)
+    assert new.first <= 7
+    assert new.losses.tobytes() == history.losses[new.first :].tobytes()
+    assert [row.epoch for row in new.epochs] == [2, 3]
+    assert [row.iteration for row in new.evaluations] == [12, 18]
+    assert (new.iterations, new.samples) == (6, 23)
 
 
 def test_the_history_of_a_run(run: Run) -> None:

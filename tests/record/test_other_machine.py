@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 
 from epochal import resume, train
-from epochal.record.events import Event, Warned
+from little import Warnings
 
 
 @pytest.fixture
@@ -31,15 +31,15 @@ def pretend(path: Path, table: str, **values: Any) -> None:
 
 
 def warnings_of_resuming(path: Path) -> list[str]:
-    heard: list[Event] = []
-    resume(path, iterations=5, listener=heard.append)
-    return [event.message for event in heard if isinstance(event, Warned)]
+    heard = Warnings()
+    resume(path, iterations=5, callbacks=heard)
+    return heard.messages
 
 
 @pytest.mark.parametrize(
     ("table", "values", "words"),
     [
-        ("device", {"processors": 999}, r"device cpu cpu, 999 processors → cpu cpu, \d+ processors"),
+        ("device", {"processors": 999}, r"device cpu cpu, 999 CPU cores → cpu cpu, \d+ CPU cores"),
         ("device", {"platform": "gpu", "kind": "H100"}, "device gpu H100, .* → cpu cpu, "),
         ("versions", {"jax": "0.0.1"}, r"jax 0\.0\.1 → \d"),
     ],
@@ -47,7 +47,9 @@ def warnings_of_resuming(path: Path) -> list[str]:
 def test_what_may_change_the_bits_is_named(run: Path, table: str, values: dict[str, Any], words: str) -> None:
     pretend(run, table, **values)
     (warning,) = warnings_of_resuming(run)
-    assert warning.startswith("the run began with others, so its bits may differ: ")
+    assert warning.startswith(
+        "this environment differs from the one the run started in; results may not be bit-identical: "
+    )
     assert re.search(words, warning)
 
 

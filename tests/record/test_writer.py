@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from epochal.errors import RunError
-from epochal.record.events import EpochRow
-from epochal.record.history import EvaluationRow, History
+from epochal.record.history import read_history
+from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.writer import HistoryWriter
 
 LOSSES = np.arange(10, dtype=np.float32) / 3
@@ -23,8 +23,6 @@ EPOCH = EpochRow(
     expected_samples=23,
     complete=True,
     train_loss=0.5,
-    test_loss=None,
-    test_accuracy=None,
     seconds=0.25,
     audit_hash="00ff",
     expected_hash="00ff",
@@ -41,7 +39,7 @@ def path(quick_path: Path) -> Path:
 
 
 def test_what_was_written_is_read(path: Path) -> None:
-    evaluation = EvaluationRow(5, "test", 11, 0.75, 0.5)
+    evaluation = EvaluationRow(5, "test", 11, {"loss": 0.75, "accuracy": 0.5, "recall/cat": 0.25})
     with HistoryWriter(path) as writer:
         writer.start_session(0)
         writer.add_losses(0, LOSSES[:3])
@@ -50,12 +48,11 @@ def test_what_was_written_is_read(path: Path) -> None:
         writer.add_evaluation(evaluation)
         writer.add_event(5, "warned", message="tiny ½")
         writer.update_session(10, 1.5, 1.0, "finished")
-    history = History(path)
-    history.check()
+    history = read_history(path, check=True)
     assert history.losses.tobytes() == LOSSES.tobytes()
     assert history.iterations == 10
     assert history.evaluations == (evaluation,)
-    assert history.epochs == (dataclasses.replace(EPOCH, test_loss=0.75, test_accuracy=0.5),)
+    assert history.epochs == (dataclasses.replace(EPOCH, test=evaluation.metrics),)
     (event,), (session,) = history.events, history.sessions
     assert (event.iteration, event.kind, event.detail) == (5, "warned", {"message": "tiny ½"})
     assert (session.first_iteration, session.end_iteration, session.seconds) == (0, 10, 1.5)
@@ -65,12 +62,11 @@ def test_what_was_written_is_read(path: Path) -> None:
 def test_an_empty_history(path: Path) -> None:
     with HistoryWriter(path):
         pass
-    history = History(path)
-    history.check()
+    history = read_history(path, check=True)
     assert history.losses.shape == (0,)
     assert history.iterations == 0
     assert history.epochs == history.evaluations == history.sessions == history.events == ()
-    assert history.best_evaluation() is history.last_status is None
+    assert history.last_status is None
 
 
 def test_losses_that_are_not_finite_are_kept(path: Path) -> None:
@@ -78,9 +74,8 @@ def test_losses_that_are_not_finite_are_kept(path: Path) -> None:
     with HistoryWriter(path) as writer:
         writer.add_losses(0, strange)
         writer.add_epoch(dataclasses.replace(EPOCH, train_loss=math.nan))
-        writer.add_evaluation(EvaluationRow(5, "test", 11, math.nan, None))
-    history = History(path)
-    history.check()
+        writer.add_evaluation(EvaluationRow(5, "test", 11, {"loss": math.nan}))
+    history = read_history(path, check=True)
     assert history.losses.tobytes() == strange.tobytes()
     assert math.isnan(history.epochs[0].train_loss)
     assert math.isnan(history.evaluations[0].loss)
@@ -91,9 +86,9 @@ def test_only_what_was_committed_survives_the_process(path: Path) -> None:
     writer.add_losses(0, LOSSES[:5])
     writer.commit()
     writer.add_losses(5, LOSSES[5:])
-    assert History(path).losses.size == 5  # a reader's view while somebody writes
+    assert read_history(path).losses.size == 5  # a reader's view while somebody writes
     writer._database.close()
-    assert History(path).losses.size == 5
+    assert read_history(path).losses.size == 5
 
 
 @pytest.mark.parametrize("iteration", range(11))
@@ -104,13 +99,12 @@ def test_rolled_back_anywhere_it_has_each_iteration_once(path: Path, iteration: 
         writer.add_epoch(EPOCH)
         writer.add_epoch(dataclasses.replace(EPOCH, epoch=2, end_iteration=10))
         for at in (5, 10):
-            writer.add_evaluation(EvaluationRow(at, "test", 11, 0.5, 0.5))
+            writer.add_evaluation(EvaluationRow(at, "test", 11, {"loss": 0.5, "accuracy": 0.5}))
         writer.add_event(10, "stopped")
         writer.roll_back(iteration)
-        assert History(path).losses.tobytes() == LOSSES[:iteration].tobytes()
+        assert read_history(path).losses.tobytes() == LOSSES[:iteration].tobytes()
         writer.add_losses(iteration, LOSSES[iteration:])
-    history = History(path)
-    history.check()
+    history = read_history(path, check=True)
     assert history.losses.tobytes() == LOSSES.tobytes()
     assert [row.end_iteration for row in history.epochs] == [end for end in (5, 10) if end <= iteration]
     assert [row.iteration for row in history.evaluations] == [end for end in (5, 10) if end <= iteration]
@@ -121,7 +115,7 @@ def test_rolling_back_forgets_a_last_epoch_cut_short(path: Path) -> None:
     with HistoryWriter(path) as writer:
         writer.add_epoch(dataclasses.replace(EPOCH, complete=False))
         writer.roll_back(EPOCH.end_iteration)
-    assert History(path).epochs == ()
+    assert read_history(path).epochs == ()
 
 
 def test_an_iteration_twice_is_refused(path: Path) -> None:
@@ -134,8 +128,8 @@ def test_an_iteration_twice_is_refused(path: Path) -> None:
 def test_an_evaluation_twice_replaces_the_first(path: Path) -> None:
     with HistoryWriter(path) as writer:
         for loss in (1.0, 2.0):
-            writer.add_evaluation(EvaluationRow(5, "test", 11, loss, None))
-    assert [row.loss for row in History(path).evaluations] == [2.0]
+            writer.add_evaluation(EvaluationRow(5, "test", 11, {"loss": loss}))
+    assert [row.loss for row in read_history(path).evaluations] == [2.0]
 
 
 def test_closed_it_is_one_plain_file(path: Path) -> None:
@@ -174,6 +168,6 @@ def test_a_reader_at_work_does_not_keep_the_writer_from_closing(path: Path) -> N
         reader = sqlite3.connect(path)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM iterations").fetchone()
-    assert History(path).losses.size == 10
+    assert read_history(path).losses.size == 10
     reader.close()
     assert os.path.getsize(path) > 0

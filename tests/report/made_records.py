@@ -6,15 +6,15 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from epochal.record.events import EpochRow
+from epochal.record.summary import Fact
 
+from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
-from epochal.engine.audit import ExpectedAudit
 from epochal.order import Order
-from epochal.record.events import EpochRow
 from epochal.record.folder import RunFile
 from epochal.record.history import EvaluationRow, SessionRow
-from epochal.record.summary import Fact
 from epochal.study.records import Landscape, Mistake, Notice, Predictions, Records, RunRecord, Straight, Way
 
 

@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from epochal.study.summary import Band, Spread
 from made_records import HOSTILE, hostile_records, made_landscape, made_predictions, made_records, made_run, three_runs
 
 from epochal.errors import OptionError
 from epochal.report import render
 from epochal.study.records import Notice, Records
-from epochal.study.summary import Band, Spread
 
 VOID = {"meta", "input", "img", "br", "link", "path", "circle"}
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from epochal.record.summary import Fact
 from made_records import made_epochs, made_run
 
 from epochal.clock import Plan
-from epochal.record.summary import Fact
 from epochal.report.tables import batch_cells, counters, epoch_cells, plan_rows, shown_epochs
 from epochal.web.words import Words
 

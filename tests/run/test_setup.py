@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import optax
 import pytest
 
 from epochal.config import TrainConfig
-from epochal.data import from_arrays
+from epochal.data import Dataset, from_arrays
 from epochal.engine import METRICS
 from epochal.errors import OptionError
 from epochal.run.setup import Custom, set_up
-from small import three_clouds
 
-PLAIN = {"batch_size": 10, "epochs": 1}
+PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
+
+
+def clouds() -> Dataset:
+    """Sixty points of four features in three classes."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 4)).astype(np.float32), np.arange(60, dtype=np.int32) % 3
+    return from_arrays(x, y, test=(x[:20], y[:20]), name="clouds")
 
 
 def resolved(custom: Custom | None = None, **options: Any) -> TrainConfig:
-    return set_up(TrainConfig(**PLAIN, **options), three_clouds(), custom).config
+    return set_up(TrainConfig(**PLAIN, **options), clouds(), custom).config
 
 
 def test_defaults_are_filled_in() -> None:
@@ -29,8 +36,8 @@ def test_defaults_are_filled_in() -> None:
 
 
 def test_a_model_brings_its_default_optimizer() -> None:
-    x = three_clouds().train.x.reshape(-1, 2, 2)
-    data = from_arrays(x, three_clouds().train.y, test=(x[:3], three_clouds().train.y[:3]))
+    x = clouds().train.x.reshape(-1, 2, 2)
+    data = from_arrays(x, clouds().train.y, test=(x[:3], clouds().train.y[:3]))
     assert set_up(TrainConfig(model="rnn", **PLAIN), data).config.optimizer == "adam"
     assert set_up(TrainConfig(model="rnn", optimizer="sgd", **PLAIN), data).config.optimizer == "sgd"
 
@@ -65,15 +72,15 @@ def test_a_configuration_with_an_optax_object_can_be_set_up_again() -> None:
     custom = Custom(optimizer=optax.sgd(0.1))
     config = resolved(custom)
     assert (config.optimizer, config.lr) == ("custom", None)
-    assert set_up(config, three_clouds(), custom).config == config
+    assert set_up(config, clouds(), custom).config == config
     with pytest.raises(OptionError, match="lr has no effect"):
-        set_up(config.changed({"lr": 0.5}), three_clouds(), custom)
+        set_up(config.changed({"lr": 0.5}), clouds(), custom)
     assert resolved(custom, optimizer="sgd", lr=0.0316).lr == 0.0316
 
 
 def test_metrics_are_chosen_by_name_or_given() -> None:
     def names(metrics: Any) -> list[str]:
-        setup = set_up(TrainConfig(**PLAIN), three_clouds(), Custom(metrics=metrics))
+        setup = set_up(TrainConfig(**PLAIN), clouds(), Custom(metrics=metrics))
         return list(setup.engine.evaluate(setup.engine.initial_state(), setup.data.test).values)
 
     assert names(None) == ["loss", "accuracy"]

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from epochal.record.events import EpochEnded, Progressed, Warned
 
 from epochal.errors import DataError, EpochalError, OptionError, RunError
 from epochal.lock import locked
 from epochal.models import from_functions
-from epochal.record.events import EpochEnded, Progressed, Warned
 from epochal.run import train
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
@@ -193,8 +193,8 @@ def test_other_data_of_the_same_name_are_refused(finished: Study) -> None:
         ({"batch_sizes": [1, 61]}, "batch size 61 is above the 60 training samples"),
         ({"models": "mlp,foo"}, "unknown model 'foo'"),
         ({"optimizers": ["sgd", "adm"]}, "did you mean 'adam'"),
-        ({"optimizers": [object()]}, "takes optimizers by name"),
-        ({"batch_size": 3}, "a comparison varies 'batch_size': give a list of batch_sizes"),
+        ({"optimizers": [object()]}, "optimizers must be an optimizer's name, got a value of type object"),
+        ({"batch_size": 3}, "a comparison takes batch_sizes, one or several: write batch_sizes=3"),
         ({"epoch": 3}, "unknown option 'epoch': did you mean 'epochs'"),
         ({"models": ["mlp", "m/lp"]}, "unknown model 'm/lp'"),
     ],
@@ -210,7 +210,9 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
 
 
 def test_data_that_only_python_has_are_resumed_only_there(finished: Study) -> None:
-    with pytest.raises(RunError, match=r"made from Python with its own data; go on there: epochal.compare\(data, run="):
+    with pytest.raises(
+        RunError, match=r"made from Python with its own data; continue there: epochal.compare\(data, run="
+    ):
         resume_study(finished.path)
 
 

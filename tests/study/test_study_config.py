@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from epochal.config import TrainConfig
+from epochal.config import STUDY, StudyConfig, TrainConfig
 from epochal.errors import OptionError, PlanError
-from epochal.study.config import StudyConfig, listed, parse_batch_sizes, parse_names, parse_rates, parse_seeds
+from epochal.options import listed
 
 
 def config(**options: Any) -> StudyConfig:
     return StudyConfig(**{"shared": TrainConfig(epochs=5), **options})
 
 
-def test_each_model_has_its_usual_optimizer_unless_one_is_given():
-    optimizers = {
-        m.config.model: m.config.optimizer for m in config(models=("mlp", "rnn"), batch_sizes=(10,)).members()
-    }
-    assert optimizers == {"mlp": "sgd", "rnn": "adam"}
+def test_without_a_list_of_optimizers_each_run_has_its_models_own() -> None:
+    optimizers = {m.config.optimizer for m in config(models=("mlp", "rnn"), batch_sizes=(10,)).members()}
+    assert optimizers == {None}, "the model says which, where it is built"
     given = config(models=("mlp", "rnn"), optimizers=("momentum",), batch_sizes=(10,)).members()
     assert {member.config.optimizer for member in given} == {"momentum"}
+
+
+def test_an_option_goes_to_the_optimizers_that_read_it() -> None:
+    def momenta(*optimizers: str) -> list[float | None]:
+        shared = TrainConfig(momentum=0.5)
+        members = config(shared=shared, optimizers=optimizers, batch_sizes=(10,)).members()
+        return [member.config.momentum for member in members]
+
+    assert momenta("sgd", "momentum", "adam", "nesterov") == [None, 0.5, None, 0.5]
+    assert momenta("sgd") == [0.5], "where no optimizer reads it, the training refuses it"
+    assert momenta() == [0.5]
 
 
 def test_every_combination_is_a_run_with_a_name_of_its_own() -> None:
@@ -49,9 +59,11 @@ def test_one_rate_serves_all_and_several_belong_to_one_batch_size_each() -> None
 
 
 def test_a_tuned_rate_takes_the_place_of_the_default_and_names_stay() -> None:
-    found = {("mlp", "sgd", 1): 0.25}
-    tuned, other = config(batch_sizes=(1, 2), tune_lr=True).members(found)
-    assert (tuned.name, tuned.config.lr, other.config.lr) == ("batch-1", 0.25, None)
+    found = {("mlp", "sgd", 1): 0.25, ("mlp", "adam", 2): 0.5}
+    for optimizers, rates in (((), [0.25, 0.5]), (("sgd",), [0.25, None]), (("adam",), [None, 0.5])):
+        members = config(batch_sizes=(1, 2), optimizers=optimizers, tune_lr=True).members(found)
+        assert [member.name for member in members] == ["batch-1", "batch-2"]
+        assert [member.config.lr for member in members] == rates
 
 
 def test_a_budget_of_seconds_leaves_the_plan_without_a_limit() -> None:
@@ -81,9 +93,9 @@ def test_it_survives_a_file() -> None:
         ({"batch_sizes": (8,), "lrs": (0.1, 0.1)}, "lrs: 0.1 is listed twice"),
         ({"lrs": (0.1, 0.2)}, "2 learning rates for 3 batch sizes: give one for all, or one for each"),
         ({"lrs": (0.1,), "tune_lr": True}, "not both"),
-        ({"target_accuracy": 95.0}, "at most 1 (0.95 for 95 %), got 95"),
+        ({"target_accuracy": 95.0}, "at most 1 (0.95 for 95 %), got 95.0"),
         ({"seconds": 3.0}, "give one budget"),
-        ({"seconds": 0.0, "shared": TrainConfig()}, "seconds must be above 0, got 0"),
+        ({"seconds": 0.0, "shared": TrainConfig()}, "seconds must be a finite number above 0, got 0.0"),
         ({"seconds": 3.0, "shared": TrainConfig(schedule="cosine")}, "needs a known number of updates"),
     ],
 )
@@ -99,29 +111,44 @@ def test_an_unknown_option_in_a_file_is_named() -> None:
 
 
 def test_lists_are_text_sequences_or_single_values() -> None:
+    def read(name: str, value: Any) -> Any:
+        return STUDY[name].read(name, value)
+
     assert listed(" 1, 100 ,all,") == ("1", "100", "all")
-    assert parse_batch_sizes("1,100,all") == parse_batch_sizes([1, 100, "all"]) == (1, 100, "all")
-    assert parse_batch_sizes(9_007_199_254_740_993) == (9_007_199_254_740_993,)
-    assert parse_rates("0.5,1e-3") == (0.5, 0.001)
-    assert parse_seeds("0,18446744073709551615") == (0, 2**64 - 1)
-    assert parse_names("model", "mlp,cnn") == ("mlp", "cnn")
+    assert read("batch_sizes", "1,100,all") == read("batch_sizes", [1, 100, "all"]) == (1, 100, "all")
+    assert read("batch_sizes", 9_007_199_254_740_993) == (9_007_199_254_740_993,)
+    assert read("batch_sizes", np.array([1, 100])) == (1, 100)
+    assert read("lrs", "0.5,1e-3") == (0.5, 0.001)
+    assert read("seeds", "0,18446744073709551615") == (0, 2**64 - 1)
+    assert read("models", "mlp,cnn") == read("models", ("mlp", "cnn")) == ("mlp", "cnn")
 
 
 @pytest.mark.parametrize(
-    ("read", "value", "says"),
+    ("name", "value", "says"),
     [
-        (parse_batch_sizes, "1,x", "batch size must be a whole number, got 'x'; write batch sizes as 1,100,all"),
-        (parse_batch_sizes, [0], "batch size must be at least 1"),
-        (parse_batch_sizes, [2.0], "batch size must be a whole number"),
-        (parse_seeds, [-1], "seed must be at least 0"),
-        (parse_rates, "fast", "a learning rate must be a finite number, got 'fast'"),
-        (parse_rates, [0.1, -1.0], "above 0, got -1"),
-        (parse_rates, [float("nan")], "got nan"),
-        (lambda names: parse_names("optimizer", names), [print], "a comparison takes optimizers by name"),
+        ("batch_sizes", "1,x", "batch_sizes must be a whole number, got 'x'; write 'all' for the whole training set"),
+        ("batch_sizes", [0], "batch_sizes must be at least 1"),
+        ("batch_sizes", [2.0], "batch_sizes must be a whole number"),
+        ("seeds", [-1], "seeds must be 0 to 2**64 - 1, got -1"),
+        ("lrs", "fast", "lrs must be a finite number above 0, got 'fast'"),
+        ("lrs", [0.1, -1.0], "above 0, got -1.0"),
+        ("lrs", [float("nan")], "got nan"),
+        (
+            "optimizers",
+            [print],
+            "optimizers must be an optimizer's name, got a value of type builtin_function_or_method",
+        ),
     ],
 )
-@pytest.mark.usefixtures("unchecked")
-def test_entries_that_are_none_are_named(read: Any, value: Any, says: str) -> None:
+def test_entries_that_are_none_are_named(name: str, value: Any, says: str) -> None:
     with pytest.raises((OptionError, PlanError)) as caught:
-        read(value)
+        STUDY[name].read(name, value)
     assert says in str(caught.value)
+
+
+def test_a_study_of_format_1_keeps_only_what_its_optimizers_read() -> None:
+    """Format 1 always recorded momentum and weight decay."""
+    recorded = {"batch_sizes": [1], "shared": {"data": "digits", "momentum": 0.9, "weight_decay": 1e-4}}
+    for optimizers, kept in (((), {}), (["sgd", "nesterov"], {"momentum": 0.9}), (["adamw"], {"weight_decay": 1e-4})):
+        shared = StudyConfig.from_dict({**recorded, "optimizers": optimizers}).shared
+        assert shared == TrainConfig(data="digits", **kept)

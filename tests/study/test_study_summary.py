@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from epochal.study.summary import Spread, bands, compared_runs, describe_study
 
 from epochal.study import Study
-from epochal.study.summary import Spread, bands, compared_runs, describe_study
 from small import small_study
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option
+from epochal.options import option, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,14 +13,13 @@ class DataCommand:
     """List the data sets that have a name, or load (and download, if need be) and describe one of any kind.
 
     Example: epochal data mnist
-
-    Attributes:
-        name: a data set's name, or a file or folder of your own; lists all names where not given.
-        json: print JSON.
     """
 
-    name: Positional[Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]] = None
-    json: bool = False
+    name: str | None = option(
+        None, "A data set's name, or your own file or folder.", text("a name or a path", "DATA"),
+        text="lists all names", positional=True,
+    )  # fmt: skip
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Print the list or the description."""
@@ -35,6 +34,7 @@ class DataCommand:
             keys = ("name", "title", "train", "test", "sample_shape", "source", "licence")
             print_json([{**{key: getattr(one.description, key) for key in keys}, "state": one.state} for one in sets])
             return 0
+
         table = build_table(("name", "left"), ("training", "right"), ("test", "right"), ("shape", "left"), ("", "left"))
         rows = (
             (
@@ -67,12 +67,14 @@ class DataCommand:
             "megabytes": round(data.nbytes / 1e6, 1),
             "fingerprint": data.fingerprint,
         }
+
         if name in DATA_SETS:
             about = DATA_SETS[name]
             facts |= {"title": about.title, "source": about.source, "licence": about.licence}
         if self.json:
             print_json(facts)
             return 0
+
         for key, value in facts.items():
             text = (
                 ", ".join(map(str, value))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option, run_option
+from epochal.options import choice, option, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,29 +15,28 @@ class EvaluateCommand:
     """Evaluate a run's model: the loss and accuracy over each sample once.
 
     Example: epochal evaluate runs/mnist-mlp-1
-
-    Attributes:
-        run: the run's folder.
-        data: another data set, or a file of your own, with samples of the same shape; the run's own where not given.
-        split: which samples.
-        json: print JSON.
     """
 
-    run: Positional[Annotated[Path, arg(metavar="RUN")]]
-    data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
-    split: Literal["test", "train"] = "test"
-    json: bool = False
+    run: Path = run_option()
+    data: str | None = option(
+        None, "Another data set, or your own file, with samples of the same shape.",
+        text("a name or a path", "DATA"), text="the run's",
+    )  # fmt: skip
+    split: Literal["test", "train"] = option("test", "Which samples.", choice("test", "train"))
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Evaluate and print the result."""
         from epochal.cli.progress import load_with_progress
-        from epochal.cli.screen import open_console, percent, print_json
+        from epochal.cli.screen import open_console, print_json
+        from epochal.formats import percent
         from epochal.run.run import Run
 
         console = open_console()
         run = Run.open(self.run)
         data = run.data if self.data is None else load_with_progress(console, self.data)
         result = run.evaluate(data if self.split == "test" else replace(data, test=data.train))
+
         if self.json:
             facts = {"samples": result.samples, "loss": result.loss, "accuracy": result.accuracy}
             print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})

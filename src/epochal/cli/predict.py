@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import Positional, arg
-
+from epochal.cli.arguments import json_option, run_option
 from epochal.errors import DataError
+from epochal.options import PATHS, option
 
 if TYPE_CHECKING:
     from epochal.run.run import Run
@@ -19,16 +19,11 @@ class PredictCommand:
     """Apply a run's model to samples in .npy files: one sample, or an array of them, as the data set stores them.
 
     Example: epochal predict runs/mnist-mlp-1 digit.npy
-
-    Attributes:
-        run: the run's folder.
-        files: .npy files.
-        json: print JSON, with the scores of every class.
     """
 
-    run: Positional[Annotated[Path, arg(metavar="RUN")]]
-    files: Positional[Annotated[tuple[Path, ...], arg(metavar="FILE …")]]
-    json: bool = False
+    run: Path = run_option()
+    files: tuple[Path, ...] = option((), ".npy files.", PATHS, text="", positional=True)
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Predict and print one line a sample."""
@@ -64,11 +59,13 @@ def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
         with np.errstate(over="ignore"):
             x = x.astype(np.float32)
     if not np.isfinite(x).all():
-        raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; mend them")
+        raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; fix them")
+
     outputs = run.predict(x)
     names = run.data.class_names
     if names is None:
         return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(outputs)]
+
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return [

@@ -1,16 +1,15 @@
-"""`epochal report`: runs or a study as one page that works offline, or followed live."""
+"""`epochal report`: write a self-contained HTML report of runs or a study, or serve it live."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from tyro.conf import Positional, arg
-
-from epochal.errors import RunError
+from epochal.errors import OptionError, RunError
+from epochal.options import FILE, PATHS, SWITCH, Kind, choice, count, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,25 +17,29 @@ class ReportCommand:
     """Make one self-contained HTML page of runs or of a study: plan, audit, curves, mistakes, environment.
 
     Example: epochal report runs/mnist-mlp-1
-
-    Attributes:
-        runs: run folders, or study folders.
-        out: the file to write; report.html in the run's or study's folder, or here for several, where not given.
-        lang: the language that the page opens in; it can be switched on the page.
-        watch: follow the training on a page that this command serves on this machine, until Ctrl-C.
-        port: for --watch; any free one where not given.
-        open: show the page in the browser.
     """
 
-    runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|STUDY …", help_behavior_hint="")]]
-    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    lang: Literal["en", "zh"] = "en"
-    watch: bool = False
-    port: Annotated[int, arg(metavar="PORT", help_behavior_hint="")] = 0
-    open: bool = False
+    runs: tuple[Path, ...] = option(
+        MISSING, "Run folders, or study folders.", Kind(PATHS.read, "RUN|STUDY …", "many"), positional=True
+    )
+    out: Path | None = option(
+        None, "The file to write.", FILE, text="report.html in the run's or study's folder, or here for several"
+    )
+    lang: Literal["en", "zh"] = option(
+        "en", "The language that the page opens in; it can be switched on the page.", choice("en", "zh")
+    )
+    watch: bool = option(
+        False, "Follow the training on a page that this command serves on this machine, until Ctrl-C.", SWITCH
+    )
+    port: int | None = option(None, "For --watch.", count("PORT", at_least=0), text="any free one")
+    open: bool = option(False, "Show the page in the browser.", SWITCH)
 
     def execute(self) -> int:
-        """Write the page, or serve it."""
+        """Write the page, or serve it. Raises `OptionError` for an option of the other one."""
+        if self.watch and self.out is not None:
+            raise OptionError("--watch serves the page and writes no file; leave out --out")
+        if self.port is not None and not self.watch:
+            raise OptionError("--port is for --watch, which serves the page; leave it out, or add --watch")
         return self._serve() if self.watch else self._write()
 
     def _write(self) -> int:
@@ -58,7 +61,7 @@ class ReportCommand:
         from epochal.web.server import PageServer
 
         self._page()  # what cannot be shown is said now, not in the browser
-        server = PageServer.open(self._page, self._news, self.port)
+        server = PageServer.open(self._page, self._news, self.port or 0)
         print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
         if self.open:
             _show(server.url)
@@ -85,6 +88,7 @@ class ReportCommand:
         iterations, bucket = int(query["iterations"]), int(query["bucket"])
         if iterations < 0 or bucket < 1:
             raise ValueError(query)
+
         news = news_of(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
         done = news.first + news.losses.size
         if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:

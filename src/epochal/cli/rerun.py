@@ -1,50 +1,49 @@
-"""`epochal rerun`: repeat a run from its `run.toml`, and compare the bits."""
+"""`epochal rerun`: repeat a run from its `run.toml`, and compare the weights bit by bit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option, run_option
+from epochal.options import FOLDER, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunCommand:
-    """Repeat a run from its run.toml, up to where it stands, and report whether the weights have the same bits.
+    """Repeat a run from its run.toml, up to where it stands, and check that the weights are bit-identical.
 
     Example: epochal rerun runs/mnist-mlp-1
 
-    Exit status: 0 for the same bits, 1 for others.
-
-    Attributes:
-        folder: the run to repeat.
-        run: the new run's folder; runs/NAME-rerun-1, or the next free number, where not given.
-        json: print the result as JSON, and nothing else.
+    Exit status: 0 if they are, 1 if not.
     """
 
-    folder: Positional[Annotated[Path, arg(metavar="RUN")]]
-    run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
-    json: bool = False
+    folder: Path = run_option("The run to repeat.")
+    run: Path | None = option(None, "The new run's folder.", FOLDER, text="runs/NAME-rerun-1, or the next free number")
+    json: bool = json_option()
 
     def execute(self) -> int:
         """Train anew and compare."""
-        from epochal.cli.progress import TrainingProgress
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
-        from epochal.run.session import rerun
+        from epochal.run.api import rerun
+        from epochal.run.callbacks import StopWhen
+        from epochal.run.progress import ProgressBar
 
         console = open_console(quiet=self.json)
-        with stop_on_signal() as stop, TrainingProgress(console) as progress:
-            result = rerun(self.folder, self.run, listener=progress, should_stop=stop.is_asked)
+        with stop_on_signal() as stop, ProgressBar(console) as progress:
+            callbacks = (progress, StopWhen(stop.is_asked))
+            result = rerun(self.folder, self.run, callbacks=callbacks, progress=False)
         if stop.is_asked():
             console.print(f"stopped before the end; {result.repeated.path} is the part that was repeated")
             return stop.exit_status
+
         hashes = {"original": result.original.weights_sha256, "repeated": result.repeated.weights_sha256}
+
         if self.json:
             print_json({"run": str(result.repeated.path), "same_bits": result.is_same, **hashes})
         else:
-            console.print("the same bits" if result.is_same else "OTHER bits")
+            console.print("bit-identical weights" if result.is_same else "DIFFERENT weights")
             for name, value in hashes.items():
                 console.print(f"  {name}  {value}", soft_wrap=True)
             for name, version in result.original.file.versions.items():

@@ -23,9 +23,12 @@ class _Console(Console):
 
 
 def open_console(*, quiet: bool = False) -> Console:
-    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else."""
+    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else.
+
+    Text is printed as it is: square brackets in a name are no markup.
+    """
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
-    return _Console(width=width, highlight=False, quiet=quiet)
+    return _Console(width=width, highlight=False, markup=False, quiet=quiet)
 
 
 def print_json(value: Any) -> None:
@@ -58,36 +61,3 @@ def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def duration(seconds: float) -> str:
-    """Write a time as a person would.
-
-    >>> duration(0.0123), duration(65.0), duration(7384.0)
-    ('0.01 s', '1 min 05 s', '2 h 03 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def percent(share: float | None) -> str:
-    """Write a share of 1 in percent, or a dash for none.
-
-    >>> percent(0.98125), percent(None)
-    ('98.12 %', '–')
-    """
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def plural(count: int, word: str) -> str:
-    """Count things.
-
-    >>> plural(1, "epoch"), plural(6000, "batch")
-    ('1 epoch', '6,000 batches')
-    """
-    ending = "" if count == 1 else "es" if word.endswith("ch") and word != "epoch" else "s"
-    return f"{count:,} {word}{ending}"

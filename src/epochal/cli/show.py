@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from tyro.conf import Positional, arg
+from epochal.cli.arguments import json_option, run_option
+from epochal.options import FILE, SWITCH, option, text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from epochal.run.run import Run
-    from epochal.study.study import Study
+    from epochal.record.run_record import RunRecord
+    from epochal.record.study_record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,87 +22,89 @@ class ShowCommand:
     """Describe a run: its plan, its position, its epochs and their audits, its result. A study: its tables.
 
     Example: epochal show runs/mnist-mlp-1 --csv > losses.csv
-
-    Attributes:
-        run: the run's folder, or a study's.
-        json: print everything but the iterations as JSON.
-        csv: print a table of its history as CSV.
-        parquet: write a table of its history to this Parquet file (needs Polars).
-        table: the table: iterations, epochs, evaluations, sessions or events.
     """
 
-    run: Positional[Annotated[Path, arg(metavar="RUN|STUDY")]]
-    json: bool = False
-    csv: bool = False
-    parquet: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    table: Annotated[str, arg(metavar="NAME")] = "iterations"
+    run: Path = run_option("The folder of a run, or of a study.", "RUN|STUDY")
+    json: bool = json_option()
+    csv: bool = option(False, "Print a table of its history as CSV.", SWITCH)
+    parquet: Path | None = option(None, "Write a table of its history to this Parquet file (needs Polars).", FILE)
+    table: str = option("iterations", "iterations, epochs, metrics, sessions or events.", text("a table's name"))
 
     def execute(self) -> int:
         """Print the run, or the study."""
+        from epochal.cli.results import print_result
         from epochal.cli.screen import open_console, print_json
-        from epochal.cli.train import print_result
-        from epochal.record.summary import describe_run
-        from epochal.run.run import Run
-        from epochal.study.study import Study
+        from epochal.record.run_record import RunRecord
+        from epochal.record.study_record import StudyRecord
 
         if self.csv or self.parquet is not None:
             self._export()
             return 0
-        if Study.is_at(self.run):
-            self._show_study(Study.open(self.run))
+        if StudyRecord.is_at(self.run):
+            self._show_study(StudyRecord.read(self.run))
             return 0
-        run = Run.open(self.run)
+
+        run = RunRecord.read(self.run)
         if self.json:
-            print_json(describe_run(run))
+            print_json(run.to_dict())
             return 0
         console = open_console()
         _print_epochs(run, console)
         print_result(run, console)
         return 0
 
-    def _show_study(self, study: Study) -> None:
+    def _show_study(self, study: StudyRecord) -> None:
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.studies import print_study
-        from epochal.study.summary import describe_study
 
         if self.json:
-            print_json(describe_study(study))
+            print_json(study.to_dict())
         else:
             print_study(study, open_console())
 
     def _export(self) -> None:
-        """Write one table, without importing JAX."""
-        from epochal.record.folder import RunFolder
+        """Write one table."""
         from epochal.record.frames import csv_blocks, write_parquet
-        from epochal.record.history import History
+        from epochal.record.run_record import RunRecord
 
-        folder = RunFolder(self.run)
-        folder.read()
-        history = History(folder.history_db)
+        history = RunRecord.read(self.run).history
         if self.parquet is not None:
             write_parquet(history, self.table, self.parquet)
         if self.csv:
             sys.stdout.writelines(csv_blocks(history, self.table))
 
 
-def _print_epochs(run: Run, console: Console) -> None:
-    from epochal.cli.screen import add_rows, build_table, duration, percent
+def _print_epochs(run: RunRecord, console: Console) -> None:
+    """Print a row for each epoch, with every metric that has one value; values of single classes are in --json."""
+    from epochal import formats
+    from epochal.cli.screen import add_rows, build_table
 
-    columns = ("epoch", "iterations", "train loss", "test loss", "accuracy", "time", "each once")
-    table = build_table(*((name, "right") for name in columns), title=str(run.path))
-    add_rows(
-        table,
-        (
-            (
-                f"{row.epoch:,}" if row.complete else f"({row.epoch:,})",
-                f"{row.iterations:,}",
-                f"{row.train_loss:.4f}",
-                "–" if row.test_loss is None else f"{row.test_loss:.4f}",
-                percent(row.test_accuracy),
-                duration(row.seconds),
-                "yes" if row.is_exact else "NO",
-            )
-            for row in run.history.epochs
-        ),
+    epochs = run.history.epochs
+    metrics = [name for name in dict.fromkeys(name for row in epochs for name in row.test) if "/" not in name]
+    columns = (
+        "epoch",
+        "iterations",
+        "train loss",
+        *(f"test {name}" for name in metrics or ["loss"]),
+        "time",
+        "each once",
     )
-    console.print(table)
+    table = build_table(*((name, "right") for name in columns), title=run.name)
+    rows = (
+        (
+            formats.count(row.epoch) if row.complete else f"({row.epoch:,})",
+            formats.count(row.iterations),
+            f"{row.train_loss:.4f}",
+            *(_cell(name, row.test.get(name)) for name in metrics or ["loss"]),
+            formats.duration(row.seconds),
+            "yes" if row.is_exact else "NO",
+        )
+        for row in epochs
+    )
+    console.print(add_rows(table, rows))
+
+
+def _cell(name: str, value: float | None) -> str:
+    from epochal import formats
+
+    return f"{value:.4f}" if name == "loss" and value is not None else formats.metric(name, value)

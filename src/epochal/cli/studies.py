@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -15,65 +15,67 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from epochal.cli.progress import TrainingProgress
-from epochal.cli.screen import add_rows, build_table, duration, percent, plural, print_json
+from epochal import formats
+from epochal.cli.screen import add_rows, build_table, print_json
 from epochal.cli.signals import stop_on_signal
-from epochal.config import DEFAULT_EPOCHS, TrainConfig
+from epochal.clock import Plan
+from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
+from epochal.formats import duration, percent, plural
 from epochal.landscape.survey import Cancelled, SurveyOptions, survey
-from epochal.record.events import EpochEnded, EpochRow, Event, Listener, Progressed, Warned
+from epochal.record.study_record import Band, ComparedRun, StudyRecord, TuningResult, bands, is_finished
+from epochal.run.callbacks import Callback
+from epochal.run.progress import ProgressBar
 from epochal.study.comparison import resume_study
-from epochal.study.config import StudyConfig
-from epochal.study.study import Study, Tuned
-from epochal.study.summary import Band, ComparedRun, Spread, bands, compared_runs, describe_study
-from epochal.study.working import Begun, Parts, Watcher
+from epochal.study.runner import Parts, RunStart, StudyCallback
+from epochal.study.study import Study
 
 Row = TypeVar("Row")
 Column: TypeAlias = tuple[str, Callable[[Row], str]]
 
-_SECONDS_BETWEEN_LINES = 1.0
 _WIDTH = 80
 _LOSSES_MEASURED, _LONG_SECONDS = 4, 60.0
 
 
-class StudyProgress(Watcher):
+class StudyProgress(StudyCallback):
     """Shows a study's searches and runs as they happen."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def study(self, study: Study) -> None:
+    def on_study(self, study: Study) -> None:
         """Print what is compared, and what all runs have in common."""
         config, data = study.config, study.data
         runs = plural(len(config.members()), "run")
-        self._console.print(f"{data['name']}: {data['train']:,} training and {data['test']:,} test samples")
+        self._console.print(f"{data.name}: {data.train:,} training and {data.test:,} test samples")
         self._console.print(f"{runs} of {_budget(config)} each")
         self._console.print(_in_common(config))
 
-    def tuning(self, config: TrainConfig) -> None:
+    def on_tuning(self, config: TrainConfig) -> None:
         """Say which learning rate is searched."""
         self._console.print(f"\nsearching the learning rate of {config.model}, batch size {config.batch_size} …")
 
-    def tuned(self, tuned: Tuned) -> None:
-        """Print the rates that were tried, the held-out loss of each, and how they were judged."""
-        updates = plural(tuned.updates, "update")
-        self._console.print(f"{updates} each on {tuned.train:,} training samples, judged by {tuned.held_out:,} others")
-        table = build_table(("learning rate", "right"), ("held-out loss", "right"), ("", "left"))
+    def on_tuned(self, result: TuningResult) -> None:
+        """Print the rates that were tried, and the validation loss of each."""
+        updates, samples = plural(result.updates, "update"), plural(result.train, "sample")
+        scored = plural(result.held_out, "validation sample")
+        self._console.print(f"Each learning rate: {updates} on {samples}, scored on {scored}")
+        table = build_table(("learning rate", "right"), ("validation loss", "right"), ("", "left"))
         rows = (
             (
                 f"{one.lr:g}",
                 f"{one.loss:.4f}" if math.isfinite(one.loss) else "diverged",
-                "← taken" * (one.lr == tuned.lr),
+                "← best" * (one.lr == result.lr),
             )
-            for one in tuned.tried
+            for one in result.tried
         )
         self._console.print(add_rows(table, rows))
 
-    def run(self, begun: Begun) -> AbstractContextManager[Listener]:
+    @contextmanager
+    def follow(self, run: RunStart) -> Iterator[Sequence[Callback]]:
         """Print what the run is, and follow it."""
-        self._console.print(f"\n{begun.number} of {begun.count}  {begun.name}: {_about(begun)}")
-        if begun.seconds is not None:
-            return _follow_seconds(self._console, begun.seconds)
-        return TrainingProgress(self._console)
+        self._console.print(f"\n{run.number} of {run.count}  {run.name}: {_about(run)}")
+        with ProgressBar(self._console) as bar:
+            yield (bar,)
 
 
 def _budget(config: StudyConfig) -> str:
@@ -91,38 +93,11 @@ def _in_common(config: StudyConfig) -> str:
     return "one seed: one order of samples; one model and seed: one set of initial weights"
 
 
-def _about(begun: Begun) -> str:
-    plan = begun.plan
+def _about(run: RunStart) -> str:
+    plan = run.plan
     batches = plural(plan.batches_per_epoch, "batch")
-    return f"{plan.method.upper()}, {batches} per epoch, learning rate {begun.config.lr:g}"
-
-
-@contextmanager
-def _follow_seconds(console: Console, seconds: float) -> Iterator[Listener]:
-    """Show a run that a number of seconds ends: a bar of seconds, and a line of the latest epoch now and then."""
-    with _bar(console) as bar:
-        task = bar.add_task("compiling …", total=seconds)
-        printed = time.monotonic()
-
-        def listen(event: Event) -> None:
-            nonlocal printed
-            match event:
-                case Progressed(position=position, loss=loss):
-                    text = f"epoch {position.epoch + 1:,}  iteration {position.iteration:,}  loss {loss:.4f}"
-                    bar.update(task, completed=min(event.seconds, seconds), description=text)
-                case EpochEnded(row=row) if time.monotonic() - printed >= _SECONDS_BETWEEN_LINES or not row.complete:
-                    printed = time.monotonic()
-                    console.print(Text(_line(row)))
-                case Warned(message=message):
-                    console.print(Text(f"warning: {message}"))
-
-        yield listen
-
-
-def _line(row: EpochRow) -> str:
-    line = f"epoch {row.epoch:,}  iteration {row.end_iteration:,}  loss {row.train_loss:.4f}"
-    line += "" if row.test_loss is None else f"  test {row.test_loss:.4f}"
-    return line + ("" if row.test_accuracy is None else f"  {percent(row.test_accuracy)}")
+    rate = "" if run.config.lr is None else f", learning rate {run.config.lr:g}"
+    return f"{plan.method.upper()}, {batches} per epoch{rate}"
 
 
 def _bar(console: Console) -> Progress:
@@ -179,35 +154,42 @@ class _Estimate:
                 self.console.print(f"\nlandscape: {total:,} losses, about {duration(seconds)}; {shorter}")
 
 
-def finish_study(path: Path, budget: dict[str, Any], console: Console) -> int:
+def finish_study(path: Path, budget: Mapping[str, Any], console: Console) -> int:
     """Do what is left of a study, print it, and return the exit status. A quiet console stands for JSON."""
     with stop_on_signal() as stop:
-        study = resume_study(path, watcher=StudyProgress(console), should_stop=stop.is_asked, **budget)
+        study = resume_study(path, callback=StudyProgress(console), should_stop=stop.is_asked, **budget)
     if console.quiet:
-        print_json(describe_study(study))
+        print_json(study.to_dict())
     else:
         print_study(study, console)
     return stop.exit_status
 
 
-def print_study(study: Study, console: Console) -> None:
+def print_study(study: StudyRecord, console: Console) -> None:
     """Print a study's tables, what is not finished or went wrong, and what to do next."""
-    rows = compared_runs(study)
-    classifies = study.data["task"] == "classification"
+    rows = study.compared_runs()
+    metrics = _metrics(rows)
     console.print()
     console.print(_table(_COUNTS, rows))
-    console.print(_table(_result_columns(study.config.target_accuracy, classifies), rows))
+    console.print(_table(_result_columns(study.config.target_accuracy, metrics), rows))
     if found := bands(rows):
         console.print("over repeated seeds: mean (lowest – highest)")
-        console.print(_table(_band_columns(classifies), found))
+        console.print(_table(_band_columns(metrics), found))
+
     console.print("seconds: in training alone, without compilation and evaluation")
     console.print("train loss: of the last epoch, each batch's when it was used")
     for row in rows:
         for line in _troubles(row):
             console.print(Text(line), soft_wrap=True)
     console.print(f"study: {study.path}", soft_wrap=True)
-    for line in _next_steps(study):
+    for line in _next_steps(study, rows):
         console.print(f"  {line}", soft_wrap=True)
+
+
+def _metrics(rows: Sequence[ComparedRun]) -> list[str]:
+    """Return the metrics that the runs' last evaluations have beside the loss, single classes' values left out."""
+    names = dict.fromkeys(name for row in rows if row.test for name in row.test.metrics)
+    return [name for name in names if name != "loss" and "/" not in name]
 
 
 def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:
@@ -217,14 +199,10 @@ def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:
     cells = [[cell(row) for _, cell in columns] for row in rows]
     longest = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths = [max(*map(len, heading.split()), 4, width) for (heading, _), width in zip(columns, longest, strict=True)]
-    widths[0] = min(widths[0], _WIDTH - sum(widths[1:]) - 2 * len(columns) - 1)
+    widths[0] = min(widths[0], max(8, _WIDTH - sum(widths[1:]) - 2 * len(columns) - 1))
     for column, width in zip(table.columns, widths, strict=True):
         column.width = width
     return add_rows(table, cells)
-
-
-def _count(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -237,47 +215,74 @@ def _epochs(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
+def _of_plan(value: Callable[[Plan], str]) -> Callable[[ComparedRun], str]:
+    """Return a cell that shows something of a run's plan, or a dash where it has not begun."""
+    return lambda row: "–" if row.record is None else value(row.record.plan)
+
+
+def _iterations(row: ComparedRun) -> str:
+    return formats.count(None if row.record is None else row.record.history.iterations)
+
+
 _COUNTS: tuple[Column[ComparedRun], ...] = (
     ("run", lambda row: row.name),
-    ("method", lambda row: (row.method or "–").upper()),
-    ("batch size", lambda row: _count(row.batch_size)),
-    ("batches per epoch", lambda row: _count(row.batches_per_epoch)),
-    ("iterations", lambda row: _count(row.iterations)),
-    ("updates", lambda row: _count(row.updates)),
+    ("method", _of_plan(lambda plan: plan.method.upper())),
+    ("batch size", _of_plan(lambda plan: formats.count(plan.batch_size))),
+    ("batches per epoch", _of_plan(lambda plan: formats.count(plan.batches_per_epoch))),
+    ("iterations", _iterations),
+    ("updates", _iterations),
     ("epochs", lambda row: _epochs(row.epochs)),
     ("seconds", lambda row: _number(row.training_seconds, 2)),
 )
 
 
-def _result_columns(target: float, classifies: bool) -> tuple[Column[ComparedRun], ...]:
+def _result_columns(target: float, metrics: Sequence[str]) -> tuple[Column[ComparedRun], ...]:
     columns: tuple[Column[ComparedRun], ...] = (
         ("run", lambda row: row.name),
-        ("learning rate", lambda row: "–" if row.lr is None else f"{row.lr:g}"),
+        ("learning rate", _learning_rate),
         ("train loss", lambda row: _number(row.train_loss)),
-        ("test loss", lambda row: _number(row.test_loss)),
+        ("test loss", lambda row: _number(row.test.loss if row.test else None)),
+        *((f"test {name}", _test_cell(name)) for name in metrics),
     )
-    if not classifies:
+    if "accuracy" not in metrics:
         return columns
     to = f"to {100 * target:g} %"
     return (
         *columns,
-        ("test accuracy", lambda row: percent(row.test_accuracy)),
-        (f"updates {to}", lambda row: _count(row.updates_to_target)),
-        (f"seconds {to}", lambda row: _number(row.seconds_to_target, 2)),
+        (f"updates {to}", lambda row: formats.count(row.reached.updates if row.reached else None)),
+        (f"seconds {to}", lambda row: _number(row.reached.seconds if row.reached else None, 2)),
     )
 
 
-def _band_columns(classifies: bool) -> tuple[Column[Band], ...]:
-    columns: tuple[Column[Band], ...] = (
+def _learning_rate(row: ComparedRun) -> str:
+    rate = row.record.config.lr if row.record else None
+    return "–" if rate is None else f"{rate:g}"
+
+
+def _test_cell(name: str) -> Callable[[ComparedRun], str]:
+    return lambda row: formats.metric(name, row.test.metrics.get(name) if row.test else None)
+
+
+def _band_columns(metrics: Sequence[str]) -> tuple[Column[Band], ...]:
+    return (
         ("runs", lambda band: band.group),
         ("seeds", lambda band: str(len(band.seeds))),
-        ("test loss", lambda band: _spread(band.test_loss, _number)),
+        *((f"test {name}", _band_cell(name)) for name in ("loss", *metrics)),
     )
-    return (*columns, ("test accuracy", lambda band: _spread(band.test_accuracy, percent))) if classifies else columns
 
 
-def _spread(spread: Spread | None, write: Callable[[float], str]) -> str:
-    return "–" if spread is None else f"{write(spread.mean)} ({write(spread.low)} – {write(spread.high)})"
+def _band_cell(name: str) -> Callable[[Band], str]:
+    def cell(band: Band) -> str:
+        spread = band.test.get(name)
+        if spread is None:
+            return "–"
+        mean, low, high = (
+            _number(value) if name == "loss" else formats.metric(name, value)
+            for value in (spread.mean, spread.low, spread.high)
+        )
+        return f"{mean} ({low} – {high})"
+
+    return cell
 
 
 def _troubles(row: ComparedRun) -> list[str]:
@@ -290,16 +295,15 @@ def _troubles(row: ComparedRun) -> list[str]:
         case "damaged":
             return [f"{row.name} cannot be read: {row.problem}"]
         case "diverged":
-            rate = "" if row.lr is None else f" at learning rate {row.lr:g}"
-            return [f"{row.name} diverged{rate}; a smaller one usually helps, or a warm-up"]
+            return [f"{row.name} diverged at learning rate {_learning_rate(row)}; a smaller one or a warm-up may help"]
         case _:
-            return [f"{row.name} is {row.status} at iteration {_count(row.iterations)}"]
+            return [f"{row.name} is {row.status} at iteration {_iterations(row)}"]
 
 
-def _next_steps(study: Study) -> list[str]:
-    if not study.is_finished:
+def _next_steps(study: StudyRecord, rows: Sequence[ComparedRun]) -> list[str]:
+    if not is_finished(rows):
         return [f"epochal compare --run {study.path}   (finishes what is not finished)"]
     steps = [f"epochal report {study.path}   (one page with curves and landscape)"]
     if not study.landscape_files:
-        steps.append(f"epochal compare --run {study.path} --landscape   (the loss around the runs' ways)")
+        steps.append(f"epochal compare --run {study.path} --landscape   (the loss around the runs' trajectories)")
     return ["try next:", *steps]

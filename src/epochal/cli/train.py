@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import arg
-
-from epochal.config import TrainConfig
+from epochal.cli.arguments import given, json_option
+from epochal.config import TRAIN, TrainConfig
+from epochal.options import FOLDER, option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
-    from epochal.record.events import Listener
+    from epochal.run.callbacks import Callback
     from epochal.run.run import Run
     from epochal.run.setup import Setup
 
@@ -25,47 +25,45 @@ class TrainCommand:
     """Train a model, count every epoch, batch and iteration, and keep the run in a folder.
 
     Example: epochal train mnist --model mlp --batch-size 100 --iterations 30000
-
-    Attributes:
-        config: what to train.
-        run: the run's folder; runs/DATA-MODEL-1, or the next free number, where not given.
-        json: print the result as JSON, and nothing else.
     """
 
-    config: TrainConfig = field(default_factory=TrainConfig, metadata={"config": TrainConfig})
-    run: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
-    json: bool = False
+    given: Mapping[str, Any] = given(TRAIN)
+    run: Path | None = option(
+        None, "The run's folder.", FOLDER, text="runs/DATA-MODEL-1, or the next free number", part="run"
+    )
+    json: bool = json_option()
 
     def execute(self) -> int:
-        """Train; a first Ctrl-C stops after the iterations in hand and saves."""
+        """Train; a first Ctrl-C stops after the current iterations and saves."""
         from epochal.cli.progress import load_with_progress
         from epochal.cli.screen import open_console
-        from epochal.run.session import start
+        from epochal.run.api import start
         from epochal.run.setup import set_up
 
         console = open_console(quiet=self.json)
-        config = self.config
+        config = TrainConfig(**self.given)
         setup = set_up(config, load_with_progress(console, config.data, config.target, config.task))
         _print_setup(setup, console)
-        return work_and_print(console, lambda listener, should_stop: start(setup, self.run, listener, should_stop))
+        return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
 
 
-def work_and_print(console: Console, work: Callable[[Listener, Callable[[], bool]], Run]) -> int:
+def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) -> int:
     """Let a run be worked on with progress and signals, print its result, and return the exit status.
 
     A quiet console stands for JSON.
     """
-    from epochal.cli.progress import TrainingProgress
+    from epochal.cli.results import print_result
     from epochal.cli.screen import print_json
     from epochal.cli.signals import stop_on_signal
-    from epochal.record.summary import describe_run
+    from epochal.run.callbacks import StopWhen
+    from epochal.run.progress import ProgressBar
 
-    with stop_on_signal() as stop, TrainingProgress(console) as progress:
-        run = work(progress, stop.is_asked)
+    with stop_on_signal() as stop, ProgressBar(console) as progress:
+        run = work((progress, StopWhen(stop.is_asked)))
     if console.quiet:
-        print_json(describe_run(run))
+        print_json(run.record.to_dict())
     else:
-        print_result(run, console)
+        print_result(run.record, console)
     return stop.exit_status
 
 
@@ -75,44 +73,7 @@ def _print_setup(setup: Setup, console: Console) -> None:
     config, data = setup.config, setup.data
     sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
     console.print(f"{data.name}: {sizes}")
-    console.print(f"model {setup.model.name}, {config.optimizer} at learning rate {config.lr:g}\n")
+    rate = "with its own learning rate" if config.lr is None else f"at learning rate {config.lr:g}"
+    console.print(f"model {setup.model.name}, {config.optimizer or 'your own optimizer'} {rate}\n")
     print_plan(setup.plan, console)
     console.print()
-
-
-def print_result(run: Run, console: Console) -> None:
-    """Print what a run did: planned beside counted, the test result, where it lies, and what to try next."""
-    from epochal.cli.screen import add_rows, build_table, duration, percent
-    from epochal.record.summary import planned_beside_counted
-
-    history = run.history
-    if run.status == "finished":
-        table = build_table(("", "left"), ("planned", "right"), ("counted", "right"), ("", "left"))
-        facts = planned_beside_counted(run.plan, history)
-        rows = [(fact.name, f"{fact.planned:,}", f"{fact.counted:,}", "✓" if fact.agrees else "✗") for fact in facts]
-        console.print(add_rows(table, rows))
-    else:
-        position = run.position
-        console.print(
-            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; go on with:"
-        )
-        console.print(f"  epochal resume {run.path}", soft_wrap=True)
-    evaluations = history.evaluations
-    if evaluations:
-        last = evaluations[-1]
-        accuracy = "" if last.accuracy is None else f"test accuracy {percent(last.accuracy)}   "
-        console.print(f"{accuracy}test loss {last.loss:.4f}   ({last.samples:,} samples, each once)")
-    rate = run.iterations_per_second
-    console.print(f"{duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
-    console.print(f"run: {run.path}", soft_wrap=True)
-    for line in _next_steps(run):
-        console.print(f"  {line}", soft_wrap=True)
-
-
-def _next_steps(run: Run) -> list[str]:
-    config = run.config
-    other = "all" if run.plan.method != "bgd" else "100"
-    steps = [f"epochal train {config.data} --model {config.model} --batch-size {other}   (another batch size)"]
-    if config.model in ("linear", "mlp") and len(run.file.data["sample_shape"]) >= 2:
-        steps.append(f"epochal train {config.data} --model cnn   (a model made for images)")
-    return ["try next:", f"epochal evaluate {run.path}   (each test sample once)", *steps]

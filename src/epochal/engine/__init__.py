@@ -1,6 +1,6 @@
 """State, pure train step, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
-from epochal.engine.audit import Audit, ExpectedAudit
+from epochal.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt32
 
+from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.engine import checks
-from epochal.engine.audit import Audit
 from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation

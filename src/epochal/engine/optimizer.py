@@ -268,6 +268,6 @@ def warmup_updates(warmup: str | None, plan: Plan) -> int:
         return 0
     span = Span.parse(warmup)
     updates = span.amount if span.unit is Unit.ITERATIONS else plan.iterations_after(**{span.unit.word: span.amount})
-    if updates > plan.updates:
+    if not plan.is_open and updates > plan.updates:
         raise OptionError(f"a warm-up of {warmup} is {updates:,} updates, more than the plan's {plan.updates:,}")
     return updates

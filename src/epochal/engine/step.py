@@ -18,7 +18,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from epochal.engine.audit import index_hashes
+from epochal.audit import index_hashes
 from epochal.engine.feed import Feed
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Shards

@@ -27,10 +27,11 @@ from epochal.files import write_durably
 from epochal.landscape.plane import Coordinates, Plane, principal_plane, random_plane
 from epochal.landscape.trajectory import Dot, WeightSpace, read_way
 from epochal.order import Order
+from epochal.record.study_record import LANDSCAPES
 from epochal.run.run import Run
 from epochal.run.setup import Setup
-from epochal.study.study import LANDSCAPES, Study
-from epochal.study.working import Parts
+from epochal.study.runner import Parts
+from epochal.study.study import Study
 
 Kind: TypeAlias = Literal["pca", "random"]
 Progress: TypeAlias = Callable[[int, int], None]

@@ -15,15 +15,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from epochal.errors import OptionError, RunError, unknown_name
-from epochal.record.events import EpochRow
-from epochal.record.history import EvaluationRow, EventRow, History, SessionRow
+from epochal.record.history import History
+from epochal.record.rows import EpochRow, EventRow, SessionRow
 
 Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
 
-TABLES = ("iterations", "epochs", "evaluations", "sessions", "events")
+TABLES = ("iterations", "epochs", "metrics", "sessions", "events")
 _ROWS: dict[str, type] = {
     "epochs": EpochRow,
-    "evaluations": EvaluationRow,
     "sessions": SessionRow,
     "events": EventRow,
 }
@@ -37,13 +36,31 @@ def columns_of(history: History, table: str = "iterations") -> Columns:
     """
     if table == "iterations":
         return _iterations(history)
+    if table == "metrics":
+        return _metrics(history)
     if table not in _ROWS:
         raise OptionError(unknown_name("table", table, TABLES))
+
     rows = getattr(history, table)
     columns = {item.name: [getattr(row, item.name) for row in rows] for item in fields(_ROWS[table])}
     if "detail" in columns:
         columns["detail"] = [json.dumps(detail, ensure_ascii=False) for detail in columns["detail"]]
+    if table == "epochs":
+        del columns["test"]
+        names = dict.fromkeys(["loss", *(name for row in rows for name in row.test)])
+        columns |= {f"test_{name}": [row.test.get(name) for row in rows] for name in names}
     return columns
+
+
+def _metrics(history: History) -> Columns:
+    """Return a row for each value of each evaluation."""
+    rows = [
+        (one.iteration, one.split, metric, value, one.samples)
+        for one in history.evaluations
+        for metric, value in one.metrics.items()
+    ]
+    names = ("iteration", "split", "metric", "value", "samples")
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
 def _iterations(history: History) -> Columns:

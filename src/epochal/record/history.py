@@ -1,241 +1,282 @@
-"""A run's history: an SQLite file that any tool opens, read here. Readers and the one writer may work at once."""
+"""A run's history: an SQLite file that any tool opens, read here as a whole. Readers and the writer work at once."""
 
 from __future__ import annotations
 
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from zlib import crc32
 
 import numpy as np
 from jaxtyping import Float32
 
 from epochal.errors import RunError
-from epochal.record.events import EpochRow
+from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 from epochal.record.schema import SCHEMA_VERSION, as_run_error, checksum
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationRow:
-    """An evaluation of a split after ``iteration`` iterations: means over each of its samples once."""
-
-    iteration: int
-    split: str
-    samples: int
-    loss: float
-    accuracy: float | None
-
-    def badness(self) -> tuple[float, float]:
-        """Return what the better of two evaluations has less of."""
-        return (-(self.accuracy or 0.0), math.inf if math.isnan(self.loss) else self.loss)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One process's work on the run."""
-
-    started: str
-    first_iteration: int
-    end_iteration: int
-    seconds: float
-    chunk_seconds: float
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """Something that happened: started, resumed, stopped, changed, warned."""
-
-    time: str
-    iteration: int
-    kind: str
-    detail: dict[str, Any]
-
-
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """Reads a run's history; each property is read from the file when asked for, and its checksums are compared.
+    """Everything that a training recorded.
 
-    Raises `RunError` where the file is missing, no history, damaged, or of a later version.
+    Attributes:
+        losses: the loss of every iteration, in order: the mean over its batch before its update.
+        iterations: how many iterations it holds, from the first on.
+        epochs: a row for each complete epoch, and one for a last epoch that the budget cut short.
+        evaluations: every evaluation, by iteration.
+        sessions: the processes that worked on the run, in order.
+        events: what happened, in order.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.is_file():
-            raise RunError(f"{path} does not exist; is {path.parent} a run folder?")
-        with self._reading() as database:
-            (version,) = database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-            later = int(version) > SCHEMA_VERSION
-        if later:
-            raise RunError(f"{path} has schema version {version}; this Epochal reads up to {SCHEMA_VERSION}: update it")
+    losses: Float32[np.ndarray, " iterations"]
+    iterations: int
+    epochs: tuple[EpochRow, ...]
+    evaluations: tuple[EvaluationRow, ...]
+    sessions: tuple[SessionRow, ...]
+    events: tuple[EventRow, ...]
 
-    def check(self) -> None:
-        """Read everything once. Raises `RunError` where any of it is damaged."""
-        with self._reading() as database:
-            (health,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if health != "ok":
-            raise self._damaged(health)
-        _ = self.epochs, self.sessions, self.events, self.losses
+    @classmethod
+    def empty(cls) -> History:
+        """Return the history of a training that never began."""
+        return cls(np.zeros(0, np.float32), 0, (), (), (), ())
 
     @property
-    def iterations(self) -> int:
-        """How many iterations it holds from the first on without a gap."""
-        iterations = 0
-        with self._reading() as database:
-            for first, count in database.execute("SELECT first, count FROM iterations ORDER BY first"):
-                if first != iterations:
-                    break
-                iterations += count
-        return iterations
-
-    @property
-    def losses(self) -> Float32[np.ndarray, " iterations"]:
-        """The loss of every iteration, in order: the mean over its batch before its update."""
-        return np.frombuffer(b"".join(self._blocks()), "<f4").astype(np.float32, copy=False)
-
-    @property
-    def epochs(self) -> tuple[EpochRow, ...]:
-        """A row for each complete epoch, and one for a last epoch that the budget cut short."""
-        tests = {row.iteration: row for row in self.evaluations if row.split == "test"}
-        return self._rows("epochs", lambda row: _epoch(row, tests.get(row["end_iteration"])))
-
-    @property
-    def evaluations(self) -> tuple[EvaluationRow, ...]:
-        """Every evaluation, by iteration."""
-        return self._rows("evaluations", _evaluation, order="iteration, split")
-
-    def best_evaluation(self) -> EvaluationRow | None:
-        """Return the test evaluation with the highest accuracy, or the lowest loss where there is no accuracy."""
-        rows = [row for row in self.evaluations if row.split == "test"]
-        return min(rows, key=EvaluationRow.badness, default=None)
-
-    @property
-    def sessions(self) -> tuple[SessionRow, ...]:
-        """The processes that worked on the run, in order."""
-        return self._rows("sessions", lambda row: SessionRow(**row))
+    def tests(self) -> tuple[EvaluationRow, ...]:
+        """The evaluations of the test set, by iteration."""
+        return tuple(row for row in self.evaluations if row.split == "test")
 
     @property
     def last_status(self) -> str | None:
         """How the last session ended, by its own account; ``None`` before the first."""
-        sessions = self.sessions
-        return sessions[-1].status if sessions else None
-
-    @property
-    def events(self) -> tuple[EventRow, ...]:
-        """What happened, in order."""
-        return self._rows("events", lambda row: EventRow(**{**row, "detail": json.loads(row["detail"])}))
-
-    def losses_from(self, iteration: int) -> tuple[int, Float32[np.ndarray, " iterations"]]:
-        """Return the newest losses, from ``iteration`` or a little before it, and the iteration of the first of them.
-
-        It reads the blocks that hold them and no others: for those who follow a run.
-        """
-        start = "(SELECT max(first) FROM iterations WHERE first <= ?)"
-        with self._reading() as database:
-            rows = database.execute(
-                f"SELECT first, losses, crc32 FROM iterations WHERE first >= {start} ORDER BY first", (iteration,)
-            ).fetchall()
-        if any(crc32(losses) != crc for _, losses, crc in rows):
-            raise self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
-        losses = np.frombuffer(b"".join(losses for _, losses, _ in rows), "<f4").astype(np.float32, copy=False)
-        return (rows[0][0] if rows else iteration), losses
-
-    def epochs_after(self, epoch: int) -> tuple[EpochRow, ...]:
-        """Return the rows after the first ``epoch`` epochs, without test results."""
-        return self._rows("epochs", lambda row: _epoch(row, None), where="epoch > ?", value=epoch)
-
-    def evaluations_after(self, iteration: int) -> tuple[EvaluationRow, ...]:
-        """Return the evaluations after more than ``iteration`` iterations."""
-        return self._rows("evaluations", _evaluation, "iteration, split", "iteration > ?", iteration)
-
-    def sums_until(self, epoch: int) -> tuple[int, int, float]:
-        """Return iterations, samples used and training seconds of the first ``epoch`` epochs."""
-        with self._reading() as database:
-            iterations, samples, seconds = database.execute(
-                "SELECT max(end_iteration), sum(samples), sum(seconds) FROM epochs WHERE epoch <= ?", (epoch,)
-            ).fetchone()
-        return iterations or 0, samples or 0, seconds or 0.0
+        return self.sessions[-1].status if self.sessions else None
 
     def to_pandas(self, table: str = "iterations") -> Any:
-        """Return iterations, epochs, evaluations, sessions or events as a `pandas.DataFrame`.
+        """Return iterations, epochs, metrics, sessions or events as a `pandas.DataFrame`.
 
         Raises `OptionError` for another table, and where pandas is not installed.
         """
-        from epochal.record.frames import to_pandas
+        from epochal.record import frames
 
-        return to_pandas(self, table)
+        return frames.to_pandas(self, table)
 
     def to_polars(self, table: str = "iterations") -> Any:
-        """Return iterations, epochs, evaluations, sessions or events as a `polars.DataFrame`.
+        """Return iterations, epochs, metrics, sessions or events as a `polars.DataFrame`.
 
         Raises `OptionError` for another table, and where Polars is not installed.
         """
-        from epochal.record.frames import to_polars
+        from epochal.record import frames
 
-        return to_polars(self, table)
+        return frames.to_polars(self, table)
 
-    def _rows(
-        self,
-        table: str,
-        build: Callable[[dict[str, Any]], Row],
-        order: str = "rowid",
-        where: str = "? = 0",
-        value: int = 0,
-    ) -> tuple[Row, ...]:
-        """Read a table whose rows have checksums, and build each of them, without checksum and id."""
-        with self._reading() as database:
-            database.row_factory = sqlite3.Row
-            query = f"SELECT * FROM {table} WHERE {where} ORDER BY {order}"
-            rows = [dict(row) for row in database.execute(query, (value,))]
-            for row in rows:
-                row.pop("id", None)
-                if row.pop("crc32") != checksum(row.values()):
-                    raise self._damaged(f"a row of {table} is not as it was written")
-            return tuple(build(row) for row in rows)
 
-    def _blocks(self) -> list[bytes]:
-        """Read the losses, block by block."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Increment:
+    """What a run has recorded since somebody last looked.
+
+    Attributes:
+        first: the iteration of the first of these losses, counted from 0.
+        iterations, samples, seconds: of the epochs that were known already.
+        epochs: the rows after those, without test metrics.
+        evaluations: those that were not known.
+        sessions: all of them: a new one may have taken back what a killed one had done.
+    """
+
+    first: int
+    losses: Float32[np.ndarray, " iterations"]
+    iterations: int
+    samples: int
+    seconds: float
+    epochs: tuple[EpochRow, ...]
+    evaluations: tuple[EvaluationRow, ...]
+    sessions: tuple[SessionRow, ...]
+
+
+def read_history(path: Path, *, losses: bool = True, check: bool = False) -> History:
+    """Read a history in one transaction, comparing every checksum.
+
+    Args:
+        path: the SQLite file.
+        losses: whether to read the losses; without them the array is empty, and a list of runs is quick.
+        check: whether SQLite, too, shall look for damage in the whole file.
+
+    Raises:
+        RunError: where the file is missing, no history, damaged, or of a later version.
+    """
+    with _Reader.open(path) as reader:
+        if check:
+            reader.check()
+        evaluations = reader.evaluations()
+        return History(
+            losses=reader.losses() if losses else np.zeros(0, np.float32),
+            iterations=reader.iterations(),
+            epochs=reader.epochs(evaluations),
+            evaluations=evaluations,
+            sessions=reader.rows("sessions", SessionRow),
+            events=reader.rows("events", lambda **row: EventRow(**{**row, "detail": json.loads(row["detail"])})),
+        )
+
+
+def count_iterations(path: Path) -> int:
+    """Return how many iterations a history holds now, from the first on without a gap."""
+    with _Reader.open(path) as reader:
+        return reader.iterations()
+
+
+def read_increment(path: Path, *, iterations: int, epoch: int, tested: int) -> Increment:
+    """Read what is new in a history, block by block and no more, so that watching costs the training next to nothing.
+
+    Args:
+        path: the SQLite file.
+        iterations: how many losses are known; reading starts at the block that holds the next.
+        epoch: the last complete epoch that is known.
+        tested: the iteration of the last evaluation that is known; -1 for none.
+    """
+    with _Reader.open(path) as reader:
+        first, losses = reader.losses_from(iterations)
+        until, samples, seconds = reader.sums_until(epoch)
+        return Increment(
+            first=first,
+            losses=losses,
+            iterations=until,
+            samples=samples,
+            seconds=seconds,
+            epochs=reader.epochs((), after=epoch),
+            evaluations=reader.evaluations(after=tested),
+            sessions=reader.rows("sessions", SessionRow),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """An open history."""
+
+    path: Path
+    database: sqlite3.Connection
+    version: int
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[_Reader]:
+        """Open for reading alone; what the block cannot make sense of is damage."""
+        if not path.is_file():
+            raise RunError(f"{path} does not exist; is {path.parent} a run folder?")
+        left_undone = path.with_name(f"{path.name}-journal").exists()  # by a lost process: SQLite undoes it
+        location = f"{path.absolute().as_uri()}?mode={'rw' if left_undone else 'ro'}"
+        try:
+            with as_run_error(path), closing(sqlite3.connect(location, uri=True)) as database:
+                database.execute("BEGIN")  # all that follows is of one moment, whatever a writer does meanwhile
+                yield cls(path, database, _version(path, database))
+        except (TypeError, ValueError, KeyError) as error:
+            raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+    def check(self) -> None:
+        """Let SQLite look for damage."""
+        (health,) = self.database.execute("PRAGMA quick_check(1)").fetchone()
+        if health != "ok":
+            self._damaged(health)
+
+    def iterations(self) -> int:
+        """Count the iterations from the first on, without a gap."""
+        iterations = 0
+        for first, count in self.database.execute("SELECT first, count FROM iterations ORDER BY first"):
+            if first != iterations:
+                break
+            iterations += count
+        return iterations
+
+    def losses(self) -> Float32[np.ndarray, " iterations"]:
+        """Read all losses, block by block."""
         blocks: list[bytes] = []
         iterations = 0
-        with self._reading() as database:
-            for first, count, losses, crc in database.execute("SELECT * FROM iterations ORDER BY first"):
-                if first != iterations or len(losses) != 4 * count or crc32(losses) != crc:
-                    raise self._damaged(f"the losses from iteration {iterations:,} on are not as they were written")
-                blocks.append(losses)
-                iterations += count
-        return blocks
+        for first, count, losses, crc in self.database.execute("SELECT * FROM iterations ORDER BY first"):
+            if first != iterations or len(losses) != 4 * count or crc32(losses) != crc:
+                self._damaged(f"the losses from iteration {iterations:,} on are not as they were written")
+            blocks.append(losses)
+            iterations += count
+        return _as_losses(blocks)
 
-    def _damaged(self, why: str) -> RunError:
-        return RunError(f"{self.path} is damaged: {' '.join(why.split())}")
+    def losses_from(self, iteration: int) -> tuple[int, Float32[np.ndarray, " iterations"]]:
+        """Read the blocks that hold the losses from ``iteration`` on; return the first's iteration and all of them."""
+        start = "(SELECT max(first) FROM iterations WHERE first <= ?)"
+        rows = self.database.execute(
+            f"SELECT first, losses, crc32 FROM iterations WHERE first >= {start} ORDER BY first", (iteration,)
+        ).fetchall()
+        if any(crc32(losses) != crc for _, losses, crc in rows):
+            self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
+        return (rows[0][0] if rows else iteration), _as_losses([losses for _, losses, _ in rows])
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Open for reading alone; what the block cannot make sense of is damage."""
-        left_undone = self.path.with_name(f"{self.path.name}-journal").exists()  # by a lost process: SQLite undoes it
-        location = f"{self.path.absolute().as_uri()}?mode={'rw' if left_undone else 'ro'}"
-        try:
-            with as_run_error(self.path), closing(sqlite3.connect(location, uri=True)) as database:
-                yield database
-        except (TypeError, ValueError, KeyError) as error:
-            raise self._damaged(str(error)) from error
+    def sums_until(self, epoch: int) -> tuple[int, int, float]:
+        """Return iterations, samples used and training seconds of the first ``epoch`` epochs."""
+        iterations, samples, seconds = self.database.execute(
+            "SELECT max(end_iteration), sum(samples), sum(seconds) FROM epochs WHERE epoch <= ?", (epoch,)
+        ).fetchone()
+        return iterations or 0, samples or 0, seconds or 0.0
+
+    def epochs(self, evaluations: Sequence[EvaluationRow], after: int = 0) -> tuple[EpochRow, ...]:
+        """Read the epochs after the first ``after``, each with the test metrics at its end."""
+        tests = {row.iteration: row.metrics for row in evaluations if row.split == "test"}
+
+        def build(**row: Any) -> EpochRow:
+            row |= {"complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])}
+            return EpochRow(**row, test=tests.get(row["end_iteration"], {}))
+
+        return self.rows("epochs", build, where=f"epoch > {int(after)}")
+
+    def evaluations(self, after: int = -1) -> tuple[EvaluationRow, ...]:
+        """Read the evaluations after iteration ``after``: rows of one split and iteration are one evaluation."""
+        found: dict[tuple[int, str], EvaluationRow] = {}
+        table = "metrics" if self.version >= 2 else "evaluations"
+        for row in self.rows(table, _plain, where=f"iteration > {int(after)}", order="iteration, split, rowid"):
+            if self.version >= 2:
+                values = {row["metric"]: _number(row["value"])}
+            else:
+                values = {"loss": _number(row["loss"])}
+                values |= {} if row["accuracy"] is None else {"accuracy": row["accuracy"]}
+
+            key = (row["iteration"], row["split"])
+            known = found[key].metrics if key in found else {}
+            found[key] = EvaluationRow(*key, row["samples"], {**known, **values})
+        return tuple(found.values())
+
+    def rows(
+        self, table: str, build: Callable[..., Row], *, where: str = "TRUE", order: str = "rowid"
+    ) -> tuple[Row, ...]:
+        """Read a table whose rows have checksums, and build each of them, without checksum and id."""
+        cursor = self.database.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {order}")
+        names = [column[0] for column in cursor.description]
+        rows = []
+        for values in cursor:
+            row = dict(zip(names, values, strict=True))
+            row.pop("id", None)
+            if row.pop("crc32") != checksum(row.values()):
+                self._damaged(f"a row of {table} is not as it was written")
+            rows.append(build(**row))
+        return tuple(rows)
+
+    def _damaged(self, why: str) -> NoReturn:
+        raise RunError(f"{self.path} is damaged: {' '.join(why.split())}")
 
 
-def _evaluation(row: dict[str, Any]) -> EvaluationRow:
-    return EvaluationRow(**{**row, "loss": _number(row["loss"])})
+def _version(path: Path, database: sqlite3.Connection) -> int:
+    (value,) = database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if int(value) > SCHEMA_VERSION:
+        raise RunError(f"{path} has schema version {value}; this Epochal reads up to {SCHEMA_VERSION}: update it")
+    return int(value)
 
 
-def _epoch(row: dict[str, Any], test: EvaluationRow | None) -> EpochRow:
-    return EpochRow(
-        **{**row, "complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])},
-        test_loss=test.loss if test else None,
-        test_accuracy=test.accuracy if test else None,
-    )
+def _as_losses(blocks: Sequence[bytes]) -> Float32[np.ndarray, " iterations"]:
+    return np.frombuffer(b"".join(blocks), "<f4").astype(np.float32, copy=False)
+
+
+def _plain(**row: Any) -> dict[str, Any]:
+    return row
 
 
 def _number(value: float | None) -> float:

@@ -1,4 +1,8 @@
-"""The tables of `history.db` and the checksums of their rows. `docs/run-folder.md` describes them for other tools."""
+"""The tables of `history.db` and the checksums of their rows. `docs/run-folder.md` describes them for other tools.
+
+Version 1 had a table ``evaluations`` with a column each for loss and accuracy in place of ``metrics``: it is read as it
+is, and becomes this version when somebody writes to it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,21 @@ from zlib import crc32
 
 from epochal.errors import RunError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
+METRICS = """
+CREATE TABLE metrics (
+    iteration INTEGER NOT NULL,
+    split TEXT NOT NULL,
+    metric TEXT NOT NULL,          -- loss, accuracy, …; NAME/CLASS for one class's
+    value REAL,
+    samples INTEGER NOT NULL,      -- that it was measured on, each once
+    crc32 INTEGER NOT NULL,
+    PRIMARY KEY (iteration, split, metric)
+) STRICT;
+"""
+
+SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE iterations (
     first INTEGER PRIMARY KEY,     -- the block's first iteration, counted from 0
@@ -36,16 +52,7 @@ CREATE TABLE epochs (
     expected_hash TEXT NOT NULL,
     crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
 ) STRICT;
-CREATE TABLE evaluations (
-    iteration INTEGER NOT NULL,
-    split TEXT NOT NULL,
-    samples INTEGER NOT NULL,
-    loss REAL,
-    accuracy REAL,
-    crc32 INTEGER NOT NULL,
-    PRIMARY KEY (iteration, split)
-) STRICT;
-CREATE TABLE sessions (
+{METRICS}CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,         -- UTC, ISO 8601
     first_iteration INTEGER NOT NULL,
@@ -84,6 +91,23 @@ def _stored(value: Any) -> Any:
 def checksum(values: Iterable[Any]) -> int:
     """Return the CRC-32 of a row's stored values, as a compact JSON array."""
     return crc32(json.dumps(list(values), separators=(",", ":")).encode())
+
+
+def migrate(database: sqlite3.Connection, version: int) -> None:
+    """Bring a history of an earlier version to this one, within the transaction that is open."""
+    if version >= 2:
+        return
+    database.execute(METRICS)
+    for iteration, split, samples, loss, accuracy in database.execute(
+        "SELECT iteration, split, samples, loss, accuracy FROM evaluations"
+    ).fetchall():
+        values = {"loss": loss, "accuracy": accuracy} if accuracy is not None else {"loss": loss}
+        for metric, value in values.items():
+            row = (iteration, split, metric, value, samples)
+            database.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
+
+    database.execute("DROP TABLE evaluations")
+    database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
 
 
 @contextmanager

@@ -17,9 +17,8 @@ from jaxtyping import Float32
 
 from epochal.errors import RunError
 from epochal.files import write_durably
-from epochal.record.events import EpochRow
-from epochal.record.history import EvaluationRow
-from epochal.record.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, stored
+from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.record.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, migrate, stored
 
 
 class HistoryWriter:
@@ -39,6 +38,8 @@ class HistoryWriter:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("BEGIN")
+            (version,) = self._database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+            migrate(self._database, int(version))
 
     def __enter__(self) -> HistoryWriter:
         return self
@@ -88,13 +89,14 @@ class HistoryWriter:
         self._execute("INSERT INTO iterations VALUES (?, ?, ?, ?)", (first, losses.size, content, crc32(content)))
 
     def add_epoch(self, row: EpochRow) -> None:
-        """Add an epoch's row; the test results belong to the evaluation at its end. Replaces a row cut short."""
-        names = [item.name for item in fields(row) if not item.name.startswith("test_")]
+        """Add an epoch's row; its test metrics belong to the evaluation at its end. Replaces a row cut short."""
+        names = [item.name for item in fields(row) if item.name != "test"]
         self._insert("epochs", tuple(getattr(row, name) for name in names))
 
     def add_evaluation(self, row: EvaluationRow) -> None:
         """Add an evaluation; the same one again, after a resume, replaces it."""
-        self._insert("evaluations", (row.iteration, row.split, row.samples, row.loss, row.accuracy))
+        for metric, value in row.metrics.items():
+            self._insert("metrics", (row.iteration, row.split, metric, value, row.samples))
 
     def add_event(self, iteration: int, kind: str, **detail: Any) -> None:
         """Add an event with the present time."""
@@ -114,7 +116,7 @@ class HistoryWriter:
         for first, losses in across:
             self.add_losses(first, np.frombuffer(losses, "<f4")[: iteration - first])
         self._execute("DELETE FROM epochs WHERE end_iteration > ? OR NOT complete", (iteration,))
-        self._execute("DELETE FROM evaluations WHERE iteration > ?", (iteration,))
+        self._execute("DELETE FROM metrics WHERE iteration > ?", (iteration,))
         self.commit()
 
     def _insert(self, table: str, values: tuple[Any, ...], identity: str = "") -> sqlite3.Cursor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from epochal.report import again, series, tables
+from epochal.report import series, tables
 from epochal.report.tables import Cell, PlanRow
 from epochal.study.records import Notice, Predictions, Records, RunRecord
 from epochal.study.summary import Spread
@@ -169,18 +170,18 @@ def _commands(run: RunRecord) -> list[tuple[Words, str]]:
     """Return the commands that repeat a run, each with what it is for."""
     if run.file.custom:
         return [(say("again.custom", parts=", ".join(run.file.custom)), "")]
-    commands = [(say("again.folder"), again.shell("epochal", "rerun", run.path))]
+    commands = [(say("again.folder"), shlex.join(["epochal", "rerun", run.path]))]
     if not run.file.changes:
-        commands.insert(0, (say("again.command"), again.train_command(run.file.config)))
+        commands.insert(0, (say("again.command"), run.file.config.command()))
     return commands
 
 
 def page_commands(records: Records) -> list[tuple[Words, str]]:
     """Return the commands that make this page again, and go on with its study."""
     paths = [run.path for run in records.runs] if records.study is None else [records.study]
-    commands = [(say("again.page"), again.shell("epochal", "report", *paths))]
+    commands = [(say("again.page"), shlex.join(["epochal", "report", *paths]))]
     if records.study is not None:
-        commands.insert(0, (say("again.study"), again.shell("epochal", "compare", "--run", records.study)))
+        commands.insert(0, (say("again.study"), shlex.join(["epochal", "compare", "--run", records.study])))
     return commands
 
 

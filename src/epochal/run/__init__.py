@@ -1,4 +1,4 @@
-"""The run room: configuration, host loop, run folder, history, checkpoints."""
+"""Training: `api` starts and continues runs, `fit` is the loop, callbacks follow it, `Run` is what it leaves."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING
 from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from epochal.run.api import Rerun, rerun, resume, start, train
+    from epochal.run.callbacks import Callback, EarlyStop
     from epochal.run.run import Run, Snapshot
-    from epochal.run.session import Rerun, rerun, resume, start, train
     from epochal.run.setup import set_up
 
-__all__ = ["Rerun", "Run", "Snapshot", "rerun", "resume", "set_up", "start", "train"]
+__all__ = ["Callback", "EarlyStop", "Rerun", "Run", "Snapshot", "rerun", "resume", "set_up", "start", "train"]
 
 _HOMES = {
-    "Rerun": "session",
+    "Callback": "callbacks",
+    "EarlyStop": "callbacks",
+    "Rerun": "api",
     "Run": "run",
     "Snapshot": "run",
-    "rerun": "session",
-    "resume": "session",
+    "rerun": "api",
+    "resume": "api",
     "set_up": "setup",
-    "start": "session",
-    "train": "session",
+    "start": "api",
+    "train": "api",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

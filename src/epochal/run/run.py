@@ -10,23 +10,19 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.data import Dataset, Split, load_data
-from epochal.engine import Evaluation, State
-from epochal.errors import DataError, RunError
-from epochal.lock import is_locked
-from epochal.record.checkpoint import (
-    Arrays,
-    Checkpoint,
-    checkpoint_files,
-    load_checkpoint,
-    newest_checkpoint,
-    read_position,
-)
-from epochal.record.folder import RunFile, RunFolder
+from epochal.engine import Evaluation, State, named_leaves
+from epochal.errors import DataError, ModelError, RunError
+from epochal.record.checkpoint_file import Arrays, checkpoint_files, load_checkpoint, read_position, weights_sha256
+from epochal.record.folder import RunFolder
 from epochal.record.history import History
+from epochal.record.run_record import RunRecord
+from epochal.record.run_toml import RunFile
+from epochal.run.point import restored_state
 from epochal.run.setup import Custom, Setup, set_up
 
 DataSource = str | os.PathLike[str] | Dataset | tuple[Any, Any]
@@ -54,86 +50,84 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Run:
-    """A run folder and what it holds: configuration, history, and the trained weights.
+    """A run and what it holds: configuration, history, and the trained weights.
 
     >>> run = Run.open("runs/mnist-mlp-1")  # doctest: +SKIP
-    >>> run.history.losses.shape, run.epochs[-1].test_accuracy  # doctest: +SKIP
+    >>> run.history.losses.shape, run.history.epochs[-1].test_accuracy  # doctest: +SKIP
     ((30000,), 0.9812)
+
+    Attributes:
+        record: what was recorded, as of when the run was opened.
     """
 
-    folder: RunFolder
-    file: RunFile
+    record: RunRecord
     _setup: Setup | None = None
     _state: State | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Run:
-        """Open a run folder. Raises `RunError` where it is none or is damaged."""
-        folder = RunFolder(Path(path))
-        return cls(folder, folder.read())
+    def open(cls, path: str | os.PathLike[str], setup: Setup | None = None) -> Run:
+        """Read a run folder; ``setup`` is what it was trained with, if that is at hand.
+
+        Raises `RunError` where it is none or is damaged.
+        """
+        return cls(RunRecord.read(Path(path)), setup)
 
     @property
     def path(self) -> Path:
-        """The run folder."""
+        """The run folder. Raises `RunError` where the run was trained without one."""
         return self.folder.path
+
+    @property
+    def folder(self) -> RunFolder:
+        """The paths of its files. Raises `RunError` where the run was trained without a folder."""
+        return self.record.folder
+
+    @property
+    def file(self) -> RunFile:
+        """What `run.toml` holds."""
+        return self.record.file
 
     @property
     def config(self) -> TrainConfig:
         """The resolved configuration, with what later sessions changed."""
-        return self.file.present_config
+        return self.record.config
 
     @property
     def plan(self) -> Plan:
         """The plan that the run follows."""
-        return self.config.plan(self.file.data["train"])
+        return self.record.plan
 
     @property
     def history(self) -> History:
         """Every iteration's loss, every epoch with its audit, evaluations, sessions and events."""
-        if self.is_new:
-            raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {self.path}")
-        return History(self.folder.history_db)
-
-    def check(self) -> None:
-        """Read the whole history once. Raises `RunError` where it is damaged, or missing beside checkpoints."""
-        if not self.is_new:
-            self.history.check()
-
-    @property
-    def is_new(self) -> bool:
-        """Whether its training never began: its process was lost before it made the history."""
-        return not self.folder.history_db.exists() and not checkpoint_files(self.folder.checkpoints)
+        return self.record.history
 
     @property
     def status(self) -> str:
         """How the last session ended: finished, stopped, diverged, failed or interrupted; or running, or new."""
-        last = None if self.is_new else self.history.last_status
-        if last is None:
-            return "new"
-        return "interrupted" if last == "running" and not is_locked(self.folder.lock) else last
+        return self.record.status
 
     @property
     def position(self) -> Position:
         """Where the weights stand: the newest checkpoint's position, or the beginning where there is none yet."""
-        return self.checkpoint.position if checkpoint_files(self.folder.checkpoints) else Position()
+        return self.record.position
 
     @property
     def seconds(self) -> float:
         """Seconds of all sessions, from the start of their training to its end."""
-        return sum(session.seconds for session in self.history.sessions)
+        return self.record.seconds
 
     @property
     def iterations_per_second(self) -> float:
         """Iterations over the time spent in training chunks, without compilation and evaluation."""
-        sessions = self.history.sessions
-        seconds = sum(session.chunk_seconds for session in sessions)
-        iterations = sum(session.end_iteration - session.first_iteration for session in sessions)
-        return iterations / seconds if seconds else 0.0
+        return self.record.iterations_per_second
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the newest checkpoint's weights."""
-        return self.checkpoint.weights_sha256
+        """The SHA-256 of the weights."""
+        if self.record.path is None:
+            return weights_sha256(named_leaves(self.state))
+        return self.record.checkpoint().weights_sha256
 
     @property
     def params(self) -> Any:
@@ -152,6 +146,18 @@ class Run:
             self._setup = self.rebuild()
         return self._setup
 
+    @property
+    def state(self) -> State:
+        """The newest checkpoint's state, on the device."""
+        if self._state is None:
+            self._state = restored_state(self.record.checkpoint(), self.setup.engine.initial_state)
+        return self._state
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The weights that were kept while training (``snapshots=True``), by iteration."""
+        return tuple(Snapshot.of(path) for path in reversed(checkpoint_files(self.folder.snapshots)))
+
     def rebuild(self, custom: Custom | None = None, data: DataSource | None = None) -> Setup:
         """Build what the run is trained with; parts that were given as Python objects have to be given again."""
         custom = custom or Custom()
@@ -161,18 +167,12 @@ class Run:
                 f"{self.path} was trained from Python with its own {' and '.join(missing)}; give them again: "
                 f"epochal.resume('{self.path}', {', '.join(f'{name}=…' for name in missing)})"
             )
+
         config = self.config
         dataset = load_data(config.data if data is None else data, target=config.target, task=config.task)
-        if dataset.fingerprint != self.file.data["fingerprint"]:
+        if dataset.fingerprint != self.file.data.fingerprint:
             raise DataError(f"'{config.data}' does not hold the data that {self.path} was trained on")
         return set_up(config, dataset, custom)
-
-    @property
-    def state(self) -> State:
-        """The newest checkpoint's state, on the device."""
-        if self._state is None:
-            self._state = self.checkpoint.state(self.setup.engine.initial_state)
-        return self._state
 
     def evaluate(self, data: DataSource | Split | None = None) -> Evaluation:
         """Evaluate each sample once: the run's own test set, a `Split`, or another data set's test set.
@@ -203,23 +203,19 @@ class Run:
         self._check_fit(split)
         return self.setup.engine.predict(self.state, split)
 
+    def predict_proba(self, x: Any) -> Float[np.ndarray, "n classes"]:
+        """Return each class's probability, ``(n, classes)`` float32, 0 to 1, for samples ``x`` as for `predict`.
+
+        Raises `ModelError` for a regression.
+        """
+        if self.data.class_names is None:
+            raise ModelError("a regression has no classes, and so no probabilities; use predict")
+        probabilities: Float[np.ndarray, "n classes"] = softmax(self.predict(x), axis=1)
+        return probabilities
+
     def _check_fit(self, split: Split) -> None:
         wanted = self.data.sample_shape
         if split.x.shape[1:] != wanted:
             raise DataError(f"samples of shape {split.x.shape[1:]} do not fit this model, trained on {wanted}")
         if not len(split):
             raise DataError("there are no samples to evaluate")
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The newest checkpoint that is not damaged. Raises `RunError` where there is none."""
-        history = self.history
-        checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: history.iterations)
-        if checkpoint is None:
-            raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {self.path}")
-        return checkpoint
-
-    @property
-    def snapshots(self) -> tuple[Snapshot, ...]:
-        """The weights that were kept on the way (``snapshots=True``), by iteration."""
-        return tuple(Snapshot.of(path) for path in reversed(checkpoint_files(self.folder.snapshots)))

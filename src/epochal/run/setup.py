@@ -30,7 +30,7 @@ from epochal.engine.optimizer import check_rate, option_names
 from epochal.errors import OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
-from epochal.record.folder import RunFile, present_versions
+from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
 
 _OWN = "custom"  # the name of an optimizer that was given as an object
 
@@ -70,31 +70,29 @@ class Setup:
     custom: Custom
 
     @property
-    def present_device(self) -> dict[str, Any]:
+    def present_device(self) -> DeviceFacts:
         """The kind of device that this process trains on, how many of them, and the processors it may use."""
         devices = self.engine.cut(self.plan.batch_size).devices
-
-        return {
-            "platform": devices[0].platform,
-            "kind": devices[0].device_kind,
-            "count": len(devices),
-            "processors": available_processors(),
-        }
+        return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_processors())
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
-        data = {
-            "name": self.data.name,
-            "fingerprint": self.data.fingerprint,
-            "train": len(self.data.train),
-            "test": len(self.data.test),
-            "sample_shape": list(self.data.sample_shape),
-            "task": self.data.task,
-            "outputs": self.data.outputs,
-        }
-        model = {"name": self.model.name, "parameters": parameters, "options": _without_none(self.model.options)}
-
-        return RunFile(self.config, data, model, present_versions(), self.present_device, self.custom.names)
+        return RunFile(
+            self.config,
+            DataFacts(
+                name=self.data.name,
+                fingerprint=self.data.fingerprint,
+                train=len(self.data.train),
+                test=len(self.data.test),
+                sample_shape=list(self.data.sample_shape),
+                task=self.data.task,
+                outputs=self.data.outputs,
+            ),
+            ModelFacts(self.model.name, parameters, _without_none(self.model.options)),
+            present_versions(),
+            self.present_device,
+            self.custom.names,
+        )
 
 
 def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
@@ -144,9 +142,8 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
         return Optimizer(own=custom.optimizer), dataclasses.replace(config, optimizer=_OWN)
 
     name = config.optimizer or model.optimizer
-    optimizer = build_optimizer(
-        name, given, schedule=config.schedule, warmup=warmup_updates(config.warmup, plan), updates=plan.updates
-    )
+    warmup, updates = warmup_updates(config.warmup, plan), _updates(plan, config)
+    optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=warmup, updates=updates)
     lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in defaults}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
@@ -157,6 +154,18 @@ def _refuse_beside_own(config: TrainConfig, given: dict[str, Any], defaults: dic
     others = [name for name in ("lr", "schedule", "warmup") if getattr(config, name) != defaults[name]]
     for name in (*others, *given):
         raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
+
+
+def _updates(plan: Plan, config: TrainConfig) -> int:
+    """Return how many updates a schedule falls over. Raises `OptionError` where a plan of time does not say it."""
+    if not plan.is_open:
+        return plan.updates
+    if config.schedule != "constant":
+        raise OptionError(
+            f"the schedule '{config.schedule}' needs a known number of updates, which a budget of {plan.budget} does "
+            "not have; use constant, or a budget of epochs"
+        )
+    return 1
 
 
 def _without_none(options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The study room: many runs, one question. Comparisons of runs, and the landscape that they walk through."""
+"""Many runs, one question: comparisons, and the search for a learning rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.study.comparison import compare, resume_study
-    from epochal.study.config import StudyConfig
+    from epochal.study.runner import StudyCallback
     from epochal.study.study import Study
 
-__all__ = ["Study", "StudyConfig", "compare", "resume_study"]
+__all__ = ["Study", "StudyCallback", "compare", "resume_study"]
 
 _HOMES = {
     "Study": "study",
-    "StudyConfig": "config",
+    "StudyCallback": "runner",
     "compare": "comparison",
     "resume_study": "comparison",
 }

@@ -1,37 +1,30 @@
-"""`compare` and `resume_study`: what Python calls; the work itself is in `working`."""
+"""`compare` and `resume_study`: what Python calls; the work itself is in `runner`."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from epochal.data import load_data
 from epochal.errors import RunError
 from epochal.models import Model
+from epochal.options import listed
 from epochal.run.run import DataSource
-from epochal.study.config import listed
 from epochal.study.planning import plan_study, with_budget
+from epochal.study.runner import Parts, StudyCallback, work
 from epochal.study.study import Study
-from epochal.study.working import Parts, StopQuestion, Watcher, work
 
 
 def compare(
     data: DataSource | None = None,
     *,
-    batch_sizes: Any = None,
-    models: Any = None,
-    optimizers: Any = None,
-    lrs: Any = None,
-    seeds: Any = None,
-    seconds: int | float | None = None,
-    tune_lr: bool | None = None,
-    target_accuracy: int | float | None = None,
+    models: str | Model | Iterable[str | Model] | None = None,
     loss: str | Callable[..., Any] | None = None,
     run: str | os.PathLike[str] | None = None,
-    watcher: Watcher | None = None,
-    should_stop: StopQuestion | None = None,
+    callback: StudyCallback | None = None,
+    should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Study:
     """Train with several batch sizes (or models, optimizers, learning rates, seeds), side by side.
@@ -43,40 +36,31 @@ def compare(
     folder finishes what is unfinished and leaves alone what is finished; what is left out is then taken from the study.
 
     Args:
-        data: as for `epochal.train`; digits where not given.
-        batch_sizes: 1 to N or ``"all"`` each; 1, 100 and all where not given.
+        data: as for `epochal.train`. Default: digits.
         models: one or more, as for `epochal.train`.
-        optimizers: one or more, by name; each model's usual one where not given.
-        seeds: one or more; 0 where not given.
-        lrs: learning rates: one for all, or one for each batch size; one that suits each where not given.
-        seconds: the budget of each run in seconds of training, in place of epochs.
-        tune_lr: search each learning rate first; `epochal.study.tuning` says how.
-        target_accuracy: to which updates and seconds are counted; 0.95 where not given.
         loss: as for `epochal.train`.
-        run: the study's folder; ``runs/compare-DATA-1`` (or the next free number) where not given.
-        watcher: follows the searches and runs.
+        run: the study's folder. Default: ``runs/compare-DATA-1``, or the next free number.
+        callback: follows the searches and runs (`epochal.study.StudyCallback`).
         should_stop: asked again and again; a true answer ends the work there.
-        options: other fields of `TrainConfig`, the same for all runs, such as ``epochs=5``.
+        options: the lists and other fields of `epochal.config.StudyConfig`, such as ``batch_sizes=[1, 100]``,
+            ``optimizers="adam"``, ``lrs=0.1``, ``seeds=[0, 1]``, ``seconds=10`` or ``tune_lr=True``, and fields of
+            `TrainConfig` that are the same for all runs, such as ``epochs=5``.
 
     Raises:
-        EpochalError: for anything that the user can mend, before anything is written.
+        EpochalError: for anything that the user can fix, before anything is written.
     """
     name = os.fspath(data) if isinstance(data, (str, os.PathLike)) else None
     own_data = data is not None and name is None
-    given_models = None if models is None else listed(models)
+    given_models = () if models is None else (models,) if isinstance(models, Model) else listed(models)
+    own_models = {model.name: model for model in given_models if isinstance(model, Model)}
+
     given = {
         **options,
         "data": name,
-        "batch_sizes": batch_sizes,
-        "models": models if given_models is None else [getattr(model, "name", model) for model in given_models],
-        "optimizers": optimizers,
-        "lrs": lrs,
-        "seeds": seeds,
-        "seconds": seconds,
-        "tune_lr": tune_lr,
-        "target_accuracy": target_accuracy,
-        "loss": loss if isinstance(loss, str) else None,
+        "models": [model.name if isinstance(model, Model) else model for model in given_models] or None,
+        "loss": None if callable(loss) else loss,
     }
+
     config = plan_study(given, run)
     shared = config.shared
     dataset = load_data(
@@ -84,24 +68,23 @@ def compare(
     )
     if own_data:
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
-    own_models = {model.name: model for model in given_models or () if isinstance(model, Model)}
     return work(
-        config, Parts(dataset, own_data, own_models, loss if callable(loss) else None), run, watcher, should_stop
+        config, Parts(dataset, own_data, own_models, loss if callable(loss) else None), run, callback, should_stop
     )
 
 
 def resume_study(
     path: str | os.PathLike[str],
     *,
-    watcher: Watcher | None = None,
-    should_stop: StopQuestion | None = None,
+    callback: StudyCallback | None = None,
+    should_stop: Callable[[], bool] | None = None,
     **budget: Any,
 ) -> Study:
     """Finish a study that was stopped or killed; a finished one is returned as it is.
 
     Args:
         path: the study's folder.
-        watcher: as for `compare`.
+        callback: as for `compare`.
         should_stop: as for `compare`.
         budget: a larger one for all runs: ``epochs``, ``iterations``, ``budget`` or ``seconds``.
 
@@ -109,10 +92,10 @@ def resume_study(
         RunError: where the folder is no study or is damaged, or its data or models only Python can give.
     """
     study = Study.open(path)
-    if study.data["own"]:
+    if study.data.own:
         raise RunError(
-            f"{path} was made from Python with its own data; go on there: epochal.compare(data, run='{path}')"
+            f"{path} was made from Python with its own data; continue there: epochal.compare(data, run='{path}')"
         )
     config = with_budget(study, budget) if budget else study.config
     data = load_data(config.shared.data, target=config.shared.target, task=config.shared.task)
-    return work(config, Parts(data), path, watcher, should_stop)
+    return work(config, Parts(data), path, callback, should_stop)

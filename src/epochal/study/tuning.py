@@ -1,10 +1,10 @@
-"""A short search for a learning rate, judged on samples that are held out of the training set.
+"""A short search for a learning rate, scored on validation samples that are held out of the training set.
 
 The search, in full: a sixth of the training set, at most 10,000 samples chosen by the seed, is held out. Each rate is
 trained on the rest, from the same weights and in the same order, for a tenth of the budget's updates, but at least 20,
 or all of them where the budget has fewer (a budget of seconds: one epoch, and at least 20); without schedule and
 warm-up. The rates are the default one times 1/9, 1/3, 1, 3 and 9; while the best one is the lowest or the highest, at
-most twice, one more follows beyond it. The rate with the lowest held-out loss is taken. The test set has no part in it.
+most twice, one more follows beyond it. The rate with the lowest validation loss is taken. The test set takes no part.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int64
 
-from epochal.clock import Plan, Position, Span
+from epochal.clock import Plan
 from epochal.config import TrainConfig
 from epochal.data import Dataset, Split
-from epochal.engine import Engine
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
-from epochal.run.setup import Custom, Setup, set_up
-from epochal.run.training import next_chunk_length
-from epochal.study.study import Tried, Tuned
+from epochal.record.study_record import Trial, TuningResult
+from epochal.run.callbacks import Callbacks, ChunkEnd, EpochEnd, StopWhen
+from epochal.run.fit import fit
+from epochal.run.point import Point
+from epochal.run.setup import Custom, set_up
 
 _FACTOR = 3.0
 _SHARE_HELD_OUT, _MOST_HELD_OUT = 6, 10_000
@@ -37,70 +38,76 @@ class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
     """A search that was stopped before it had an answer."""
 
 
-def tune(
-    config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callable[[], bool], *, in_seconds: bool = False
-) -> Tuned:
-    """Search the learning rate for this configuration; ``in_seconds`` where its budget is not one of updates.
+def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callable[[], bool]) -> TuningResult:
+    """Search the learning rate for this configuration.
 
-    Raises `Stopped` where a stop is asked for on the way, `DataError` where the training set is too small to hold
+    Raises `Stopped` where a stop is asked for meanwhile, `DataError` where the training set is too small to hold
     samples out, and `OptionError` where no rate leads to a finite loss.
     """
-    held_in = hold_out(data, config.seed)
-    plan = _search_plan(config, len(data.train), len(held_in.train), in_seconds)
-    setup = _set_up(config, held_in, plan, custom)
-    default, optimizer = setup.engine.rate, str(setup.config.optimizer)
-    losses = _search(default, lambda rate: _held_out_loss(setup.engine, plan, rate, should_stop))
-    tried = tuple(Tried(rate, losses[rate]) for rate in sorted(losses))
+    split = validation_split(data, config.seed)
+    plan = _search_plan(config, len(data.train), len(split.train))
+    plain = dataclasses.replace(
+        config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
+        schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
+    )  # fmt: skip
+    default = set_up(plain, split, custom).config
+    assert default.lr is not None
+
+    losses = _search(
+        default.lr, lambda lr: _validation_loss(dataclasses.replace(plain, lr=lr), split, custom, should_stop)
+    )
+    tried = tuple(Trial(rate, losses[rate]) for rate in sorted(losses))
     best = min(tried, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
         raise OptionError(
             f"no learning rate from {tried[0].lr:g} to {tried[-1].lr:g} trains batch size {config.batch_size} to a "
             "finite loss; give one with --lr"
         )
-    return Tuned(
+    return TuningResult(
         model=config.model,
-        optimizer=optimizer,
+        optimizer=str(default.optimizer),
         batch_size=config.batch_size or plan.batch_size,
         lr=best.lr,
         tried=tried,
         updates=plan.updates,
-        train=len(held_in.train),
-        held_out=len(held_in.test),
+        train=len(split.train),
+        held_out=len(split.test),
         seed=config.seed,
     )
 
 
-def hold_out(data: Dataset, seed: int) -> Dataset:
-    """Return the training set alone, split in two: what the search trains on, and as its test set what judges it."""
+def validation_split(data: Dataset, seed: int) -> Dataset:
+    """Return the training set alone, split in two: what the search trains on, and as its test set a validation set."""
     samples = len(data.train)
     held_out = min(samples // _SHARE_HELD_OUT, _MOST_HELD_OUT)
     if not held_out:
         raise DataError(f"{samples} training samples are too few to hold any out; give the learning rates with --lr")
     shuffled = Order(samples, seed).indices(_HELD_OUT, 0, samples)
-    judges, rest = np.sort(shuffled[:held_out]), np.sort(shuffled[held_out:])
-    return dataclasses.replace(data, train=_take(data.train, rest), test=_take(data.train, judges))
+    validation, rest = np.sort(shuffled[:held_out]), np.sort(shuffled[held_out:])
+    return dataclasses.replace(data, train=_take(data.train, rest), test=_take(data.train, validation))
 
 
 def _take(split: Split, indices: Int64[np.ndarray, " taken"]) -> Split:
     return Split(split.x[indices], split.y[indices])
 
 
-def _search_plan(config: TrainConfig, samples: int, held_in: int, in_seconds: bool) -> Plan:
+def _search_plan(config: TrainConfig, samples: int, held_in: int) -> Plan:
     """Return how each rate is trained."""
     batch_size = config.batch_size
     if isinstance(batch_size, int):
         batch_size = min(batch_size, held_in)
     assert batch_size is not None
-    if in_seconds:
+
+    whole = config.plan(samples)
+    if whole.is_open:
         updates = max(Plan(held_in, batch_size, last=config.last).updates, _FEWEST_UPDATES)
     else:
-        budget = config.plan(samples).updates
-        updates = min(budget, max(-(-budget // _SHARE_OF_BUDGET), _FEWEST_UPDATES))
+        updates = min(whole.updates, max(-(-whole.updates // _SHARE_OF_BUDGET), _FEWEST_UPDATES))
     return Plan(held_in, batch_size, iterations=updates, last=config.last)
 
 
 def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, float]:
-    """Return the held-out loss of each rate that was tried."""
+    """Return the validation loss of each rate that was tried."""
 
     def rate(power: int) -> float:
         return float(f"{default * _FACTOR**power:.3g}")
@@ -117,29 +124,38 @@ def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, fl
     return {rate(power): loss for power, loss in losses.items()}
 
 
-def _set_up(config: TrainConfig, data: Dataset, plan: Plan, custom: Custom) -> Setup:
-    """Return what a constant rate trains; its rate is the default one."""
-    plain = dataclasses.replace(
-        config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
-        schedule="constant", warmup=None,
-    )  # fmt: skip
-    return set_up(plain, data, custom)
+def _validation_loss(config: TrainConfig, split: Dataset, custom: Custom, should_stop: Callable[[], bool]) -> float:
+    """Train with this rate and return the loss on the validation set, infinite where training diverges."""
+    setup = set_up(config, split, custom)
+    score = _Score(should_stop)
+    fit(
+        setup.engine,
+        setup.plan,
+        Point(setup.engine.initial_state()),
+        Callbacks.of(score),
+        evaluate_every=setup.plan.updates,
+    )
+    if score.loss is None:
+        raise Stopped
+    return score.loss if math.isfinite(score.loss) else math.inf
 
 
-def _held_out_loss(engine: Engine, plan: Plan, rate: float, should_stop: Callable[[], bool]) -> float:
-    """Train with this rate and return the loss on the held-out samples, infinite where it diverges."""
-    engine.rate = rate  # an argument of the compiled program, which serves all rates
-    state = engine.initial_state()
-    position, length = Position(), 8
-    while left := plan.remaining(position).amount:
-        if should_stop():
-            raise Stopped
-        batch_size = plan.next_batch_size(position)
-        count = min(length, left, (plan.samples - position.offset) // batch_size)
-        state, chunk = engine.run(state, position, batch_size, count)
+class _Score(StopWhen):
+    """Remembers the loss of the last evaluation; a loss that is not finite ends the training."""
+
+    loss: float | None = None
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        """Look at every loss."""
         if not np.isfinite(chunk.losses).all():
-            return math.inf
-        length = next_chunk_length(length, count, chunk.seconds)
-        position = plan.advance(position, Span.iterations(count))
-    loss = engine.evaluate(state, engine.data.test).loss
-    return loss if math.isfinite(loss) else math.inf
+            self.loss = math.inf
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Remember the evaluation."""
+        if epoch.evaluation is not None and self.loss is None:
+            self.loss = epoch.evaluation.loss
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        """Whether it diverged, or the user asked for a stop."""
+        return self.loss == math.inf or super().should_stop

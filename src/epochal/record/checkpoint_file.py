@@ -14,27 +14,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 from jaxtyping import Float32, Shaped
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from epochal.audit import Audit
 from epochal.clock import Position
-from epochal.engine import Audit, State, named_leaves, weights_sha256
 from epochal.errors import RunError
 from epochal.files import make_folder_durably, write_durably
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
 FORMAT = 1
+WEIGHTS, OPTIMIZER = ".params", ".optimizer_state"
+"""How the names of the weights' and the optimizer's arrays begin; what else there is belongs to the model."""
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
-class EpochSoFar:
-    """The sums of the epoch in hand: they decide its row, so a checkpoint inside the epoch carries them."""
+class EpochSums:
+    """The sums of the current epoch: they decide its row, so a checkpoint inside the epoch carries them."""
 
     loss_sum: float = 0.0
     iterations: int = 0
@@ -43,10 +44,10 @@ class EpochSoFar:
 
     def add(
         self, losses: Float32[np.ndarray, " iterations"], batch_size: int, seconds: float, audit: Audit
-    ) -> EpochSoFar:
+    ) -> EpochSums:
         """Add a chunk. Losses are added one after another, so that chunks of any length give the same bits."""
         terms = np.concatenate([[self.loss_sum], losses.astype(np.float64) * batch_size])
-        return EpochSoFar(
+        return EpochSums(
             float(np.add.accumulate(terms)[-1]),
             self.iterations + losses.size,
             self.seconds + seconds,
@@ -61,51 +62,42 @@ class EpochSoFar:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A point that training can go on from: state on the host, position, and the sums of the epoch in hand.
+    """A point that training can continue from: state on the host, position, and the sums of the current epoch.
 
     Attributes:
-        origin: what decided the state (`RunFile.origin`), so that it is never gone on with under anything else.
+        arrays: the state's arrays by their path, such as ``.params['w1']``.
+        origin: what decided the state (`RunFile.origin`), so that it is never continued under anything else.
     """
 
     position: Position
-    so_far: EpochSoFar
+    sums: EpochSums
     arrays: Arrays
     origin: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, state: State, position: Position, so_far: EpochSoFar, origin: Mapping[str, Any]) -> Checkpoint:
-        """Copy the state to the host."""
-        arrays = {name: np.array(array, order="C") for name, array in named_leaves(state).items()}
-        return cls(position, so_far, arrays, origin)
-
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the weights, each array with its name, type and shape, in a fixed order."""
+        """The SHA-256 of the weights, sorted by name: each array's name, type, shape and bytes."""
         return weights_sha256(self.arrays)
 
     @property
     def weights(self) -> Checkpoint:
         """The same point with the model's weights and state alone, not the optimizer's."""
-        kept = {name: array for name, array in self.arrays.items() if not name.startswith(".optimizer_state")}
-        return Checkpoint(self.position, self.so_far, kept, self.origin)
+        kept = {name: array for name, array in self.arrays.items() if not name.startswith(OPTIMIZER)}
+        return Checkpoint(self.position, self.sums, kept, self.origin)
 
     def is_finite(self) -> bool:
         """Return whether every number in it is finite."""
         return all(np.isfinite(array).all() for array in self.arrays.values() if array.dtype.kind == "f")
 
-    def state(self, initial: Callable[[], State]) -> State:
-        """Return the state on the device, with the structure of what ``initial`` would return; it is not computed.
 
-        Raises `RunError` where the arrays are others.
-        """
-        paths, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(initial))
-        wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
-        found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
-        if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
-            raise RunError("the checkpoint's arrays are not those of this model and optimizer; was run.toml changed?")
-        leaves = [jax.numpy.asarray(self.arrays[name]) for name in wanted]
-        state: State = jax.tree_util.tree_unflatten(structure, leaves)
-        return state
+def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
+    """Return the SHA-256 of the weights among a state's arrays, sorted by name: name, type, shape, bytes."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        if name.startswith(WEIGHTS):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -119,7 +111,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError as error:
         raise RunError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "
-            f"`epochal resume {folder.parent}` goes on from there"
+            f"`epochal resume {folder.parent}` continues from there"
         ) from error
     return path
 
@@ -177,16 +169,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _to_bytes(checkpoint: Checkpoint) -> bytes:
-    position, so_far = checkpoint.position, checkpoint.so_far
+    position, sums = checkpoint.position, checkpoint.sums
     about = {
         "format": FORMAT,
         "iteration": position.iteration,
         "epoch": position.epoch,
         "offset": position.offset,
-        "loss_sum": so_far.loss_sum.hex(),
-        "iterations": so_far.iterations,
-        "seconds": so_far.seconds.hex(),
-        "audit": [so_far.audit.samples, so_far.audit.low, so_far.audit.high],
+        "loss_sum": sums.loss_sum.hex(),
+        "iterations": sums.iterations,
+        "seconds": sums.seconds.hex(),
+        "audit": [sums.audit.samples, sums.audit.low, sums.audit.high],
         "origin": checkpoint.origin,
     }
     content: bytes = save_tensors(checkpoint.arrays, metadata={"epochal": json.dumps(about)})
@@ -205,11 +197,11 @@ def read_position(path: Path) -> Position:
 
 def _from_bytes(content: bytes) -> Checkpoint:
     about = _about(content[:8], lambda size: content[8 : 8 + size])
-    so_far = EpochSoFar(
+    sums = EpochSums(
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
     )
     position = Position(about["iteration"], about["epoch"], about["offset"])
-    return Checkpoint(position, so_far, load_tensors(content), about["origin"])
+    return Checkpoint(position, sums, load_tensors(content), about["origin"])
 
 
 def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:

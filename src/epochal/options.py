@@ -1,0 +1,254 @@
+"""How an option is declared: once, as a dataclass field with its help, its kind of value and what else depends on it.
+
+The command line, the configuration's checks, its documentation and its file are all made from these declarations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from epochal.clock import Span
+from epochal.counts import parse_count, shortened, shown
+from epochal.errors import OptionError, PlanError, unknown_name
+
+T = TypeVar("T")
+Reader: TypeAlias = Callable[[str, Any], Any]
+Part: TypeAlias = Literal[
+    "data", "model", "batches and budget", "optimizer", "comparison", "run", "landscape", "options"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value.
+
+    Attributes:
+        read: takes an option's name and a value, from Python or as text, and returns the value as it is kept. Raises
+            `OptionError` or `PlanError` for any other.
+        metavar: what stands for the value in a command's help.
+        words: how many words of a command line make it: ``"none"`` for a switch.
+    """
+
+    read: Reader
+    metavar: str = ""
+    words: Literal["none", "one", "many"] = "one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """What is known of an option beside its name and its default.
+
+    Attributes:
+        help: a sentence or two.
+        default: what the help says of the default; ``""`` for nothing.
+        part: the heading under which a command's help lists it.
+        flag: its name on the command line, where that differs.
+        resume: whether a run may change it at any position.
+        optimizers: the optimizers that read it; all where empty.
+        positional: whether a command takes it without ``--name``.
+        required: whether a command needs it.
+        optional: whether it may be ``None``.
+    """
+
+    help: str
+    kind: Kind
+    default: str = ""
+    part: Part = "options"
+    flag: str = ""
+    resume: bool = False
+    optimizers: tuple[str, ...] = ()
+    positional: bool = False
+    required: bool = False
+    optional: bool = False
+
+    def read(self, name: str, value: Any) -> Any:
+        """Return a value as it is kept. Raises `OptionError` or `PlanError` for one that cannot be meant."""
+        return None if value is None and self.optional else self.kind.read(name, value)
+
+    @property
+    def text(self) -> str:
+        """The whole help text, the default included."""
+        return f"{self.help} Default: {self.default}." if self.default else self.help
+
+
+def option(default: Any, help: str, kind: Kind, *, text: str | None = None, **more: Any) -> Any:  # noqa: A002
+    """Declare an option as a dataclass field; `MISSING` is the default of one that must be given.
+
+    The help states the default itself, or ``text`` where the default is ``None`` and something is chosen. ``more`` are
+    fields of `Option`.
+    """
+    if text is None:
+        text = "" if default is None or default is MISSING or isinstance(default, bool) else _as_text(default)
+    needed, optional = default is MISSING, default is None
+    declared = Option(help=help, kind=kind, default=text, required=needed, optional=optional, **more)
+    return dataclasses.field(default=default, metadata={"option": declared})
+
+
+def options_of(kind: type) -> dict[str, Option]:
+    """Return the options that a dataclass declares, by name."""
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(kind) if "option" in field.metadata}
+
+
+def read_options(options: Mapping[str, Option], values: Mapping[str, Any], what: str = "option") -> dict[str, Any]:
+    """Return values by name as they are kept. Raises what their kinds raise, and `OptionError` for an unknown name."""
+    for name in values:
+        if name not in options:
+            raise OptionError(unknown_name(what, name, options))
+    return {name: options[name].read(name, value) for name, value in values.items()}
+
+
+def check_options(config: Any) -> None:
+    """Read every option of a frozen dataclass again, so that each is of its kind, whoever made it."""
+    for name, one in options_of(type(config)).items():
+        object.__setattr__(config, name, one.read(name, getattr(config, name)))
+
+
+def documented(kind: type[T]) -> type[T]:
+    """Add the options of a dataclass to its docstring."""
+    lines = (f"        {name}: {one.text}" for name, one in options_of(kind).items())
+    kind.__doc__ = "\n".join([f"{kind.__doc__ or ''}\n    Attributes:", *lines, "    "])
+    return kind
+
+
+def written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a TOML file holds them, which knows neither ``None`` nor tuples."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+# --- kinds of values ------------------------------------------------------------------------------------------------
+
+
+def text(what: str = "text", metavar: str = "NAME") -> Kind:
+    """Return the kind of text, or of a path in text."""
+
+    def read(name: str, value: Any) -> str:
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if not isinstance(value, str) or not value:
+            raise OptionError(f"{name} must be {what}, got {shown(value)}")
+        return value
+
+    return Kind(read, metavar)
+
+
+def choice(*choices: str) -> Kind:
+    """Return the kind of one of some words."""
+
+    def read(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise OptionError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
+        return value
+
+    return Kind(read, "|".join(choices))
+
+
+def count(metavar: str = "N", *, at_least: int = 1) -> Kind:
+    """Return the kind of exact whole numbers, NumPy's and those in text included."""
+    return Kind(lambda name, value: parse_count(name, value, at_least=at_least), metavar)
+
+
+def number(metavar: str, limits: str, is_within: Callable[[float], bool]) -> Kind:
+    """Return the kind of finite numbers within limits, NumPy's and those in text included."""
+
+    def read(name: str, value: Any) -> float:
+        try:
+            # a truth value and an array have a float too, but nobody means it
+            is_other = _is_bool(value) or getattr(value, "ndim", 0) > 0
+            result = math.nan if is_other else float(value)
+        except (TypeError, ValueError, OverflowError):
+            result = math.nan
+        if not (math.isfinite(result) and is_within(result)):
+            raise OptionError(f"{name} must be a finite number {limits}, got {shown(value)}")
+        return result
+
+    return Kind(read, metavar)
+
+
+def _read_switch(name: str, value: Any) -> bool:
+    if not _is_bool(value):
+        raise OptionError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def _read_length(name: str, value: Any) -> str:
+    try:
+        return str(value if isinstance(value, Span) else Span.parse(value if isinstance(value, str) else shown(value)))
+    except PlanError as error:
+        raise PlanError(f"{name}: {error}") from None
+
+
+def _read_batch_size(name: str, value: Any) -> int | str:
+    if not isinstance(value, str):
+        return parse_count(name, value)
+    try:
+        return "all" if value.strip() == "all" else parse_count(name, value)
+    except PlanError as error:
+        raise PlanError(f"{error}; write 'all' for the whole training set") from None
+
+
+def _read_seed(name: str, value: Any) -> int:
+    seed = parse_count(name, value, at_least=None)
+    if not 0 <= seed < 2**64:
+        raise OptionError(f"{name} must be 0 to 2**64 - 1, got {shortened(seed)}")
+    return seed
+
+
+def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
+    try:
+        sizes: tuple[int, ...] = several(count()).read(name, value)
+    except PlanError:
+        sizes = ()
+    if not sizes:
+        given = f"'{' '.join(map(str, value))}'" if isinstance(value, list) else shown(value)
+        raise OptionError(f"{name} must be one or more whole numbers of at least 1, got {given}")
+    return sizes
+
+
+SWITCH = Kind(_read_switch, words="none")
+LENGTH = Kind(_read_length, "LENGTH")
+BATCH_SIZE = Kind(_read_batch_size, "B")
+SEED = Kind(_read_seed, "N")
+SIZES = Kind(_read_sizes, "N …", "many")
+FOLDER = Kind(lambda name, value: Path(text("a path").read(name, value)), "FOLDER")
+FILE = Kind(FOLDER.read, "FILE")
+PATHS = Kind(lambda name, value: tuple(FOLDER.read(name, one) for one in value), "FILE …", "many")
+
+
+def several(kind: Kind, metavar: str = "A,B,…", words: Literal["one", "many"] = "one") -> Kind:
+    """Return the kind of a list whose entries are of another kind: a sequence, text with commas, or a single value."""
+
+    def read(name: str, value: Any) -> tuple[Any, ...]:
+        entries = (listed(entry) if isinstance(entry, str) else (entry,) for entry in listed(value))
+        return tuple(kind.read(name, one) for entry in entries for one in entry)
+
+    return Kind(read, metavar, words)
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    """Return a list's entries: those of a sequence, of text with commas, or one single value.
+
+    >>> listed("1,100,all"), listed([1, 100]), listed(0.1)
+    (('1', '100', 'all'), (1, 100), (0.1,))
+    """
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    is_single = not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    return (value,) if is_single else tuple(value)
+
+
+def _is_bool(value: Any) -> bool:
+    """Return whether it is a truth value, Python's or NumPy's."""
+    return isinstance(value, bool) or (str(getattr(value, "dtype", "")) == "bool" and not value.ndim)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

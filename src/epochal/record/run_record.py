@@ -1,0 +1,248 @@
+"""`RunRecord`: one run, read once and without JAX: what was trained, what happened, and how it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epochal.clock import Plan, Position
+from epochal.config import TrainConfig
+from epochal.errors import RunError
+from epochal.lock import is_locked
+from epochal.record.checkpoint_file import Checkpoint, checkpoint_files, iteration_of, newest_checkpoint, read_position
+from epochal.record.folder import RunFolder
+from epochal.record.history import History, count_iterations, read_history
+from epochal.record.rows import EpochRow
+from epochal.record.run_toml import RunFile, read_run_toml
+
+MAY_CONTINUE = ("new", "running", "interrupted")
+"""The statuses of a run that is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a run first reached a target: at the end of an epoch.
+
+    Attributes:
+        updates: iterations until then.
+        epochs: epochs until then.
+        seconds: in training alone, without compilation and evaluation.
+    """
+
+    updates: int
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number of the worked example: computed from the plan, and counted while training."""
+
+    name: str
+    planned: int
+    counted: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether training did what was planned."""
+        return self.planned == self.counted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        path: its folder; ``None`` for a run that was trained without one.
+        history: empty where the run was lost before its training began.
+        status: how the last session ended: finished, stopped, changed, diverged, failed or interrupted; or running, or
+            new.
+        position: where the weights stand: the newest checkpoint's position, or the beginning where there is none yet.
+    """
+
+    path: Path | None
+    file: RunFile
+    history: History
+    status: str
+    position: Position
+
+    @classmethod
+    def read(cls, path: Path, *, losses: bool = True, check: bool = False) -> RunRecord:
+        """Read a run folder; `read_history` says what the options do. Raises `RunError` where any of it is damaged."""
+        folder = RunFolder(path)
+        file = read_run_toml(folder.run_toml)
+        if not folder.history_db.exists() and not checkpoint_files(folder.checkpoints):
+            return cls(path, file, History.empty(), "new", Position())
+
+        files = checkpoint_files(folder.checkpoints)  # before the history, which is never behind
+        history = read_history(folder.history_db, losses=losses, check=check)
+        status = status_of(folder, history.last_status)
+        return cls(path, file, history, status, _position_in(files, history.iterations))
+
+    @property
+    def folder(self) -> RunFolder:
+        """The paths of its files. Raises `RunError` for a run without a folder."""
+        if self.path is None:
+            raise RunError("this run was trained with run=False, so nothing of it is on the disk")
+        return RunFolder(self.path)
+
+    @property
+    def name(self) -> str:
+        """Its folder, as the user wrote it."""
+        return str(self.path or self.file.data.name)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The resolved configuration, with what later sessions changed."""
+        return self.file.present_config
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the run follows."""
+        return self.file.plan
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be expected of it."""
+        return self.status not in MAY_CONTINUE
+
+    @property
+    def recorded(self) -> Position:
+        """The position that the history has reached; the weights on the disk may be older."""
+        return self.file.position_after(self.history.iterations)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all sessions, from the start of their training to its end."""
+        return sum(session.seconds for session in self.history.sessions)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds in training chunks that led to the recorded iterations, without compilation and evaluation."""
+        epochs = self.history.epochs
+        if epochs and epochs[-1].end_iteration == self.history.iterations:
+            return math.fsum(row.seconds for row in epochs)
+        return math.fsum(session.chunk_seconds for session in self.history.sessions)
+
+    @property
+    def iterations_per_second(self) -> float:
+        """Iterations over the time spent in training chunks."""
+        sessions = self.history.sessions
+        seconds = sum(session.chunk_seconds for session in sessions)
+        iterations = sum(session.end_iteration - session.first_iteration for session in sessions)
+        return iterations / seconds if seconds else 0.0
+
+    def reached(self, target: float, metric: str = "accuracy") -> Reached | None:
+        """Return where the test set's metric was first at least ``target``; ``None`` where it never was."""
+        seconds = 0.0
+        for row in self.history.epochs:
+            seconds += row.seconds
+            if row.test.get(metric, -math.inf) >= target:
+                return Reached(row.end_iteration, row.epoch, seconds)
+        return None
+
+    def checkpoint(self) -> Checkpoint:
+        """Read the newest checkpoint that is not damaged. Raises `RunError` where there is none."""
+        folder = self.folder
+        if self.status == "new":
+            raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {self.path}")
+        checkpoint = newest_checkpoint(folder.checkpoints, lambda: count_iterations(folder.history_db))
+        if checkpoint is None:
+            raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {self.path}")
+        return checkpoint
+
+    def facts(self) -> list[Fact]:
+        """Return each fact of the plan beside its count from the history, for a run that is at its end.
+
+        The counts come from what training recorded: one loss for each iteration that ran, and one row for each epoch
+        with the samples that the device gathered. A plan without a known end has fewer facts.
+        """
+        plan, rows = self.plan, self.history.epochs
+        epochs = [row for row in rows if row.complete]
+        facts = []
+        if epochs:
+            facts = [
+                Fact("batches_per_epoch", plan.batches_per_epoch, _shared([row.iterations for row in epochs])),
+                Fact("samples_per_epoch", plan.samples_per_epoch, _shared([row.samples for row in epochs])),
+            ]
+        if plan.is_open:
+            return [*facts, Fact("exact_epochs", len(epochs), sum(row.is_exact for row in epochs))]
+
+        if len(epochs) >= 10 and plan.full_epochs > 10:
+            facts.append(Fact("updates_after_10", plan.iterations_after(epochs=10), epochs[9].end_iteration))
+        return [
+            *facts,
+            Fact("full_epochs", plan.full_epochs, len(epochs)),
+            Fact("updates", plan.updates, self.history.iterations),
+            Fact("samples_used", plan.samples_used, sum(row.samples for row in rows)),
+            Fact("exact_epochs", plan.full_epochs, sum(row.is_exact for row in epochs)),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain values: what `epochal show --json` prints. Raises `RunError` for no weights yet."""
+        content, rows, weights = self.file.to_dict(), self.history.epochs, self.checkpoint()
+        return {
+            "run": self.name,
+            "status": self.status,
+            "config": self.config.to_dict(),
+            "data": content["data"],
+            "model": content["model"],
+            "plan": self.plan.facts(),
+            "position": dataclasses.asdict(weights.position),
+            "epochs": [_plain(row) for row in rows if row.complete],
+            "partial_epoch": next((_plain(row) for row in rows if not row.complete), None),
+            "weights_sha256": weights.weights_sha256,
+            "seconds": self.seconds,
+            "iterations_per_second": self.iterations_per_second,
+            "sessions": len(self.history.sessions),
+            "versions": content["versions"],
+            "device": content["device"],
+        }
+
+
+def status_of(folder: RunFolder, last: str | None) -> str:
+    """Return how a run stands whose last session says ``last`` of itself."""
+    if last is None:
+        return "new"
+    return "interrupted" if last == "running" and not is_locked(folder.lock) else last
+
+
+def _position_in(files: list[Path], iterations: int) -> Position:
+    """Return the position of the newest checkpoint that can be read and that the history reaches, from its header."""
+    for path in files:
+        try:
+            if iteration_of(path) <= iterations:
+                return read_position(path)
+        except RunError:
+            continue
+    return Position()
+
+
+def _shared(counts: list[int]) -> int:
+    """Return the count that all epochs have, or the first that differs from the first epoch's."""
+    return next((count for count in counts if count != counts[0]), counts[0])
+
+
+def _plain(row: EpochRow) -> Mapping[str, Any]:
+    return {
+        "epoch": row.epoch,
+        "iterations": row.iterations,
+        "end_iteration": row.end_iteration,
+        "samples": row.samples,
+        "train_loss": row.train_loss,
+        "test_loss": row.test_loss,
+        "test_accuracy": row.test_accuracy,
+        **{f"test_{name}": value for name, value in row.test.items()},
+        "seconds": row.seconds,
+        "audit": {
+            "exact": row.is_exact,
+            "samples": row.samples,
+            "expected_samples": row.expected_samples,
+            "hash": row.audit_hash,
+            "expected_hash": row.expected_hash,
+        },
+    }

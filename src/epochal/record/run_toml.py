@@ -1,0 +1,272 @@
+"""`run.toml`: what was trained, on what, and with what: enough to run it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from epochal.clock import Plan, Position, Span
+from epochal.config import TrainConfig, migrate_config
+from epochal.errors import EpochalError, RunError
+from epochal.files import write_durably
+
+FORMAT = 2
+_HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
+
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What a run's data were.
+
+    Attributes:
+        fingerprint: SHA-256 of their content.
+        train, test: samples.
+        outputs: numbers that a model returns for a sample: one for each class or target.
+    """
+
+    name: str
+    fingerprint: str
+    train: int
+    test: int
+    sample_shape: list[int]
+    task: Literal["classification", "regression"]
+    outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a run's model was: its name, how many parameters it has, and its options."""
+
+    name: str
+    parameters: int
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """The device that a run began on: platform, kind, how many, and the CPU cores that the process could use."""
+
+    platform: str
+    kind: str
+    count: int
+    processors: int | None = None
+
+    def gives_other_bits(self, present: DeviceFacts) -> bool:
+        """Return whether another device may give other bits: their number does not matter, but a CPU's cores do."""
+        if (self.platform, self.kind) != (present.platform, present.kind):
+            return True
+        known = self.processors is not None and present.platform == "cpu"
+        return known and self.processors != present.processors
+
+    def __str__(self) -> str:
+        cores = "" if self.processors is None else f", {self.processors} CPU cores"
+        return f"{self.platform} {self.kind}{cores}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Options that a run changed after ``iteration`` iterations."""
+
+    iteration: int
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """What `run.toml` holds.
+
+    Attributes:
+        config: the resolved configuration, enough to run it again.
+        versions: of everything that decides the bits of the result.
+        custom: parts that were given as Python objects (data, model, optimizer, loss) and so cannot be rebuilt by name.
+        changes: what later sessions changed, and when.
+    """
+
+    config: TrainConfig
+    data: DataFacts
+    model: ModelFacts
+    versions: dict[str, str]
+    device: DeviceFacts
+    custom: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def present_config(self) -> TrainConfig:
+        """The configuration after all changes."""
+        return self.config_at(self.changes[-1].iteration) if self.changes else self.config
+
+    @property
+    def plan(self) -> Plan:
+        """The plan after all changes."""
+        return self.present_config.plan(self.data.train)
+
+    def config_at(self, iteration: int) -> TrainConfig:
+        """Return the configuration of the iteration that follows the first ``iteration``."""
+        config = self.config
+        for change in self.changes:
+            if change.iteration <= iteration:
+                config = config.changed(change.options)
+        return config
+
+    def plan_at(self, iteration: int) -> Plan:
+        """Return the plan that the iteration after the first ``iteration`` follows."""
+        return self.config_at(iteration).plan(self.data.train)
+
+    def next_change(self, iteration: int) -> int | None:
+        """Return the iteration of the first change after ``iteration``."""
+        return min((change.iteration for change in self.changes if change.iteration > iteration), default=None)
+
+    def with_change(self, position: Position, options: Mapping[str, Any]) -> RunFile:
+        """Return the file with options that hold from this position on; later changes are forgotten."""
+        past = tuple(change for change in self.changes if change.iteration <= position.iteration)
+        return dataclasses.replace(self, changes=(*past, Change(position.iteration, dict(options))))
+
+    def position_after(self, iterations: int) -> Position:
+        """Return the position after so many iterations, through every change of the batch size."""
+        position = Position()
+        while position.iteration < iterations:
+            change = self.next_change(position.iteration)
+            stop = iterations if change is None else min(change, iterations)
+            position = self.plan_at(position.iteration).advance(position, Span.iterations(stop - position.iteration))
+        return position
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the file's content."""
+        return {
+            "format": FORMAT,
+            "custom": list(self.custom),
+            "config": self.config.to_dict(),
+            "data": dataclasses.asdict(self.data),
+            "model": dataclasses.asdict(self.model),
+            "versions": self.versions,
+            "device": {name: value for name, value in dataclasses.asdict(self.device).items() if value is not None},
+            "changes": [{"iteration": change.iteration, **change.options} for change in self.changes],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> RunFile:
+        """Read `to_dict`'s result. Raises what `read_run_toml` turns into a `RunError`."""
+        content = migrate(content)
+        if not all(isinstance(number, str) for number in content["versions"].values()):
+            raise ValueError("[versions] holds something else")
+
+        changes = [dict(change) for change in content["changes"]]
+        return cls(
+            TrainConfig.from_dict(content["config"]),
+            _facts(DataFacts, "data", content["data"]),
+            _facts(ModelFacts, "model", content["model"]),
+            content["versions"],
+            _facts(DeviceFacts, "device", content["device"]),
+            tuple(content["custom"]),
+            tuple(Change(change.pop("iteration"), change) for change in changes),
+        )
+
+    def origin(self, iteration: int) -> dict[str, Any]:
+        """Return everything that decided the state after ``iteration`` iterations, for a checkpoint to carry."""
+        content = self.to_dict()
+        return {**content, "changes": [change for change in content["changes"] if change["iteration"] < iteration]}
+
+    def check_origin(self, origin: Mapping[str, Any], iteration: int) -> None:
+        """Raise `RunError` where a checkpoint's origin is not this file's, so that its state belongs to another run.
+
+        Versions and device may differ, and so may the place and name of the data, whose fingerprint may not.
+        """
+        found, wanted = _deciding(origin), _deciding(self.origin(iteration))
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                raise RunError(
+                    f"the checkpoint of iteration {iteration:,} was made with {name} = {found.get(name)}, but run.toml "
+                    f"says {wanted.get(name)}; put run.toml back as it was (`epochal resume` has options for changes)"
+                )
+
+
+def write_run_toml(path: Path, file: RunFile) -> None:
+    """Write `run.toml` as a whole or not at all."""
+    try:
+        write_durably(path, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_run_toml(path: Path) -> RunFile:
+    """Read `run.toml`. Raises `RunError` where it is missing, damaged, or of a later format."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise RunError(f"there is no run folder {folder}; `epochal runs` lists the runs here")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        if content["format"] > FORMAT:
+            raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
+        return RunFile.from_dict(content)
+    except FileNotFoundError:
+        raise RunError(f"{folder} is no run folder: it has no run.toml") from None
+    except RunError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, EpochalError) as error:
+        raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what `run.toml` holds in the present format.
+
+    Format 1 recorded momentum and weight decay for every optimizer, also for those that have none.
+    """
+    if content["format"] >= FORMAT:
+        return content
+    return {**content, "format": FORMAT, "config": migrate_config(content["config"])}
+
+
+def present_versions() -> dict[str, str]:
+    """Return the versions of everything that decides the bits of a result."""
+    packages = ("epochal", "jax", "jaxlib", "numpy", "optax")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _facts(kind: type[Facts], table: str, values: Mapping[str, Any]) -> Facts:
+    """Build one of the dataclasses above; raise `ValueError` where a value is missing or of another type."""
+    wanted = get_type_hints(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        optional = field.default is not dataclasses.MISSING
+        if field.name not in values and optional:
+            continue
+        if not _is_a(values.get(field.name), wanted[field.name]):
+            raise ValueError(f"[{table}] has no {field.name}, or one of another type")
+    return kind(**{name: value for name, value in values.items() if name in wanted})
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
+    if get_origin(wanted) is list:
+        (item,) = get_args(wanted)
+        return isinstance(value, list) and all(_is_a(one, item) for one in value)
+    if get_origin(wanted) is dict:
+        return isinstance(value, dict)
+    kinds = get_args(wanted) or (wanted,)
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
+    """Return all of an origin that may not differ, as comparable text: not where the data lie and what they are called.
+
+    Versions and device are left out as well: they may change, with a warning.
+    """
+    origin = migrate(origin)
+    values = {name: value for name, value in origin["config"].items() if name not in ("data", "metrics")}
+    values |= {f"data {name}": value for name, value in origin["data"].items() if name != "name"}
+    values |= {f"model {name}": value for name, value in origin["model"].items()}
+    values |= {"custom": origin["custom"], "changes": origin["changes"]}
+    return {name: json.dumps(value, sort_keys=True) for name, value in values.items()}

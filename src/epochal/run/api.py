@@ -1,0 +1,372 @@
+"""What starts and continues runs: `train`, `resume` and `rerun`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optax
+
+from epochal.clock import Position, Span
+from epochal.config import BUDGETS, TrainConfig
+from epochal.data import load_data
+from epochal.errors import OptionError, PlanError, RunError
+from epochal.files import remove_leftovers
+from epochal.lock import locked
+from epochal.models import Model
+from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
+from epochal.record.folder import RunFolder, create_run_folder
+from epochal.record.history import History
+from epochal.record.rows import EvaluationRow, best_evaluation
+from epochal.record.run_record import RunRecord
+from epochal.record.run_toml import RunFile, present_versions, read_run_toml, write_run_toml
+from epochal.record.writer import HistoryWriter
+from epochal.run.callbacks import Callback, Callbacks, flat
+from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
+from epochal.run.divergence import Divergence
+from epochal.run.fit import fit
+from epochal.run.point import Point, restored
+from epochal.run.progress import progress_bar
+from epochal.run.recorder import MemoryWriter, Recorder
+from epochal.run.run import DataSource, Run
+from epochal.run.setup import Custom, Setup, set_up
+
+
+def train(
+    data: DataSource = "digits",
+    *,
+    model: str | Model = "mlp",
+    optimizer: str | optax.GradientTransformation | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    metrics: Any = None,
+    run: str | os.PathLike[str] | Literal[False] | None = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> Run:
+    """Train a model and return its `Run`.
+
+    >>> run = train("digits", batch_size=100, epochs=50)  # doctest: +SKIP
+
+    Args:
+        data: a data set's name, a file or folder, a `Dataset`, or arrays ``(x, y)``.
+        model: linear, mlp, cnn or rnn, or a `Model` of your own (`epochal.from_functions`).
+        optimizer: sgd, momentum, nesterov, adam or adamw, or an Optax transformation. Default: the model's.
+        loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
+        metrics: what evaluations measure beside the loss: names, or `Metric` objects of your own.
+            Default: accuracy for classification, mae and r2 for regression.
+        run: the folder to make; ``False`` writes nothing. Default: ``runs/DATA-MODEL-1``, or the next free number.
+        callbacks: follow the training (`epochal.Callback`), and may end it.
+        progress: whether to show a bar. Default: where there is a terminal or a notebook.
+        options: the other fields of `TrainConfig`, such as ``batch_size=100``, ``epochs=10``, ``lr=0.1``.
+
+    Raises:
+        EpochalError: for anything that the user can fix, before anything is written.
+    """
+    custom = _custom(data, model, optimizer, loss, metrics)
+    named: dict[str, Any] = {"data": data, "model": model, "optimizer": optimizer, "loss": loss}
+    given = {name: os.fspath(value) for name, value in named.items() if isinstance(value, (str, os.PathLike))}
+    config = TrainConfig.from_dict({**given, **options})
+    dataset = load_data(data, target=config.target, task=config.task)
+
+    if custom.model is not None:
+        config = dataclasses.replace(config, model=custom.model.name)
+    if custom.data:
+        config = dataclasses.replace(config, data=dataset.name)
+    setup = set_up(config, dataset, custom)
+
+    with progress_bar(progress) as bar:
+        followers = (*bar, *flat(callbacks))
+        return train_in_memory(setup, followers) if run is False else start(setup, run, followers)
+
+
+def start(
+    setup: Setup, path: str | os.PathLike[str] | None = None, callbacks: Callback | Iterable[Callback] | None = None
+) -> Run:
+    """Train what is set up, in a new run folder, to the end of its plan."""
+    parameters = setup.engine.count_parameters()  # the model must fit before anything is written
+    folder = create_run_folder(None if path is None else Path(path), f"{setup.data.name}-{setup.config.model}")
+    return _start_in_folder(folder, setup.run_file(parameters), setup, flat(callbacks))
+
+
+def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | None = None) -> Run:
+    """Train what is set up to the end of its plan, without a folder: nothing is written."""
+    config = setup.config
+    if config.snapshots or config.checkpoint_every is not None:
+        option = "snapshots" if config.snapshots else "checkpoint_every"
+        raise OptionError(f"{option} needs a run folder; leave out run=False, or {option}")
+
+    file = setup.run_file(setup.engine.count_parameters())
+    writer = MemoryWriter()
+    recorder = Recorder(writer)
+    divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
+    members = Callbacks.of(recorder, divergence, *flat(callbacks))
+    point = fit(
+        setup.engine, setup.plan, Point(setup.engine.initial_state()), members, evaluate_every=config.evaluate_every
+    )
+
+    history = writer.history()
+    record = RunRecord(None, file, history, str(history.last_status), point.position)
+    return Run(record, setup, point.state)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    data: DataSource | None = None,
+    model: Model | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    loss: Callable[..., Any] | None = None,
+    metrics: Any = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
+    progress: bool | None = None,
+    **changes: Any,
+) -> Run:
+    """Continue a run. The result is bit-identical to an uninterrupted run.
+
+    A finished run is returned as it is.
+
+    Args:
+        path: the run folder.
+        data: as for `train`, where they were no name.
+        model: likewise.
+        optimizer: likewise.
+        loss: likewise.
+        metrics: `Metric` objects of your own, likewise.
+        callbacks: as for `train`.
+        progress: as for `train`.
+        changes: options that apply from the current iteration on: ``epochs``, ``iterations`` or ``budget`` (in all),
+            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``.
+            They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run ends there.
+
+    Raises:
+        RunError: where the run is in use or damaged, or a new budget ends before the position.
+    """
+    folder = RunFolder(Path(path))
+    read_run_toml(folder.run_toml)  # says what is wrong before a lock file is made
+    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(progress))
+        stack.enter_context(locked(folder.lock))
+        record = RunRecord.read(folder.path, check=True)
+        writer = stack.enter_context(HistoryWriter(folder.history_db))
+        session = _Session(folder, record.file, Recorder(writer), (*bar, *flat(callbacks)), record.history)
+
+        setup = Run(record).rebuild(custom, data)
+        point = session.last_point(setup)
+        if changes:
+            setup = session.change(point, setup, changes)
+        elif record.history.last_status == "finished" and setup.plan.is_spent(point.position, point.seconds):
+            return Run(record, setup)
+        session.work(point, setup)
+    return Run.open(path, setup)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A run that was repeated, and whether its weights are bit-identical to the original's."""
+
+    original: Run
+    repeated: Run
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the weights are bit-identical."""
+        return self.original.weights_sha256 == self.repeated.weights_sha256
+
+
+def rerun(
+    path: str | os.PathLike[str],
+    to: str | os.PathLike[str] | None = None,
+    *,
+    data: DataSource | None = None,
+    model: Model | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    loss: Callable[..., Any] | None = None,
+    metrics: Any = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
+    progress: bool | None = None,
+) -> Rerun:
+    """Repeat a run from its `run.toml`, changes included, up to where it stands now, in the new folder ``to``.
+
+    The other arguments are those of `resume`.
+    """
+    original = Run.open(path)
+    checkpoint = original.record.checkpoint()
+    original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    setup = original.rebuild(custom, data)
+
+    until = checkpoint.position.iteration
+    file = _at_present(original.file, setup)
+    if setup.plan.is_open:  # the same iterations, however long they take this time
+        file = dataclasses.replace(file, config=file.config.changed({"iterations": until}))
+    folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
+    with progress_bar(progress) as bar:
+        return Rerun(original, _start_in_folder(folder, file, setup, (*bar, *flat(callbacks)), until=until))
+
+
+def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> Custom:
+    """Return the parts that are no names."""
+    return Custom(
+        model=None if isinstance(model, str) else model,
+        optimizer=None if isinstance(optimizer, str) else optimizer,
+        loss=loss if callable(loss) else None,
+        data=not isinstance(data, (str, os.PathLike)),
+    )
+
+
+def _at_present(file: RunFile, setup: Setup) -> RunFile:
+    """Return the file with the versions and the device of this process."""
+    return dataclasses.replace(file, versions=present_versions(), device=setup.present_device)
+
+
+def _start_in_folder(
+    folder: RunFolder, file: RunFile, setup: Setup, followers: tuple[Callback, ...], until: int | None = None
+) -> Run:
+    with locked(folder.lock):
+        if folder.run_toml.exists():
+            raise RunError(f"{folder.path} was begun by another process just now; choose another folder")
+        write_run_toml(folder.run_toml, file)
+        with HistoryWriter(folder.history_db) as writer:
+            session = _Session(folder, file, Recorder(writer), followers, History.empty(), until)
+            session.work(Point(setup.engine.initial_state()), setup)
+    return Run.open(folder.path, setup)
+
+
+@dataclass(slots=True)
+class _Session:
+    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``."""
+
+    folder: RunFolder
+    file: RunFile
+    recorder: Recorder
+    followers: tuple[Callback, ...]
+    history: History
+    until: int | None = None
+
+    def last_point(self, setup: Setup) -> Point:
+        """Return the newest undamaged checkpoint as a starting point, or the beginning."""
+        checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
+        if checkpoint is None:
+            return Point(setup.engine.initial_state())
+        self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+        return restored(checkpoint, setup.engine.initial_state, self.history)
+
+    def change(self, point: Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:
+        """Write changes from this point on into `run.toml`, and return what is trained with from there.
+
+        Raises what `set_up` raises, and `PlanError` for a budget that is spent, before anything is written.
+        """
+        position = point.position
+        plan = self.file.present_config.changed(changes).plan(self.file.data.train)
+        ends_here = plan.budget == Span.iterations(position.iteration) and self.history.last_status != "finished"
+        if plan.is_spent(position, point.seconds) and not ends_here:
+            raise PlanError(
+                f"{self.folder.path} stands at iteration {position.iteration:,} (epoch {position.epoch:,}), so a "
+                f"budget of {plan.budget} is spent; give a larger one, such as --epochs {position.epoch + 10}"
+            )
+
+        options = {name: value for name, value in changes.items() if name not in BUDGETS}
+        if BUDGETS & changes.keys():
+            options["budget"] = str(plan.budget)
+        if "batch_size" in options:
+            options["batch_size"] = plan.batch_size
+        file = self.file.with_change(position, options)
+        setup = set_up(file.present_config, setup.data, setup.custom)
+        setup.engine.prepare(point.state, setup.plan.next_batch_size(position))
+
+        self.file = file
+        write_run_toml(self.folder.run_toml, file)
+        self.recorder.writer.add_event(position.iteration, "changed", **options)
+        return setup
+
+    def work(self, point: Point, setup: Setup) -> None:
+        """Train from a point to the end, one configuration after another."""
+        self._begin(point.position, setup)
+        best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
+        with CheckpointSaver(self.folder.checkpoints) as saver:
+            while True:
+                iteration = point.position.iteration
+                config, change = self.file.config_at(iteration), self.file.next_change(iteration)
+                if config != setup.config:
+                    setup = set_up(config, setup.data, setup.custom)
+
+                is_last = change is None or (self.until is not None and self.until <= change)
+                checkpoints, callbacks = self._callbacks(setup, saver, best)
+                point = fit(
+                    setup.engine,
+                    setup.plan,
+                    point,
+                    callbacks,
+                    evaluate_every=config.evaluate_every,
+                    until=self.until if is_last else change,
+                    stopped="stopped" if is_last else "changed",
+                )
+                best = checkpoints.best
+                if is_last or point.position.iteration != change:
+                    break
+
+    def _callbacks(
+        self, setup: Setup, saver: CheckpointSaver, best: EvaluationRow | None
+    ) -> tuple[Checkpoints, Callbacks]:
+        """Return what follows the training under one configuration; the order matters: history before checkpoints."""
+        config, recorder = setup.config, self.recorder
+        saver.set_interval(config.checkpoint_every)
+        origin = _at_present(self.file, setup).origin
+        divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
+        checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
+        snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
+        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, *self.followers)
+
+    def _warn(self, message: str) -> None:
+        """Put a warning into the history and tell the caller's callbacks."""
+        self.recorder.writer.add_event(self.history.iterations, "warned", message=message)
+        Callbacks.of(*self.followers).warn(message)
+
+    def _begin(self, position: Position, setup: Setup) -> None:
+        """Forget what came after the position, and record who continues from there."""
+        known, present = self.file, _at_present(self.file, setup)
+        changed = [
+            f"{name} {known.versions.get(name)} → {version}"
+            for name, version in present.versions.items()
+            if known.versions.get(name) != version
+        ]
+        if known.device.gives_other_bits(present.device):
+            changed.append(f"device {known.device} → {present.device}")
+        if changed:
+            self._warn(
+                "this environment differs from the one the run started in; results may not be bit-identical: "
+                + ", ".join(changed)
+            )
+
+        self._forget_files_after(position.iteration)
+        writer = self.recorder.writer
+        writer.roll_back(position.iteration)
+        kind = "resumed" if position.iteration else "started"
+        device = present.to_dict()["device"]
+        writer.add_event(position.iteration, kind, process=os.getpid(), versions=present.versions, device=device)
+
+    def _forget_files_after(self, iteration: int) -> None:
+        """Clear away what a killed process left: half-written files, and files from after the iteration.
+
+        Checkpoints that were passed over are put aside, so that no later start takes them for this run's; snapshots
+        will be made again.
+        """
+        folder = self.folder
+        try:
+            for place in (folder.path, folder.checkpoints, folder.snapshots):
+                remove_leftovers(place)
+            for path in checkpoint_files(folder.checkpoints):
+                if iteration_of(path) > iteration:
+                    path.replace(path.with_name(f"{path.name}.passed-over"))
+            for path in checkpoint_files(folder.snapshots):
+                if iteration_of(path) > iteration:
+                    path.unlink()
+        except OSError as error:
+            raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error

@@ -1,0 +1,225 @@
+"""What is told of a training while it runs, and may end it: one protocol for the built-in and the user's own.
+
+A callback is called between chunks of iterations, so that the compiled loop never waits for it. Callbacks begin in the
+order of their list, and end in the reverse order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+
+from epochal.clock import Plan, Position
+from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.run.point import Point
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Training begins, or continues, at ``point``."""
+
+    point: Point
+    plan: Plan
+    compile_seconds: float
+
+    @property
+    def position(self) -> Position:
+        """Where it begins."""
+        return self.point.position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkEnd:
+    """Some iterations are done, all of one batch size and one epoch.
+
+    Attributes:
+        position: after them.
+        losses: each iteration's: the mean over its batch before its update.
+        batch_size: samples of each.
+        seconds: that they took.
+    """
+
+    position: Position
+    losses: Float32[np.ndarray, " iterations"]
+    batch_size: int
+    seconds: float
+
+    @property
+    def first(self) -> int:
+        """Iterations done before this chunk."""
+        return self.position.iteration - self.losses.size
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """An epoch is complete, or the budget ended inside it; ``evaluation`` is the test set's, where it was due."""
+
+    position: Position
+    row: EpochRow
+    evaluation: EvaluationRow | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class End:
+    """Training is over, or was stopped.
+
+    Attributes:
+        point: where it stands.
+        status: finished or stopped, or changed where it continues with other options; or diverged, interrupted or
+            failed, where an error is on its way.
+    """
+
+    point: Point
+    status: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error ended the training."""
+        return self.status in ("diverged", "interrupted", "failed")
+
+
+class Callback:
+    """Follows a training; this one does nothing. Override what you need.
+
+    >>> class Losses(Callback):
+    ...     def on_chunk(self, chunk: ChunkEnd) -> None:
+    ...         print(chunk.first, chunk.losses)
+    """
+
+    should_stop: bool = False
+    """Asked before each chunk: set it, and the training stops there."""
+
+    def next_stop(self, position: Position) -> int | None:
+        """Return the next iteration after ``position`` at which a chunk has to end; ``None`` where any will do."""
+
+    def on_warning(self, message: str) -> None:
+        """Note something that the user should know and that does not stop the training."""
+
+    def on_start(self, start: Start) -> None:
+        """Note that training begins, or continues."""
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        """Note what some iterations did."""
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Note what an epoch did."""
+
+    def on_point(self, point: Point) -> None:
+        """Note where training stands after a chunk, and after the epoch that may have ended with it.
+
+        The state's arrays are used up by the next chunk: copy what you keep.
+        """
+
+    def on_end(self, end: End) -> None:
+        """Note that training is over."""
+
+
+@dataclass(slots=True)
+class Callbacks:
+    """Several callbacks as one."""
+
+    members: tuple[Callback, ...]
+    _running: list[Callback] = field(default_factory=list, init=False)
+
+    @classmethod
+    def of(cls, *members: Callback | None) -> Callbacks:
+        """Return these, without those that are ``None``."""
+        return cls(tuple(member for member in members if member is not None))
+
+    def should_stop(self) -> bool:
+        """Return whether any of them wants the training to stop."""
+        answers = [member.should_stop for member in self.members]  # every one is asked
+        return any(answers)
+
+    def next_stop(self, position: Position) -> int | None:
+        """Return the nearest iteration at which one of them wants a chunk to end."""
+        stops = (member.next_stop(position) for member in self.members)
+        return min((stop for stop in stops if stop is not None), default=None)
+
+    def warn(self, message: str) -> None:
+        """Tell all of them what the user should know."""
+        self._tell(lambda member: member.on_warning(message))
+
+    def start(self, start: Start) -> None:
+        """Begin, in order."""
+        for member in self.members:
+            self._running.append(member)
+            member.on_start(start)
+
+    def chunk(self, chunk: ChunkEnd) -> None:
+        """Tell all of them of a chunk."""
+        self._tell(lambda member: member.on_chunk(chunk))
+
+    def epoch(self, epoch: EpochEnd) -> None:
+        """Tell all of them of an epoch."""
+        self._tell(lambda member: member.on_epoch(epoch))
+
+    def point(self, point: Point) -> None:
+        """Tell all of them where training stands."""
+        self._tell(lambda member: member.on_point(point))
+
+    def end(self, end: End) -> None:
+        """End, in reverse order; each one once, also where another one fails."""
+        while self._running:
+            self._running.pop().on_end(end)
+
+    def fail(self, end: End) -> None:
+        """End those that have not ended yet; what they cannot do any more is no second error."""
+        while self._running:
+            with suppress(Exception):
+                self._running.pop().on_end(end)
+
+    def _tell(self, call: Callable[[Callback], None]) -> None:
+        for member in self.members:
+            call(member)
+
+
+class StopWhen(Callback):
+    """Stops the training when ``question()`` is answered yes; it is asked before each chunk."""
+
+    def __init__(self, question: Callable[[], bool]) -> None:
+        self._question = question
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        """Whether it is time."""
+        return self._question()
+
+
+class EarlyStop(Callback):
+    """Stops the training when a test metric has not become better for ``patience`` evaluations.
+
+    Args:
+        patience: evaluations to wait for a better value, at least 1.
+        metric: its name, such as ``loss`` or ``accuracy``.
+        higher_is_better: whether larger values are better; by default for every metric but ``loss`` and errors.
+    """
+
+    def __init__(self, patience: int = 3, metric: str = "loss", *, higher_is_better: bool | None = None) -> None:
+        falls = metric in ("loss", "log-loss", "mse", "rmse", "mae")
+        self._sign = 1.0 if (not falls if higher_is_better is None else higher_is_better) else -1.0
+        self._metric, self._patience = metric, patience
+        self._best: float | None = None
+        self._waited = 0
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Compare the evaluation with the best one so far."""
+        if epoch.evaluation is None or self._metric not in epoch.evaluation.metrics:
+            return
+        value = self._sign * epoch.evaluation.metrics[self._metric]
+        if self._best is None or value > self._best:
+            self._best, self._waited = value, 0
+        else:
+            self._waited += 1  # a value that is no number is never better
+            self.should_stop = self._waited >= self._patience
+
+
+def flat(callbacks: Callback | Iterable[Callback] | None) -> tuple[Callback, ...]:
+    """Return callbacks as a tuple: one, several, or none."""
+    if callbacks is None:
+        return ()
+    return (callbacks,) if isinstance(callbacks, Callback) else tuple(callbacks)
