@@ -169,9 +169,7 @@ def test_early_stopping_waits_for_a_better_value(little_data: Path) -> None:
 
 def test_a_divergence_is_recorded_and_names_what_helps(little_data: Path, quick_path: Path) -> None:
     options = {**OPTIONS, "model": "mlp", "lr": 1e30, "epochs": 20}
-    with pytest.raises(
-        DivergedError, match=r"(?s)at iteration \d+; no checkpoint yet.*resume .*--lr 3\.3e\+29"
-    ):
+    with pytest.raises(DivergedError, match=r"(?s)at iteration \d+; no checkpoint yet.*resume .*--lr 3\.3e\+29"):
         train(little_data, run=quick_path / "run", **options)
     assert Run.open(quick_path / "run").status == "diverged"
     with pytest.raises(DivergedError, match=r"A smaller learning rate usually helps \(it is 1e\+30\)"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import Member, StudyConfig, TrainConfig
+from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, DivergedError, OptionError
 from epochal.lock import locked
@@ -118,6 +118,8 @@ def work(
 
 def _check(config: StudyConfig, parts: Parts) -> None:
     """Refuse runs that cannot be trained, have the same name, or differ in name only."""
+    if config.target_accuracy != DEFAULT_TARGET and parts.data.task == "regression":
+        raise OptionError(f"{parts.data.name} is a regression, which has no accuracy; leave out target_accuracy")
     members = config.members()
     if len({member.name for member in members}) < len(members):
         raise OptionError("two of the runs would have the same name; give the models names that differ")
