@@ -11,6 +11,7 @@ import optax
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
+from epochal.counts import shown
 from epochal.data import Dataset
 from epochal.engine import (
     Engine,
@@ -25,7 +26,7 @@ from epochal.engine import (
     offer_processors,
     warmup_updates,
 )
-from epochal.errors import OptionError
+from epochal.errors import ModelError, OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
@@ -39,6 +40,14 @@ class Custom:
     optimizer: optax.GradientTransformation | None = None
     loss: Callable[..., Any] | None = None
     data: bool = False
+
+    def __post_init__(self) -> None:
+        if self.model is not None and not isinstance(self.model, Model):
+            raise ModelError(
+                f"model must be a name or a Model, got {shown(self.model)}; make one with epochal.from_functions"
+            )
+        if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
+            raise OptionError(f"optimizer must be a name or an Optax transformation, got {shown(self.optimizer)}")
 
     @property
     def names(self) -> tuple[str, ...]:
