@@ -16,11 +16,11 @@ from epochal.clock import Last, Plan, Span
 from epochal.errors import OptionError, unknown_name
 from epochal.options import (
     BATCH_SIZE,
-    COUNTED_LENGTH,
     LENGTH,
     SEED,
     SIZES,
     SWITCH,
+    WARMUP,
     check_options,
     choice,
     count,
@@ -94,7 +94,7 @@ class TrainConfig:
     schedule: str = _optimizer(
         "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
     warmup: str | None = _optimizer(
-        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", COUNTED_LENGTH, text="none")
+        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", WARMUP, text="none")
     momentum: float | None = _optimizer(
         None, "For momentum and nesterov, 0 to below 1.", _SHARE,
         text="0.9", optimizers=("momentum", "nesterov"))

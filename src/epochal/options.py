@@ -184,10 +184,10 @@ def _read_length(name: str, value: Any) -> str:
         raise PlanError(f"{name}: {error}") from None
 
 
-def _read_counted_length(name: str, value: Any) -> str:
+def _read_warmup(name: str, value: Any) -> str:
     length = _read_length(name, value)
     if Span.parse(length).unit is Unit.MILLISECONDS:
-        raise PlanError(f"{name}: nobody knows how many updates {length} will have; write 1ep, 500it or 50000sa")
+        raise OptionError(f"{name} must be epochs, iterations or samples, got {length}; write 1ep, 500it or 50000sa")
     return length
 
 
@@ -220,7 +220,7 @@ def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
 
 SWITCH = Kind(_read_switch, words="none")
 LENGTH = Kind(_read_length, "LENGTH")
-COUNTED_LENGTH = Kind(_read_counted_length, "LENGTH")
+WARMUP = Kind(_read_warmup, "LENGTH")
 BATCH_SIZE = Kind(_read_batch_size, "B")
 SEED = Kind(_read_seed, "N")
 SIZES = Kind(_read_sizes, "N …", "many")

@@ -163,10 +163,10 @@ class _Runner:
         config = self.study.config
         if not config.tune_lr:
             return
-        known = {result.group for result in self.study.tuned}
-        for member in config.members():
-            train = self.parts.set_up(member.config).config
-            if train.seed != config.seeds[0] or (train.model, train.optimizer, member.config.batch_size) in known:
+
+        for member in self.study.members:
+            # one search serves all seeds; a member that has its rate was searched before
+            if member.config.seed != config.seeds[0] or member.config.lr is not None:
                 continue
             self.callback.on_tuning(member.config)
             result = tune(member.config, self.parts.data, self.parts.custom(member.config), self.should_stop)
