@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from epochal.record.events import Event, Listener
-from epochal.study.working import Begun, Watcher
 
 from epochal.data import Dataset, from_arrays
-from epochal.study import Study, compare
+from epochal.run.callbacks import Callback, ChunkEnd, EpochEnd
+from epochal.study import Study, StudyCallback, compare
+from epochal.study.runner import RunStart
 
 MODEL = {"models": "mlp", "hidden": (5,)}
 
@@ -34,23 +33,18 @@ def small_study(path: str | Path, data: Dataset | None = None, **options: Any) -
     return compare(data or three_clouds(), run=path, **given)
 
 
-@dataclass
-class Log(Watcher):
-    """Remembers what a study did; asks to stop once ``stop_when`` says so of an event."""
+class Log(StudyCallback):
+    """Remembers what a study did; asks to stop once ``stop_when`` says so of what a run's callback was told."""
 
-    stop_when: Callable[[str, Event], bool] = lambda name, event: False
-    begun: list[Begun] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    stopped: bool = False
+    def __init__(self, stop_when: Callable[[str, object], bool] = lambda name, what: False) -> None:
+        self.stop_when = stop_when
+        self.begun: list[RunStart] = []
+        self.warnings: list[str] = []
+        self.stopped = False
 
-    def run(self, begun: Begun) -> AbstractContextManager[Listener]:
-        self.begun.append(begun)
-
-        def listen(event: Event) -> None:
-            self.events.append(event)
-            self.stopped = self.stopped or self.stop_when(begun.name, event)
-
-        return nullcontext(listen)
+    def follow(self, run: RunStart) -> AbstractContextManager[Sequence[Callback]]:
+        self.begun.append(run)
+        return nullcontext((_Told(self, run.name),))
 
     def is_stopped(self) -> bool:
         return self.stopped
@@ -58,6 +52,22 @@ class Log(Watcher):
     @property
     def names(self) -> list[str]:
         return [begun.name for begun in self.begun]
+
+
+class _Told(Callback):
+    """What one run's callback is told."""
+
+    def __init__(self, log: Log, name: str) -> None:
+        self.log, self.name = log, name
+
+    def on_warning(self, message: str) -> None:
+        self.log.warnings.append(message)
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        self.log.stopped = self.log.stopped or self.log.stop_when(self.name, chunk)
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        self.log.stopped = self.log.stopped or self.log.stop_when(self.name, epoch)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from epochal.options import (
     SEED,
     SIZES,
     SWITCH,
+    WARMUP,
     check_options,
     choice,
     count,
@@ -93,7 +94,7 @@ class TrainConfig:
     schedule: str = _optimizer(
         "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
     warmup: str | None = _optimizer(
-        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", LENGTH, text="none")
+        None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", WARMUP, text="none")
     momentum: float | None = _optimizer(
         None, "For momentum and nesterov, 0 to below 1.", _SHARE,
         text="0.9", optimizers=("momentum", "nesterov"))

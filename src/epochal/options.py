@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from epochal.clock import Span
+from epochal.clock import Span, Unit
 from epochal.counts import parse_count, shortened, shown
 from epochal.errors import OptionError, PlanError, unknown_name
 
@@ -184,6 +184,13 @@ def _read_length(name: str, value: Any) -> str:
         raise PlanError(f"{name}: {error}") from None
 
 
+def _read_warmup(name: str, value: Any) -> str:
+    length = _read_length(name, value)
+    if Span.parse(length).unit is Unit.MILLISECONDS:
+        raise OptionError(f"{name} must be epochs, iterations or samples, got {length}; write 1ep, 500it or 50000sa")
+    return length
+
+
 def _read_batch_size(name: str, value: Any) -> int | str:
     if not isinstance(value, str):
         return parse_count(name, value)
@@ -213,6 +220,7 @@ def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
 
 SWITCH = Kind(_read_switch, words="none")
 LENGTH = Kind(_read_length, "LENGTH")
+WARMUP = Kind(_read_warmup, "LENGTH")
 BATCH_SIZE = Kind(_read_batch_size, "B")
 SEED = Kind(_read_seed, "N")
 SIZES = Kind(_read_sizes, "N …", "many")

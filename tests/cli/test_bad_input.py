@@ -50,7 +50,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "train --seed 1.5": ("--seed must be a whole number, got '1.5'",),
     "train --hidden 10 x": ("--hidden must be one or more whole numbers of at least 1, got '10 x'",),
     "train --on-nan ignore": ("--on-nan must be one of stop, continue, got 'ignore'",),
-    "train --warmup 3": ("--warmup: '3' is no training length; write 50ep, 30000it or 3000000sa",),
+    "train --warmup 3": ("--warmup: '3' is no training length; write 50ep, 30000it, 3000000sa or 90s",),
     "train --momentum 1": ("--momentum must be a finite number of at least 0 and below 1, got '1'",),
     "report x --port 80": ("--port is for --watch",),
     "report x --watch --out page.html": ("--watch serves the page and writes no file; leave out --out",),

@@ -1,4 +1,4 @@
-"""What the tests of the run room share."""
+"""What the tests of records share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from epochal import Run, train
 from little import little_data, quick_path
+from small import copy_without, finished
 
-__all__ = ["little_data", "quick_path"]
+__all__ = ["copy_without", "finished", "little_data", "quick_path"]
 
 OPTIONS: dict[str, Any] = {"model": "linear", "batch_size": 4, "epochs": 3, "optimizer": "momentum"}
 

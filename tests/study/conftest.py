@@ -1,4 +1,4 @@
-"""One finished study, trained once for all tests that only look at it."""
+"""The studies that tests of studies look at."""
 
 from small import copy_without, finished
 

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from epochal.record.events import EpochEnded, Progressed, Warned
 
 from epochal.errors import DataError, EpochalError, OptionError, RunError
 from epochal.lock import locked
 from epochal.models import from_functions
 from epochal.run import train
+from epochal.run.callbacks import ChunkEnd, EpochEnd
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
 from small import MODEL, Log, small_study, three_clouds
@@ -69,17 +69,18 @@ def test_each_run_is_the_training_that_it_would_be_alone(finished: Study, tmp_pa
     assert alone.weights_sha256 == finished.runs["batch-7"].weights_sha256
 
 
-def test_a_budget_of_seconds_ends_each_run_after_them_and_makes_what_it_did_its_plan(tmp_path: Path) -> None:
+def test_a_budget_of_seconds_ends_each_run_after_them(tmp_path: Path) -> None:
     study = small_study(tmp_path / "s", batch_sizes=[10, "all"], epochs=None, seconds=0.05)
     for run in study.runs.values():
         trained = sum(row.seconds for row in run.history.epochs)
         assert 0.05 <= trained < 1
         assert run.status == "finished"
-        assert run.plan.iterations == len(run.history.losses) == run.position.iteration
-        assert run.history.evaluations[-1].iteration == run.plan.iterations
+        assert run.plan.is_open
+        assert len(run.history.losses) == run.position.iteration
+        assert run.history.evaluations[-1].iteration == run.position.iteration
     before = hashes(study)
     log = Log()
-    assert hashes(compare(three_clouds(), run=study.path, watcher=log)) == before
+    assert hashes(compare(three_clouds(), run=study.path, callback=log)) == before
     assert log.names == []
 
 
@@ -87,7 +88,7 @@ def test_more_seconds_go_on_where_the_first_ended(tmp_path: Path) -> None:
     first = compare("digits", run=tmp_path / "s", models="linear", batch_sizes=[479], seconds=0.02).runs["batch-479"]
     losses = first.history.losses
     more = resume_study(tmp_path / "s", seconds=0.05).runs["batch-479"]
-    assert len(losses) == first.plan.iterations < more.plan.iterations == more.position.iteration
+    assert len(losses) == first.position.iteration < more.position.iteration == more.history.iterations
     np.testing.assert_array_equal(more.history.losses[: len(losses)], losses)
 
 
@@ -96,7 +97,7 @@ def test_the_same_call_leaves_a_finished_study_alone(copy_without: Callable[...,
     before = hashes(study)
     files = {path: path.stat().st_mtime_ns for path in study.path.rglob("*.db")}
     log = Log()
-    again = compare(three_clouds(), run=study.path, watcher=log, epochs=4, batch_sizes="1,7,all")
+    again = compare(three_clouds(), run=study.path, callback=log, epochs=4, batch_sizes="1,7,all")
     assert (hashes(again), log.names) == (before, [])
     assert files == {path: path.stat().st_mtime_ns for path in study.path.rglob("*.db")}
 
@@ -105,12 +106,12 @@ def test_a_study_that_was_stopped_in_its_second_run_ends_with_the_same_bits(
     finished: Study, copy_without: Callable[..., Study]
 ) -> None:
     path = copy_without("batch-7", "batch-all").path
-    log = Log(stop_when=lambda name, event: name == "batch-7" and isinstance(event, EpochEnded))
-    stopped = compare(three_clouds(), run=path, watcher=log, should_stop=log.is_stopped)
+    log = Log(stop_when=lambda name, event: name == "batch-7" and isinstance(event, EpochEnd))
+    stopped = compare(three_clouds(), run=path, callback=log, should_stop=log.is_stopped)
     assert {name: run.status for name, run in stopped.runs.items()} == {"batch-1": "finished", "batch-7": "stopped"}
     assert not stopped.is_finished
     rest = Log()
-    whole = compare(three_clouds(), run=path, watcher=rest)
+    whole = compare(three_clouds(), run=path, callback=rest)
     assert (log.names, rest.names) == (["batch-7"], ["batch-7", "batch-all"])
     assert hashes(whole) == hashes(finished)
     assert len(whole.runs["batch-7"].history.losses) == 36
@@ -129,13 +130,12 @@ def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(
 def test_a_run_that_diverges_is_at_its_end_and_the_others_go_on(tmp_path: Path) -> None:
     log = Log()
     options = {"batch_sizes": [10, "all"], "lrs": [1e30, 0.1], "epochs": 2}
-    study = small_study(tmp_path / "s", watcher=log, **options)
+    study = small_study(tmp_path / "s", callback=log, **options)
     assert [run.status for run in study.runs.values()] == ["diverged", "finished"]
     assert study.is_finished
-    warning = next(event for event in log.events if isinstance(event, Warned))
-    assert warning.message.startswith("batch-10: the loss is")
+    assert log.warnings[0].startswith("batch-10: the loss is")
     again = Log()
-    small_study(study.path, watcher=again, **options)
+    small_study(study.path, callback=again, **options)
     assert again.names == []
 
 
@@ -147,12 +147,12 @@ def test_models_and_losses_of_ones_own_are_compared_too(tmp_path: Path) -> None:
     def huber(outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return jnp.sum(jnp.abs(outputs - jax.nn.one_hot(targets, 3)), axis=1)
 
-    log = Log(stop_when=lambda name, event: isinstance(event, Progressed))
+    log = Log(stop_when=lambda name, event: isinstance(event, ChunkEnd))
     options: dict[str, Any] = {"models": [mine], "loss": huber, "hidden": None, "epochs": 3}
-    small_study(tmp_path / "s", watcher=log, should_stop=log.is_stopped, **options)
+    small_study(tmp_path / "s", callback=log, should_stop=log.is_stopped, **options)
     study = small_study(tmp_path / "s", **options)
     assert study.is_finished
-    assert {run.file.model["name"] for run in study.runs.values()} == {"mine"}
+    assert {run.file.model.name for run in study.runs.values()} == {"mine"}
     assert len(study.runs["batch-10"].history.losses) == 18
 
 

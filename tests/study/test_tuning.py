@@ -15,17 +15,17 @@ from epochal.data import from_arrays
 from epochal.errors import DataError, OptionError
 from epochal.run.setup import Custom, set_up
 from epochal.study import Study
-from epochal.study.tuning import Stopped, _search, _search_plan, hold_out, tune
+from epochal.study.tuning import Stopped, _search, _search_plan, tune, validation_split
 from small import Log, small_study, three_clouds
 
 
-def search(config: TrainConfig, **options: Any) -> Any:
-    return tune(config, three_clouds(), Custom(), lambda: False, **options)
+def search(config: TrainConfig) -> Any:
+    return tune(config, three_clouds(), Custom(), lambda: False)
 
 
 def test_a_sixth_of_the_training_set_is_held_out_and_the_test_set_has_no_part_in_it() -> None:
     data = three_clouds()
-    held = hold_out(data, seed=0)
+    held = validation_split(data, seed=0)
     assert (len(held.train), len(held.test)) == (50, 10)
     together = np.concatenate([held.train.x, held.test.x])
     np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(data.train.x, axis=0))
@@ -34,18 +34,18 @@ def test_a_sixth_of_the_training_set_is_held_out_and_the_test_set_has_no_part_in
 
 def test_the_seed_chooses_what_is_held_out() -> None:
     data = three_clouds()
-    zero, again, one = (hold_out(data, seed).test.x for seed in (0, 0, 1))
+    zero, again, one = (validation_split(data, seed).test.x for seed in (0, 0, 1))
     np.testing.assert_array_equal(zero, again)
     assert not np.array_equal(zero, one)
 
 
 def test_at_most_ten_thousand_are_held_out() -> None:
     many = from_arrays(np.zeros((70_000, 1), np.float32), np.arange(70_000) % 2, test=0.01)
-    assert len(hold_out(many, 0).test) == 10_000
+    assert len(validation_split(many, 0).test) == 10_000
 
 
 @pytest.mark.parametrize("batch_size", [7, "all"])  # 50 = 7 × 7 + 1
-def test_it_finds_the_rate_whose_held_out_loss_is_lowest(batch_size: Any) -> None:
+def test_it_finds_the_rate_whose_validation_loss_is_lowest(batch_size: Any) -> None:
     found = search(TrainConfig(hidden=(5,), batch_size=batch_size, epochs=20))
     losses = [one.loss for one in found.tried]
     assert found.lr == found.tried[int(np.argmin(losses))].lr
@@ -63,7 +63,7 @@ def test_each_rate_is_trained_as_an_ordinary_training_would_be() -> None:
     for one in found.tried[2:3]:
         setup = set_up(
             TrainConfig(hidden=(5,), batch_size=50, iterations=20, optimizer="adam", lr=one.lr),
-            hold_out(three_clouds(), 0),
+            validation_split(three_clouds(), 0),
         )
         state = setup.engine.initial_state()
         for iteration in range(20):
@@ -81,16 +81,16 @@ def test_the_row_of_rates_grows_beyond_its_ends_at_most_twice() -> None:
 
 
 def test_how_long_a_rate_is_tried_follows_from_the_budget() -> None:
-    def updates(in_seconds: bool = False, **budget: Any) -> int:
-        return _search_plan(TrainConfig(batch_size=7, **budget), 60, 50, in_seconds).updates
+    def updates(**budget: Any) -> int:
+        return _search_plan(TrainConfig(batch_size=7, **budget), 60, 50).updates
 
     assert updates(iterations=1000) == 100
     assert updates(iterations=1001) == 101
     assert updates(iterations=60) == 20
     assert updates(iterations=3) == 3
-    assert updates(in_seconds=True, budget="1000000000ep") == 20
-    assert _search_plan(TrainConfig(batch_size=1), 6000, 5000, True).updates == 5000
-    assert _search_plan(TrainConfig(batch_size=60), 60, 50, False).batch_size == 50
+    assert updates(budget="2s") == 20
+    assert _search_plan(TrainConfig(batch_size=1, budget="2s"), 6000, 5000).updates == 5000
+    assert _search_plan(TrainConfig(batch_size=60), 60, 50).batch_size == 50
 
 
 def test_a_study_takes_the_found_rates_and_remembers_them(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_search_that_is_stopped_is_done_again_and_finds_the_same(tmp_path: Pat
     stopped = small_study(tmp_path / "s", should_stop=lambda: next(answers), **options)
     assert (stopped.tuned, stopped.runs) == ((), {})
     log = Log()
-    finished = small_study(tmp_path / "s", watcher=log, **options)
+    finished = small_study(tmp_path / "s", callback=log, **options)
     assert finished.tuned == small_study(tmp_path / "t", **options).tuned
     assert log.names == ["batch-10"]
     with pytest.raises(Stopped):

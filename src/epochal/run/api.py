@@ -69,8 +69,13 @@ def train(
         EpochalError: for anything that the user can fix, before anything is written.
     """
     custom = _custom(data, model, optimizer, loss, metrics)
-    named: dict[str, Any] = {"data": data, "model": model, "optimizer": optimizer, "loss": loss}
-    given = {name: os.fspath(value) for name, value in named.items() if isinstance(value, (str, os.PathLike))}
+    named = {
+        "data": None if custom.data else data,
+        "model": None if custom.model is not None else model,
+        "optimizer": None if custom.optimizer is not None else optimizer,
+        "loss": None if callable(loss) else loss,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
     config = TrainConfig.from_dict({**given, **options})
     dataset = load_data(data, target=config.target, task=config.task)
 

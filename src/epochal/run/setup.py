@@ -11,6 +11,7 @@ import optax
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
+from epochal.counts import shown
 from epochal.data import Dataset
 from epochal.engine import (
     Engine,
@@ -27,7 +28,7 @@ from epochal.engine import (
     warmup_updates,
 )
 from epochal.engine.optimizer import check_rate, option_names
-from epochal.errors import OptionError
+from epochal.errors import ModelError, OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
@@ -44,6 +45,14 @@ class Custom:
     loss: Callable[..., Any] | None = None
     data: bool = False
     metrics: Sequence[str | Metric] | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is not None and not isinstance(self.model, Model):
+            raise ModelError(
+                f"model must be a name or a Model, got {shown(self.model)}; make one with epochal.from_functions"
+            )
+        if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
+            raise OptionError(f"optimizer must be a name or an Optax transformation, got {shown(self.optimizer)}")
 
     @property
     def names(self) -> tuple[str, ...]:

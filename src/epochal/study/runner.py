@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import Member, StudyConfig, TrainConfig
+from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, DivergedError, OptionError
 from epochal.lock import locked
@@ -118,6 +118,8 @@ def work(
 
 def _check(config: StudyConfig, parts: Parts) -> None:
     """Refuse runs that cannot be trained, have the same name, or differ in name only."""
+    if config.target_accuracy != DEFAULT_TARGET and parts.data.task == "regression":
+        raise OptionError(f"{parts.data.name} is a regression, which has no accuracy; leave out target_accuracy")
     members = config.members()
     if len({member.name for member in members}) < len(members):
         raise OptionError("two of the runs would have the same name; give the models names that differ")
@@ -161,10 +163,10 @@ class _Runner:
         config = self.study.config
         if not config.tune_lr:
             return
-        known = {result.group for result in self.study.tuned}
-        for member in config.members():
-            train = self.parts.set_up(member.config).config
-            if train.seed != config.seeds[0] or (train.model, train.optimizer, member.config.batch_size) in known:
+
+        for member in self.study.members:
+            # one search serves all seeds; a member that has its rate was searched before
+            if member.config.seed != config.seeds[0] or member.config.lr is not None:
                 continue
             self.callback.on_tuning(member.config)
             result = tune(member.config, self.parts.data, self.parts.custom(member.config), self.should_stop)
