@@ -75,7 +75,9 @@ def test_a_configuration_with_an_optax_object_can_be_set_up_again() -> None:
     assert set_up(config, clouds(), custom).config == config
     with pytest.raises(OptionError, match="lr has no effect"):
         set_up(config.changed({"lr": 0.5}), clouds(), custom)
-    assert resolved(custom, optimizer="sgd", lr=0.0316).lr == 0.0316
+
+    recorded = resolved(custom, optimizer="sgd", lr=0.0316)
+    assert set_up(recorded, clouds(), custom).config == recorded
 
 
 def test_metrics_are_chosen_by_name_or_given() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,22 +86,18 @@ class Setup:
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
-        return RunFile(
-            self.config,
-            DataFacts(
-                name=self.data.name,
-                fingerprint=self.data.fingerprint,
-                train=len(self.data.train),
-                test=len(self.data.test),
-                sample_shape=list(self.data.sample_shape),
-                task=self.data.task,
-                outputs=self.data.outputs,
-            ),
-            ModelFacts(self.model.name, parameters, _without_none(self.model.options)),
-            present_versions(),
-            self.present_device,
-            self.custom.names,
+        data = DataFacts(
+            name=self.data.name,
+            fingerprint=self.data.fingerprint,
+            train=len(self.data.train),
+            test=len(self.data.test),
+            sample_shape=list(self.data.sample_shape),
+            task=self.data.task,
+            outputs=self.data.outputs,
         )
+        model = ModelFacts(self.model.name, parameters, _without_none(self.model.options))
+
+        return RunFile(self.config, data, model, present_versions(), self.present_device, self.custom.names)
 
 
 def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
@@ -119,7 +115,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         check_shards(plan.batch_size, config.shards)
 
     model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
-    task = build_task(data, custom.loss or config.loss, custom.metrics or getattr(config, "metrics", None))
+    task = build_task(data, custom.loss or config.loss, config.metrics if custom.metrics is None else custom.metrics)
     optimizer, resolved = _resolve_optimizer(config, plan, model, custom)
     engine = Engine(
         model,
@@ -141,26 +137,29 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
 
 def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Custom) -> tuple[Optimizer, TrainConfig]:
     """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
-    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-    options = {name: getattr(config, name) for name in option_names() if name in defaults}
-    given = {name: value for name, value in options.items() if value is not None and value != defaults[name]}
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    given = {name: getattr(config, name) for name in option_names() if name in known}
+    given = {name: value for name, value in given.items() if value is not None}
 
     if custom.optimizer is not None:
-        if config.optimizer in (None, _OWN):  # a run of an earlier version has a name and a rate that had no effect
-            _refuse_beside_own(config, given, defaults)
-        return Optimizer(own=custom.optimizer), dataclasses.replace(config, optimizer=_OWN)
+        own = Optimizer(own=custom.optimizer)
+        if config.optimizer not in (None, _OWN):  # recorded by an earlier version, with a rate that had no effect
+            return own, config
+        _refuse_beside_own(config, given)
+        return own, dataclasses.replace(config, optimizer=_OWN)
 
     name = config.optimizer or model.optimizer
     warmup, updates = warmup_updates(config.warmup, plan), _updates(plan, config)
     optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=warmup, updates=updates)
     lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
-    filled = {name: value for name, value in optimizer.options if name in defaults}
+    filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 
 
-def _refuse_beside_own(config: TrainConfig, given: dict[str, Any], defaults: dict[str, Any]) -> None:
+def _refuse_beside_own(config: TrainConfig, given: Iterable[str]) -> None:
     """Refuse options that have no effect beside an Optax transformation: raises `OptionError`."""
-    others = [name for name in ("lr", "schedule", "warmup") if getattr(config, name) != defaults[name]]
+    plain = TrainConfig()
+    others = [name for name in ("lr", "schedule", "warmup") if getattr(config, name) != getattr(plain, name)]
     for name in (*others, *given):
         raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
 
