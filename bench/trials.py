@@ -18,12 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array, lax
 
 from epochal.clock import Position
 from epochal.data import from_arrays
-from epochal.engine import Engine, build_objective, offer_processors
+from epochal.engine import Engine, build_optimizer, build_task, offer_processors
 from epochal.models import build_model
 from epochal.models.rnn import remember
 from epochal.order import Order
@@ -63,12 +62,12 @@ def shards() -> None:
     random = np.random.default_rng(0)
     x, y = random.integers(0, 256, (SAMPLES, 28, 28), np.uint8), random.integers(0, 10, SAMPLES, np.int32)
     data = from_arrays(x, y, test=(x[:100], y[:100]))
-    objective, order = build_objective(None, data.task), Order(SAMPLES, 0)
+    task, optimizer, order = build_task(data), build_optimizer("sgd"), Order(SAMPLES, 0)
     for model, batch_size, iterations in SHARDED:
         loops = {}
         for count in (1, 2, 4):
             net = build_model(model, (28, 28), 10)
-            engine = Engine(net, data, objective, optax.sgd(0.01), order, shards=count)
+            engine = Engine(net, data, task, optimizer, order, rate=0.01, shards=count)
             if engine.cut(batch_size).count == count:
                 loops[f"{model}, B = {batch_size}, {count} shards"] = Trained(engine, batch_size, iterations)
         for loop in loops.values():

@@ -1,4 +1,4 @@
-"""The engine's door: what fits, what is compiled when, and what it refuses."""
+"""The engine: what fits, what is compiled when, and what it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from workbench import constant, drive, engine_for, labelled, linear, noisy, numb
 from epochal.clock import Plan, Position
 from epochal.data import Split, from_arrays
 from epochal.engine import CAPACITY, Engine, named_leaves
-from epochal.engine.samples import put_on_device
+from epochal.engine.compile import Programs
+from epochal.engine.feed import put_on_device
 from epochal.errors import DataError, EpochalError, ModelError
 from epochal.models import Model
 
@@ -38,17 +39,15 @@ def test_chunks_stay_in_their_epoch(engine: Engine, offset: int, count: int) -> 
         engine.run(engine.initial_state(), Position(0, 0, offset), 5, count)
 
 
-def test_one_compilation_serves_every_chunk_of_a_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = []
-    compile_chunk = Engine._compile
-    monkeypatch.setattr(Engine, "_compile", lambda *args: compiled.append(args[2:]) or compile_chunk(*args))
-    engine = engine_for(constant(), numbered(23), loss=output_itself)
+def test_one_compilation_serves_every_chunk_of_a_batch_size() -> None:
+    programs = Programs()
+    engine = engine_for(constant(), numbered(23), loss=output_itself, programs=programs)
     assert engine.prepare(engine.initial_state(), 5) == 5
     before = engine.compile_seconds
     assert before > 0
     drive(engine, Plan(23, 5, epochs=3), longest=2)
     drive(engine, Plan(23, 5, epochs=3))
-    assert compiled == [(5, 5), (3, 3)], "whole batches, and the last one of three samples"
+    assert programs.compilations == 2, "whole batches, and the last one of three samples"
     assert engine.compile_seconds > before
 
 
@@ -80,18 +79,18 @@ def centred() -> Model:
         mean = x.mean(axis=0) if training else state
         return (x - mean) * params, (0.5 * state + 0.5 * mean if training else state)
 
-    return Model("centred", lambda key: (jnp.ones(1), jnp.zeros(1)), apply, couples_samples=True)
+    return Model("centred", lambda key: (jnp.ones(1), jnp.zeros(1)), apply, uses_batch_statistics=True)
 
 
-def test_a_model_that_couples_samples_is_not_split() -> None:
+def test_a_model_with_batch_statistics_is_not_split() -> None:
     engine = engine_for(centred(), numbered(10), micro_batch=4)
     with pytest.raises(
-        ModelError, match=r"model 'centred' couples .* batch of 10 .* micro-batches of 4 .* leave micro_b"
+        ModelError, match=r"model 'centred' uses batch stat.* batch of 10 .* micro-batches of 4 .* leave micro_b"
     ):
         engine.prepare(engine.initial_state(), 10)
 
 
-def test_a_model_that_couples_samples_trains_on_whole_batches_and_keeps_its_state() -> None:
+def test_a_model_with_batch_statistics_trains_on_whole_batches_and_keeps_its_state() -> None:
     engine = engine_for(centred(), numbered(10), loss=output_itself)
     state, losses, _ = drive(engine, Plan(10, 10, epochs=3))
     assert losses.tolist() == pytest.approx([0, 0, 0], abs=1e-6), "the mean of centred samples"
@@ -145,7 +144,7 @@ def test_samples_stay_in_their_storage_type_on_the_device() -> None:
     engine = engine_for(Model("sums", lambda key: (jnp.float32(1), ()), apply), data)
     outputs = engine.predict(engine.initial_state(), data.train)
     assert outputs[:, 0] == pytest.approx(data.recipe(data.train.x).sum(axis=(1, 2)), rel=1e-6)
-    assert {samples.x.dtype for samples in engine._splits.values()} == {np.dtype(np.uint8)}
+    assert {samples.x.dtype for samples in engine._residence._held.values()} == {np.dtype(np.uint8)}
 
 
 def test_more_samples_than_the_device_can_index_are_refused() -> None:

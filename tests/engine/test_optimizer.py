@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,28 +15,35 @@ import pytest
 from workbench import constant, drive, engine_for, numbered, output_itself
 
 from epochal.clock import Plan
-from epochal.engine import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
-from epochal.engine.optimizer import OPTIMIZERS, SCHEDULES
+from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.optimizer import SCHEDULES, check_rate, register
 from epochal.errors import OptionError, PlanError
 
 GRADIENTS = [1.0, -2.0, 0.5, 0.0, 3.0]
 
 
-def weights_by_optax(options: OptimizerOptions, gradients: list[float], updates: int | None = None) -> list[float]:
+def optimizer_of(
+    name: str = "sgd", updates: int = 0, schedule: str = "constant", warmup: int = 0, **options: Any
+) -> Any:
+    return build_optimizer(name, options, schedule=schedule, warmup=warmup, updates=updates)
+
+
+def weights_by_optax(optimizer: Optimizer, rate: float, gradients: list[float]) -> list[float]:
     """One weight, from 1.0, after each gradient."""
-    optimizer = build_optimizer(options, updates or len(gradients))
+    transformation = optimizer.with_rate(rate)
     weight = jnp.float32(1.0)
     state, weights = optimizer.init(weight), []
     for gradient in gradients:
-        change, state = optimizer.update(jnp.float32(gradient), state, weight)
+        change, state = transformation.update(jnp.float32(gradient), state, weight)
         weight = optax.apply_updates(weight, change)
         weights.append(float(weight))
     return weights
 
 
-def rates(options: OptimizerOptions, updates: int) -> list[float]:
-    """The learning rate of each update: what a gradient of 1 takes off under plain descent."""
-    weights = [1.0, *weights_by_optax(options, [1.0] * updates)]
+def rates(updates: int, schedule: str = "constant", warmup: int = 0) -> list[float]:
+    """The learning rate of each update, from 0.5: what a gradient of 1 takes off under plain descent."""
+    optimizer = optimizer_of(updates=updates, schedule=schedule, warmup=warmup)
+    weights = [1.0, *weights_by_optax(optimizer, 0.5, [1.0] * updates)]
     return [before - after for before, after in pairwise(weights)]
 
 
@@ -62,9 +71,10 @@ def by_hand(name: str, rate: float, gradients: list[float], momentum: float, dec
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_rules_are_the_textbooks(name: str) -> None:
-    options = OptimizerOptions(optimizer=name, lr=0.1, momentum=0.8, weight_decay=0.3)
+    values = {"momentum": 0.8, "weight_decay": 0.3}
+    optimizer = optimizer_of(name, **{option: values[option] for option in OPTIMIZERS[name].defaults})
     expected = by_hand(name, 0.1, GRADIENTS, momentum=0.8, decay=0.3)
-    assert weights_by_optax(options, GRADIENTS) == pytest.approx(expected, abs=1e-5)
+    assert weights_by_optax(optimizer, 0.1, GRADIENTS) == pytest.approx(expected, abs=1e-5)
 
 
 def test_rules_are_told_apart() -> None:
@@ -93,12 +103,11 @@ def cosine(share: float) -> float:
     ],
 )
 def test_rate_at_each_update(schedule: str, warmup: int, expected: list[float]) -> None:
-    options = OptimizerOptions(lr=0.5, schedule=schedule, warmup=warmup)
-    assert rates(options, 10) == pytest.approx([0.5 * share for share in expected], abs=1e-6)
+    assert rates(10, schedule, warmup) == pytest.approx([0.5 * share for share in expected], abs=1e-6)
 
 
 def test_one_cycle_rises_for_three_tenths_and_falls_to_almost_nothing() -> None:
-    rate = rates(OptimizerOptions(lr=0.5, schedule="one-cycle"), 100)
+    rate = rates(100, "one-cycle")
     assert max(rate) == pytest.approx(0.5, abs=1e-6)
     assert int(np.argmax(rate)) == 30
     assert rate[:31] == sorted(rate[:31])
@@ -110,7 +119,7 @@ def test_one_cycle_rises_for_three_tenths_and_falls_to_almost_nothing() -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("updates", [1, 2, 3])
 def test_the_shortest_plans_have_finite_rates(schedule: str, updates: int) -> None:
-    rate = rates(OptimizerOptions(lr=0.5, schedule=schedule), updates)
+    rate = rates(updates, schedule)
     assert all(0 < value <= 0.5 + 1e-6 for value in rate)
 
 
@@ -118,14 +127,15 @@ def test_the_shortest_plans_have_finite_rates(schedule: str, updates: int) -> No
 def test_schedule_counts_updates_not_micro_batches_nor_epochs(micro_batch: int | None) -> None:
     """The weight falls by the rate at each update, and is the loss: three epochs of two batches of five samples."""
     plan = Plan(10, 5, epochs=3)
-    options = OptimizerOptions(lr=0.5, schedule="linear", warmup=2)
-    optimizer = build_optimizer(options, plan.updates)
-    engine = engine_for(constant(1.0), numbered(10), loss=output_itself, optimizer=optimizer, micro_batch=micro_batch)
+    optimizer = optimizer_of(updates=plan.updates, schedule="linear", warmup=2)
+    engine = engine_for(
+        constant(1.0), numbered(10), loss=output_itself, optimizer=optimizer, rate=0.5, micro_batch=micro_batch
+    )
     state, losses, _ = drive(engine, plan)
     weights = [*losses.tolist(), float(state.params)]
     used = [before - after for before, after in pairwise(weights)]
-    assert used == pytest.approx(rates(options, 6), abs=1e-6)
-    twice_as_fast = rates(options, 12)[::2]
+    assert used == pytest.approx(rates(6, "linear", 2), abs=1e-6)
+    twice_as_fast = rates(12, "linear", 2)[::2]
     assert used != pytest.approx(twice_as_fast, abs=1e-2), "the control: two micro-batches an update, both counted"
 
 
@@ -159,28 +169,75 @@ def test_default_rate_grows_with_the_root_of_the_batch_and_then_stays(optimizer:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("name", "options", "message"),
     [
-        ({"optimizer": "adma"}, "unknown optimizer 'adma': did you mean 'adam'?"),
-        ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'?"),
-        ({"lr": 0.0}, "the learning rate must be a finite number above 0, got 0.0"),
-        ({"lr": -0.1}, "the learning rate must be a finite number above 0, got -0.1"),
-        ({"lr": math.nan}, "the learning rate must be a finite number above 0, got nan"),
-        ({"lr": math.inf}, "the learning rate must be a finite number above 0, got inf"),
-        ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
-        ({"momentum": -0.1}, "momentum must be at least 0 and below 1, got -0.1"),
-        ({"momentum": math.nan}, "momentum must be at least 0 and below 1, got nan"),
-        ({"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
-        ({"weight_decay": math.nan}, "weight decay must be a finite number of at least 0, got nan"),
-        ({"schedule": "one-cycle", "warmup": 5}, "one-cycle has its own warm-up; leave out warmup"),
+        ("adma", {}, "unknown optimizer 'adma': did you mean 'adam'?"),
+        ("sgd", {"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'?"),
+        ("momentum", {"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
+        ("nesterov", {"momentum": -0.1}, "momentum must be at least 0 and below 1, got -0.1"),
+        ("momentum", {"momentum": math.nan}, "momentum must be at least 0 and below 1, got nan"),
+        ("adamw", {"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
+        ("adamw", {"weight_decay": math.nan}, "weight decay must be a finite number of at least 0, got nan"),
+        ("sgd", {"schedule": "one-cycle", "warmup": 5}, "one-cycle has its own warm-up; leave out warmup"),
+        ("sgd", {"weight_decay": 0.1}, "weight_decay has no effect with sgd; it is an option of adamw"),
+        ("adam", {"momentum": 0.5}, "momentum has no effect with adam; it is an option of momentum and nesterov"),
+        ("sgd", {"moment": 0.5}, "unknown option of sgd 'moment': Known: "),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError) as caught:
-        OptimizerOptions(**options)
+        optimizer_of(name, updates=10, **options)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, math.nan, math.inf])
+def test_rates_out_of_range_are_refused(rate: float) -> None:
+    with pytest.raises(OptionError, match=f"the learning rate must be a finite number above 0, got {rate}"):
+        check_rate(rate)
 
 
 def test_default_rate_of_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(OptionError, match="unknown optimizer 'sdg': did you mean 'sgd'"):
         default_learning_rate("sdg", 100)
+
+
+# --- what decides a program -----------------------------------------------------------------------------------------
+
+
+def test_equal_arguments_make_equal_optimizers_and_lengths_count_for_schedules_alone() -> None:
+    assert optimizer_of("adamw", 10, weight_decay=0.1) == optimizer_of("adamw", 20, weight_decay=0.1)
+    assert optimizer_of("adamw", weight_decay=0.1) != optimizer_of("adamw", weight_decay=0.2)
+    assert optimizer_of("sgd", 10, "linear") != optimizer_of("sgd", 20, "linear")
+    assert optimizer_of("sgd", 10, warmup=3) == optimizer_of("sgd", 20, warmup=3)
+    assert optimizer_of("momentum") != optimizer_of("nesterov")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_states_structure_does_not_depend_on_how_the_rate_is_given(name: str, schedule: str) -> None:
+    """Checkpoints name arrays by their path: a rate that is traced must lead to the same ones as a number."""
+    optimizer, params = optimizer_of(name, 10, schedule), {"w": jnp.ones(3)}
+    plain = jax.tree.structure(optimizer.with_rate(0.1).init(params))
+    assert jax.tree.structure(optimizer.init(params)) == plain
+    step = jax.jit(lambda rate: optimizer.with_rate(rate).update(params, optimizer.init(params), params)[1])
+    assert jax.tree.structure(step(0.1)) == plain
+
+
+@pytest.fixture
+def clipped() -> Iterator[None]:
+    """An optimizer that is defined outside the package, with an option that none there has."""
+
+    @register("clipped", rate_at_100=0.2)
+    def clipped(rate: Any, *, largest: float = 1.0) -> optax.GradientTransformation:
+        return optax.chain(optax.clip(largest), optax.sgd(rate))
+
+    yield
+    del OPTIMIZERS["clipped"]
+
+
+@pytest.mark.usefixtures("clipped")
+def test_an_optimizer_with_an_option_of_its_own_needs_one_function() -> None:
+    assert weights_by_optax(optimizer_of("clipped", largest=0.5), 1.0, [3.0, 0.25]) == [0.5, 0.25]
+    assert default_learning_rate("clipped", 100) == 0.2
+    with pytest.raises(OptionError, match="largest has no effect with adam; it is an option of clipped"):
+        optimizer_of("adam", largest=0.5)

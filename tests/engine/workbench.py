@@ -13,9 +13,12 @@ import optax
 from epochal.clock import Plan, Position, Span
 from epochal.data import Dataset, from_arrays
 from epochal.data.dataset import Recipe
-from epochal.engine import CAPACITY, Audit, Chunked, Engine, Objective, State, build_objective
+from epochal.engine import CAPACITY, Audit, ChunkResult, Engine, Optimizer, State, build_task
+from epochal.engine.compile import PROGRAMS, Programs
 from epochal.models import Model
 from epochal.order import Order
+
+DESCENT = optax.sgd(0.1)
 
 
 def labelled(n: int = 103, test: int = 23, seed: int = 0) -> Dataset:
@@ -71,7 +74,7 @@ def noisy() -> Model:
         noise = jax.random.uniform(key, (len(x), 1)) if training else jnp.zeros((len(x), 1))
         return noise + 0 * params, state
 
-    return Model("test-noisy", lambda key: (jnp.float32(0), ()), apply, random=True)
+    return Model("test-noisy", lambda key: (jnp.float32(0), ()), apply, needs_rng=True)
 
 
 def engine_for(
@@ -79,16 +82,18 @@ def engine_for(
     data: Dataset,
     *,
     loss: Any = None,
-    optimizer: optax.GradientTransformation | None = None,
+    metrics: Any = None,
+    optimizer: optax.GradientTransformation | Optimizer | None = None,
     order: Order | None = None,
-    seed: int = 0,
-    micro_batch: int | None = None,
-    shards: int | None = None,
+    programs: Programs = PROGRAMS,
+    **options: Any,
 ) -> Engine:
     """An engine with plain descent at rate 0.1 unless told otherwise."""
-    objective: Objective = build_objective(loss, data.task)
-    order = order or Order(len(data.train), seed)
-    return Engine(model, data, objective, optimizer or optax.sgd(0.1), order, seed, micro_batch, shards)
+    if not isinstance(optimizer, Optimizer):
+        optimizer = Optimizer(own=optimizer or DESCENT)
+    order = order or Order(len(data.train), options.get("seed", 0))
+    task = build_task(data, loss, metrics)
+    return Engine(model, data, task, optimizer, order, programs=programs, **options)
 
 
 def drive(
@@ -98,7 +103,7 @@ def drive(
     state: State | None = None,
     position: Position | None = None,
     longest: int = CAPACITY,
-    each: Callable[[Position, int, Chunked], None] = lambda position, batch_size, chunked: None,
+    each: Callable[[Position, int, ChunkResult], None] = lambda position, batch_size, chunked: None,
 ) -> tuple[State, np.ndarray[Any, Any], Audit]:
     """Go to the plan's end in chunks of at most ``longest`` iterations; return state, losses and audit of all of it."""
     state = state or engine.initial_state()

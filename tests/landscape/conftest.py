@@ -1,5 +1,5 @@
 """The finished study that tests of the landscape look at."""
 
-from small import finished
+from small import copy_without, finished
 
-__all__ = ["finished"]
+__all__ = ["copy_without", "finished"]

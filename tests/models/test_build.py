@@ -138,7 +138,7 @@ def test_dropout_needs_a_key_while_training_and_does_nothing_else(name: str) -> 
         (key, training): model.apply(params, (), x, None if key is None else jax.random.key(key), training)[0]
         for key, training in [(1, True), (2, True), (1, False)]
     }
-    assert (model.random, plain.random) == (True, False)
+    assert (model.needs_rng, plain.needs_rng) == (True, False)
     assert not jnp.allclose(outputs[1, True], outputs[2, True])
     assert jnp.allclose(outputs[1, False], plain.apply(params, (), x, None, True)[0])
 

@@ -1,30 +1,32 @@
-"""The engine room: state, pure update, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
+"""State, pure train step, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
-from epochal.engine.compilation import keep_compiled_programs
-from epochal.engine.engine import Chunked, Engine
-from epochal.engine.engine import Chunked as ChunkResult
+from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
-from epochal.engine.objective import Objective, build_objective
-from epochal.engine.optimizer import OptimizerOptions, build_optimizer, default_learning_rate, warmup_updates
-from epochal.engine.shards import available_processors, check_shards, offer_processors
+from epochal.engine.metrics import METRICS, Metric
+from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.placement import check_shards
+from epochal.engine.runtime import available_processors, keep_compiled_programs, offer_processors
 from epochal.engine.state import State, named_leaves, weights_sha256
+from epochal.engine.task import Task, build_task
 
 __all__ = [
     "CAPACITY",
+    "METRICS",
+    "OPTIMIZERS",
     "Audit",
     "ChunkResult",
-    "Chunked",
     "Engine",
     "Evaluation",
     "ExpectedAudit",
-    "Objective",
-    "OptimizerOptions",
+    "Metric",
+    "Optimizer",
     "State",
+    "Task",
     "available_processors",
-    "build_objective",
     "build_optimizer",
+    "build_task",
     "check_shards",
     "default_learning_rate",
     "keep_compiled_programs",

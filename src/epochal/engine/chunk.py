@@ -1,9 +1,9 @@
 """The compiled chunk: many iterations in one loop on the device, with nothing for the host to do in between.
 
-One compilation serves every chunk of a batch size, because the number of iterations, the place in the epoch and the
-order's keys are arguments; the results have the same bits for chunks of any length. A chunk never leaves its epoch, and
-all of its batches have the same size: an epoch's smaller last batch is a chunk of one iteration and of a compilation of
-its own, so that a model never sees padding.
+One compilation serves every chunk of a batch size, and every training of equal shape: the number of iterations, the
+position in the epoch, the order's keys, the learning rate and the key of random numbers are arguments. The results are
+bit-identical for chunks of any length. A chunk never leaves its epoch, and all of its batches have the same size: an
+epoch's smaller last batch is a chunk of one iteration and another compilation, so that a model never sees padding.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
 from epochal.clock import Position
-from epochal.engine.samples import Samples
-from epochal.engine.shards import Shards
+from epochal.engine.feed import Feed
+from epochal.engine.placement import Shards
 from epochal.engine.state import TRAINING_NOISE, State, purpose_key
-from epochal.engine.update import Batch, Program, update
+from epochal.engine.step import BatchSpec, StepConfig, train_step
 from epochal.order import Order
 
 _ROW, _ROWS = 64, 256  # losses are written in rows: single small writes into a large array are slow on some versions
@@ -29,14 +29,16 @@ CAPACITY = _ROW * _ROWS
 """The most iterations of one chunk."""
 
 
-class Place(NamedTuple):
-    """Where a chunk starts, how long it is and how it is shared, all as arrays, so that no value is compiled in."""
+class ChunkArguments(NamedTuple):
+    """Where a chunk starts, how long it is and with which numbers, all as arrays, so that no value is compiled in."""
 
     order_keys: UInt32[Array | np.ndarray, " rounds"]
     offset: UInt32[Array | np.ndarray, ""]
     iteration_high: UInt32[Array | np.ndarray, ""]
     iteration_low: UInt32[Array | np.ndarray, ""]
     iterations: Int[Array | np.ndarray, ""]
+    rate: Float[Array | np.ndarray, ""]
+    key_data: UInt32[Array | np.ndarray, " words"]
     shards_each: Int[Array | np.ndarray, ""]
 
 
@@ -49,41 +51,53 @@ class Record(NamedTuple):
     hash_high: UInt32[Array, ""]
 
 
-Chunk: TypeAlias = Callable[[State, Samples, Place], tuple[State, Record]]
+Chunk: TypeAlias = Callable[[State, Feed, ChunkArguments], tuple[State, Record]]
 
 
-def place_at(order: Order, position: Position, count: int, shards: Shards) -> Place:
-    """Return where a chunk of ``count`` iterations starts, and how its batches are shared."""
-    return Place(
+def training_key_data(seed: int) -> UInt32[np.ndarray, " words"]:
+    """Return the words of the key from which all random numbers of a training with this seed are derived."""
+    return np.asarray(jax.random.key_data(purpose_key(seed, TRAINING_NOISE)))
+
+
+def chunk_arguments(
+    order: Order, position: Position, count: int, rate: float, key_data: UInt32[np.ndarray, " words"], shards: Shards
+) -> ChunkArguments:
+    """Return the arguments of a chunk of ``count`` iterations from ``position``."""
+    return ChunkArguments(
         order.keys(position.epoch),
         np.array(position.offset, np.uint32),
         np.array(position.iteration >> 32, np.uint32),
         np.array(position.iteration & 0xFFFFFFFF, np.uint32),
         np.array(count, np.int32),
+        np.array(rate, np.float32),
+        key_data,
         np.array(shards.each, np.int32),
     )
 
 
-def build_chunk(program: Program, seed: int) -> Chunk:
-    """Return the function that runs ``place.iterations`` full batches from ``place``; not yet compiled."""
+def build_chunk(config: StepConfig) -> Chunk:
+    """Return the function that runs ``arguments.iterations`` full batches; not yet compiled."""
 
-    def chunk(state: State, samples: Samples, place: Place) -> tuple[State, Record]:
+    def chunk(state: State, feed: Feed, arguments: ChunkArguments) -> tuple[State, Record]:
         def iterate(i: jax.Array, carry: _Carry) -> _Carry:
-            start = place.offset + i.astype(jnp.uint32) * jnp.uint32(program.batch_size)
-            batch = Batch(place.order_keys, start, place.shards_each, _noise(program, seed, place, i))
-            state, loss, hashes = update(program, samples, carry.state, batch)
+            start = arguments.offset + i.astype(jnp.uint32) * jnp.uint32(config.batch_size)
+            key = _iteration_key(arguments, i) if config.model.needs_rng else None
+            batch = BatchSpec(arguments.order_keys, start, arguments.rate, arguments.shards_each, key)
+            state, loss, hashes = train_step(config, feed, carry.state, batch)
+
             row = jnp.where(jnp.arange(_ROW) == i % _ROW, loss, carry.row)
             losses = lax.dynamic_update_slice(carry.record.losses, row[None], (i // _ROW, jnp.int32(0)))
+
             record = Record(
                 losses,
-                carry.record.samples + jnp.uint32(program.batch_size),
+                carry.record.samples + jnp.uint32(config.batch_size),
                 carry.record.hash_low + hashes[0],
                 carry.record.hash_high + hashes[1],
             )
             return _Carry(state, row, record)
 
         nothing = Record(jnp.zeros((_ROWS, _ROW)), jnp.uint32(0), jnp.uint32(0), jnp.uint32(0))
-        end = lax.fori_loop(jnp.int32(0), place.iterations, iterate, _Carry(state, jnp.zeros(_ROW), nothing))
+        end = lax.fori_loop(jnp.int32(0), arguments.iterations, iterate, _Carry(state, jnp.zeros(_ROW), nothing))
         return end.state, end.record
 
     return chunk
@@ -95,10 +109,9 @@ class _Carry(NamedTuple):
     record: Record
 
 
-def _noise(program: Program, seed: int, place: Place, i: jax.Array) -> jax.Array | None:
-    """Return the iteration's random key: a pure function of seed and iteration; none for a model without noise."""
-    if not program.model.random:
-        return None
-    low = place.iteration_low + i.astype(jnp.uint32)
-    high = place.iteration_high + (low < place.iteration_low).astype(jnp.uint32)
-    return jax.random.fold_in(jax.random.fold_in(purpose_key(seed, TRAINING_NOISE), high), low)
+def _iteration_key(arguments: ChunkArguments, i: jax.Array) -> jax.Array:
+    """Return the iteration's random key: a pure function of seed and iteration."""
+    low = arguments.iteration_low + i.astype(jnp.uint32)
+    high = arguments.iteration_high + (low < arguments.iteration_low).astype(jnp.uint32)
+    key = jax.random.wrap_key_data(jnp.asarray(arguments.key_data))
+    return jax.random.fold_in(jax.random.fold_in(key, high), low)

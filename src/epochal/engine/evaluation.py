@@ -1,116 +1,120 @@
-"""Evaluation over each sample once, with every mean weighted by samples."""
+"""Evaluation over each sample once: sums for each slice on the device, merged on the host."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree, Shaped
 
-from epochal.engine.objective import Objective
-from epochal.engine.samples import Samples
+from epochal.engine.feed import Resident
+from epochal.engine.metrics import Mean, Metric, Sums
 from epochal.engine.state import Params
+from epochal.engine.task import Task
 from epochal.models import Model
 
-_SLICE = 1000
+SLICE = 1000
+"""How many samples are evaluated at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Sums over samples, so that evaluations of parts merge exactly; means are taken at the end.
+    """The figures of one evaluation.
 
     Attributes:
         samples: how many were evaluated.
-        loss_sum: the sum of their losses.
-        correct: how many were classified correctly; ``None`` for a regression.
+        values: the figures by name, the loss first.
     """
 
     samples: int = 0
-    loss_sum: float = 0.0
-    correct: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
         """The mean loss over samples; NaN where there are none."""
-        return self.loss_sum / self.samples if self.samples else math.nan
-
-    @property
-    def values(self) -> dict[str, float]:
-        """By name."""
-        return {"loss": self.loss} | ({} if self.accuracy is None else {"accuracy": self.accuracy})
+        return self.values.get("loss", math.nan)
 
     @property
     def accuracy(self) -> float | None:
-        """The share of samples that were classified correctly; ``None`` for a regression."""
-        return None if self.correct is None or not self.samples else self.correct / self.samples
+        """The share of samples that were classified correctly; ``None`` where it was not measured."""
+        return self.values.get("accuracy")
 
 
-class Sums(NamedTuple):
-    """What the compiled evaluation returns: a sum a slice, so that the host can add them up in double precision."""
+SlicedSums: TypeAlias = tuple[Sums | None, Sums | None]
+"""The sums of full slices, along a first axis, and those of a last, smaller slice."""
 
-    losses: Float[Array, " slices"]
-    correct: Int[Array, " slices"]
-    samples: Int[Array, ""]
-
-
-Evaluate: TypeAlias = Callable[[Params, PyTree[Any], Samples], Sums]
-Predict: TypeAlias = Callable[[Params, PyTree[Any], Samples], Float[Array, "n outputs"]]
+Evaluate: TypeAlias = Callable[[Params, PyTree[Any], Resident], SlicedSums]
+Predict: TypeAlias = Callable[[Params, PyTree[Any], Resident], Float[Array, "n outputs"]]
 
 
-def build_evaluate(model: Model, objective: Objective) -> Evaluate:
-    """Return the function that evaluates a whole split; not yet compiled."""
+def all_metrics(task: Task) -> tuple[Metric, ...]:
+    """Return the task's loss as a metric, and its metrics."""
+    return (Mean("loss", task.losses), *task.metrics)
 
-    def evaluate(params: Params, model_state: PyTree[Any], samples: Samples) -> Sums:
-        full, rest = divmod(samples.y.shape[0], _SLICE)
 
-        def add(sums: Sums, number: jax.Array | int, size: int) -> Sums:
-            start = number * _SLICE
-            x = samples.prepare(lax.dynamic_slice_in_dim(samples.x, start, size))
-            y = lax.dynamic_slice_in_dim(samples.y, start, size)
-            outputs, _ = model.apply(params, model_state, x, None, False)
-            return Sums(
-                sums.losses.at[number].set(jnp.sum(objective.losses(outputs, y))),
-                sums.correct.at[number].set(jnp.sum(objective.correct(outputs, y), dtype=jnp.int32)),
-                sums.samples + size,
-            )
+def build_evaluate(model: Model, metrics: tuple[Metric, ...], size: int) -> Evaluate:
+    """Return the function that measures a whole split in slices of ``size`` samples; not yet compiled."""
 
-        slices = full + bool(rest)
-        sums = Sums(jnp.zeros(slices), jnp.zeros(slices, jnp.int32), jnp.int32(0))
-        if full:
-            sums = lax.fori_loop(0, full, lambda number, sums: add(sums, number, _SLICE), sums)
-        return add(sums, full, rest) if rest else sums
+    def evaluate(params: Params, model_state: PyTree[Any], split: Resident) -> SlicedSums:
+        def measure(x: Shaped[Array, "slice *sample"], y: Shaped[Array, "slice *target"]) -> Sums:
+            outputs, _ = model.apply(params, model_state, split.preprocess(x), None, False)
+            return tuple(metric.of(outputs, y) for metric in metrics)
+
+        def measure_at(number: jax.Array) -> Sums:
+            x, y = (lax.dynamic_slice_in_dim(values, number * size, size) for values in (split.x, split.y))
+            return measure(x, y)
+
+        full, rest = divmod(len(split.y), size)
+        slices = lax.map(measure_at, jnp.arange(full)) if full else None
+        return slices, measure(split.x[full * size :], split.y[full * size :]) if rest else None
 
     return evaluate
 
 
-def to_evaluation(sums: Sums, objective: Objective) -> Evaluation:
-    """Add up the slices on the host."""
-    correct = int(np.asarray(sums.correct).sum(dtype=np.int64))
-    return Evaluation(
-        int(sums.samples),
-        float(np.asarray(sums.losses).sum(dtype=np.float64)),
-        correct if objective.classifies else None,
-    )
+def to_evaluation(sums: SlicedSums, metrics: tuple[Metric, ...], samples: int, size: int) -> Evaluation:
+    """Merge the slices on the host, in double precision and exact integers, and take the figures."""
+    if not samples:
+        return Evaluation()
+
+    slices, rest = (jax.tree.map(_widen, part) for part in sums)
+    parts = [] if slices is None else [_at(slices, number) for number in range(samples // size)]
+    parts += [] if rest is None else [rest]
+
+    values: dict[str, float] = {}
+    for number, metric in enumerate(metrics):
+        figure = metric.compute(reduce(metric.merge, (part[number] for part in parts), metric.empty))
+        values |= figure if isinstance(figure, Mapping) else {metric.name: float(figure)}
+    return Evaluation(samples, values)
 
 
-def build_predict(model: Model) -> Predict:
+def _widen(values: Any) -> Shaped[np.ndarray, "..."]:
+    array = np.asarray(values)
+    return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+
+
+def _at(slices: Sums, number: int) -> Sums:
+    return jax.tree.map(lambda values: values[number], slices)
+
+
+def build_predict(model: Model, size: int) -> Predict:
     """Return the function that computes the outputs of a whole split, slice by slice; not yet compiled."""
 
-    def predict(params: Params, model_state: PyTree[Any], samples: Samples) -> Float[Array, "n outputs"]:
+    def predict(params: Params, model_state: PyTree[Any], split: Resident) -> Float[Array, "n outputs"]:
         def outputs_of(x: Any) -> Any:
-            return model.apply(params, model_state, samples.prepare(x), None, False)[0]
+            return model.apply(params, model_state, split.preprocess(x), None, False)[0]
 
-        full = samples.x.shape[0] // _SLICE * _SLICE
-        slices = samples.x[:full].reshape(-1, _SLICE, *samples.x.shape[1:])
+        full = len(split.x) // size * size
+        slices = split.x[:full].reshape(-1, size, *split.x.shape[1:])
         parts = [lax.map(outputs_of, slices).reshape(full, -1)] if full else []
-        if full < samples.x.shape[0]:
-            parts.append(outputs_of(samples.x[full:]))
+        if full < len(split.x):
+            parts.append(outputs_of(split.x[full:]))
         return jnp.concatenate(parts)
 
     return predict

@@ -1,8 +1,14 @@
-"""Optimizers and learning-rate schedules by Optax, all measured in updates of the plan."""
+"""Optimizers and learning-rate schedules by Optax, all measured in updates of the plan.
+
+A named optimizer is one small function of its learning rate; its options are its keyword arguments. The rate is no part
+of a compiled program: it is an argument, from which the train step makes the Optax transformation.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,92 +19,88 @@ import optax
 from epochal.clock import Plan, Span, Unit
 from epochal.errors import OptionError, unknown_name
 
-OptimizerName: TypeAlias = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
 ScheduleName: TypeAlias = Literal["constant", "cosine", "linear", "one-cycle"]
+Rate: TypeAlias = Any  # a number or a scalar array
+Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
-OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
-
-_RATES_AT_100 = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.001, "adamw": 0.001}
 _LARGEST_SCALE = 4.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerOptions:
-    """How the weights move.
+# --- the named optimizers -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOptimizer:
+    """An optimizer that has a name.
 
     Attributes:
-        optimizer: one of `OPTIMIZERS`.
-        lr: the learning rate's peak, above 0.
-        schedule: ``constant``; ``cosine`` and ``linear`` fall to 0 at the plan's end; ``one-cycle`` rises for the
-            first 30 % and falls to almost 0 (Smith and Topin 2018).
-        warmup: updates of linear warm-up from 0 before the schedule (none for ``one-cycle``, which has its own).
-        momentum: for ``momentum`` and ``nesterov``, at least 0 and below 1.
-        weight_decay: for ``adamw`` (Loshchilov and Hutter 2019), at least 0.
+        rule: ``(rate, *, option=default, …) -> optax.GradientTransformation``, for a rate or an Optax schedule.
+        rate_at_100: its learning rate for batches of 100 where none is given.
     """
 
-    optimizer: str = "sgd"
-    lr: float = 0.1
-    schedule: str = "constant"
-    warmup: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    rule: Rule
+    rate_at_100: float
 
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise OptionError(unknown_name("optimizer", self.optimizer, OPTIMIZERS))
-        if self.schedule not in SCHEDULES:
-            raise OptionError(unknown_name("schedule", self.schedule, SCHEDULES))
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise OptionError(f"the learning rate must be a finite number above 0, got {self.lr}")
-        if not 0 <= self.momentum < 1:
-            raise OptionError(f"momentum must be at least 0 and below 1, got {self.momentum}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise OptionError(f"weight decay must be a finite number of at least 0, got {self.weight_decay}")
-        if self.warmup and self.schedule == "one-cycle":
-            raise OptionError("one-cycle has its own warm-up; leave out warmup")
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Its options and their defaults."""
+        parameters = inspect.signature(self.rule).parameters.values()
+        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
-def default_learning_rate(optimizer: str, batch_size: int) -> float:
-    """Return the learning rate that is used where none is given: √(B/100) times the optimizer's own at B = 100.
+OPTIMIZERS: dict[str, NamedOptimizer] = {}
+"""The named optimizers."""
 
-    The square root keeps the noise of a pass over the data alike (Krizhevsky 2014, section 5); the factor is at
-    most 4, because full-batch descent needs a step that is stable, not one of low noise.
 
-    >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
-    [0.01, 0.1, 0.4]
+def register(name: str, *, rate_at_100: float) -> Callable[[Rule], Rule]:
+    """Return a decorator that gives a function of a learning rate and options a name.
+
+    >>> @register("clipped-sgd", rate_at_100=0.1)  # doctest: +SKIP
+    ... def clipped_sgd(rate, *, clip: float = 1.0):
+    ...     return optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
     """
-    if optimizer not in OPTIMIZERS:
-        raise OptionError(unknown_name("optimizer", optimizer, OPTIMIZERS))
-    return float(f"{_RATES_AT_100[optimizer] * min(_LARGEST_SCALE, math.sqrt(batch_size / 100)):.3g}")
+
+    def keep(rule: Rule) -> Rule:
+        OPTIMIZERS[name] = NamedOptimizer(rule, rate_at_100)
+        return rule
+
+    return keep
 
 
-def warmup_updates(warmup: str | None, plan: Plan) -> int:
-    """Return how many updates a warm-up such as ``1ep`` or ``500it`` lasts in this plan."""
-    if warmup is None:
-        return 0
-    span = Span.parse(warmup)
-    updates = span.amount if span.unit is Unit.ITERATIONS else plan.iterations_after(**{span.unit.word: span.amount})
-    if not plan.is_open and updates > plan.updates:
-        raise OptionError(f"a warm-up of {warmup} is {updates:,} updates, more than the plan's {plan.updates:,}")
-    return updates
+@register("sgd", rate_at_100=0.1)
+def _sgd(rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    return optax.sgd(rate)
 
 
-def build_optimizer(options: OptimizerOptions, updates: int) -> optax.GradientTransformation:
-    """Return the Optax optimizer for a training of so many updates."""
-    rate = _build_schedule(options, updates)
-    match options.optimizer:
-        case "momentum":
-            return optax.sgd(rate, momentum=options.momentum)
-        case "nesterov":
-            return optax.sgd(rate, momentum=options.momentum, nesterov=True)
-        case "adam":
-            return optax.chain(_scale_by_adam(), optax.scale_by_learning_rate(rate))
-        case "adamw":
-            decay = optax.add_decayed_weights(options.weight_decay)
-            return optax.chain(_scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
-        case _:
-            return optax.sgd(rate)
+@register("momentum", rate_at_100=0.02)
+def _momentum(rate: optax.ScalarOrSchedule, *, momentum: float = 0.9) -> optax.GradientTransformation:
+    return optax.sgd(rate, momentum=_checked_momentum(momentum))
+
+
+@register("nesterov", rate_at_100=0.02)
+def _nesterov(rate: optax.ScalarOrSchedule, *, momentum: float = 0.9) -> optax.GradientTransformation:
+    return optax.sgd(rate, momentum=_checked_momentum(momentum), nesterov=True)
+
+
+@register("adam", rate_at_100=0.001)
+def _adam(rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    return optax.chain(_scale_by_adam(), optax.scale_by_learning_rate(rate))
+
+
+@register("adamw", rate_at_100=0.001)
+def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: float = 1e-4) -> optax.GradientTransformation:
+    """Decay weights apart from the gradient (Loshchilov and Hutter 2019)."""
+    if not (math.isfinite(weight_decay) and weight_decay >= 0):
+        raise OptionError(f"weight decay must be a finite number of at least 0, got {weight_decay}")
+    decay = optax.add_decayed_weights(weight_decay)
+    return optax.chain(_scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+
+
+def _checked_momentum(momentum: float) -> float:
+    if not 0 <= momentum < 1:
+        raise OptionError(f"momentum must be at least 0 and below 1, got {momentum}")
+    return momentum
 
 
 def _scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> optax.GradientTransformation:
@@ -113,6 +115,7 @@ def _scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> opt
         count = optax.safe_increment(state.count)
         first = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
         second = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * (g * g), state.nu, gradient)
+
         root = jnp.sqrt(1 - jnp.float32(b2) ** count)
         scale, floor = root / (1 - jnp.float32(b1) ** count), eps * root
         changes = jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + floor), first, second)
@@ -121,20 +124,150 @@ def _scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> opt
     return optax.GradientTransformation(init, update)
 
 
-def _build_schedule(options: OptimizerOptions, updates: int) -> optax.ScalarOrSchedule:
-    """Return the learning rate by update: a number where it never changes, so that no counter is carried."""
-    falling = max(1, updates - options.warmup)
-    match options.schedule:
-        case "cosine":
-            main: optax.ScalarOrSchedule = optax.cosine_decay_schedule(options.lr, falling)
-        case "linear":
-            main = optax.linear_schedule(options.lr, 0.0, falling)
-        case "one-cycle":
-            return optax.cosine_onecycle_schedule(updates, options.lr)
-        case _:
-            main = options.lr
-    if not options.warmup:
-        return main
-    rising = optax.linear_schedule(0.0, options.lr, options.warmup)
-    after = main if callable(main) else optax.constant_schedule(main)
-    return optax.join_schedules([rising, after], [options.warmup])
+# --- an optimizer as a value ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the learning rate changes with updates.
+
+    Attributes:
+        name: ``constant``; ``cosine`` and ``linear`` fall to 0 at the plan's end; ``one-cycle`` rises for the first
+            30 % and falls to almost 0 (Smith and Topin 2018).
+        warmup: updates of linear warm-up from 0 before it (none for ``one-cycle``, which has its own).
+        updates: the plan's; 0 where they do not matter.
+    """
+
+    name: str = "constant"
+    warmup: int = 0
+    updates: int = 0
+
+    def of(self, peak: Rate) -> optax.ScalarOrSchedule:
+        """Return the learning rate by update: a number where it never changes, so that no counter is carried."""
+        falling = max(1, self.updates - self.warmup)
+
+        match self.name:
+            case "cosine":
+                main: optax.ScalarOrSchedule = optax.cosine_decay_schedule(peak, falling)
+            case "linear":
+                main = optax.linear_schedule(peak, 0.0, falling)
+            case "one-cycle":
+                return optax.cosine_onecycle_schedule(self.updates, peak)
+            case _:
+                main = peak
+        if not self.warmup:
+            return main
+
+        rising = optax.linear_schedule(0.0, peak, self.warmup)
+        after = main if callable(main) else optax.constant_schedule(main)
+        return optax.join_schedules([rising, after], [self.warmup])
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """How the weights move, but for the learning rate. Equal optimizers share compiled programs.
+
+    Attributes:
+        rule: a named optimizer's function; ``None`` for one of the user's own.
+        options: the rule's, all of them.
+        schedule: of the learning rate.
+        own: the user's Optax transformation, which knows its rate itself.
+    """
+
+    rule: Rule | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+    schedule: Schedule = Schedule()
+    own: optax.GradientTransformation | None = None
+
+    def with_rate(self, rate: Rate) -> optax.GradientTransformation:
+        """Return the Optax transformation for this peak of the learning rate, a number or a traced scalar."""
+        if self.rule is None:
+            return self.own
+        return self.rule(self.schedule.of(rate), **dict(self.options))
+
+    def init(self, params: optax.Params) -> optax.OptState:
+        """Return the state before the first update, whatever the rate."""
+        return self.with_rate(1.0).init(params)
+
+
+def build_optimizer(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    schedule: str = "constant",
+    warmup: int = 0,
+    updates: int = 0,
+) -> Optimizer:
+    """Return a named optimizer for a training of so many updates.
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        options: its keyword arguments that are not to be the default.
+        schedule: one of `SCHEDULES`.
+        warmup: updates of linear warm-up.
+        updates: all of the training's, where the schedule is not constant.
+
+    Raises `OptionError` for unknown names, options that this optimizer does not have, and values out of range.
+    """
+    given = dict(options or {})
+    defaults = _named(name).defaults
+    for option in given:
+        if option not in defaults:
+            having = [other for other, one in OPTIMIZERS.items() if option in one.defaults]
+            if not having:
+                raise OptionError(unknown_name(f"option of {name}", option, defaults))
+            raise OptionError(f"{option} has no effect with {name}; it is an option of {' and '.join(having)}")
+
+    if schedule not in SCHEDULES:
+        raise OptionError(unknown_name("schedule", schedule, SCHEDULES))
+    if warmup and schedule == "one-cycle":
+        raise OptionError("one-cycle has its own warm-up; leave out warmup")
+
+    length = 0 if schedule == "constant" else updates
+    optimizer = Optimizer(_named(name).rule, tuple((defaults | given).items()), Schedule(schedule, warmup, length))
+    optimizer.with_rate(1.0)  # a value out of range is refused here, and not when a training starts
+    return optimizer
+
+
+def _named(name: str) -> NamedOptimizer:
+    if name not in OPTIMIZERS:
+        raise OptionError(unknown_name("optimizer", name, OPTIMIZERS))
+    return OPTIMIZERS[name]
+
+
+def option_names() -> tuple[str, ...]:
+    """Return the names of all options that any named optimizer has."""
+    return tuple(dict.fromkeys(option for one in OPTIMIZERS.values() for option in one.defaults))
+
+
+# --- rates and warm-up ----------------------------------------------------------------------------------------------
+
+
+def check_rate(rate: float) -> float:
+    """Return a learning rate. Raises `OptionError` unless it is finite and above 0."""
+    if not (math.isfinite(rate) and rate > 0):
+        raise OptionError(f"the learning rate must be a finite number above 0, got {rate}")
+    return rate
+
+
+def default_learning_rate(optimizer: str, batch_size: int) -> float:
+    """Return the learning rate that is used where none is given: √(B/100) times the optimizer's own at B = 100.
+
+    The square root keeps the noise of a pass over the data alike (Krizhevsky 2014, section 5); the factor is at
+    most 4, because full-batch descent needs a step that is stable, not one of low noise.
+
+    >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
+    [0.01, 0.1, 0.4]
+    """
+    return float(f"{_named(optimizer).rate_at_100 * min(_LARGEST_SCALE, math.sqrt(batch_size / 100)):.3g}")
+
+
+def warmup_updates(warmup: str | None, plan: Plan) -> int:
+    """Return how many updates a warm-up such as ``1ep`` or ``500it`` lasts in this plan."""
+    if warmup is None:
+        return 0
+    span = Span.parse(warmup)
+    updates = span.amount if span.unit is Unit.ITERATIONS else plan.iterations_after(**{span.unit.word: span.amount})
+    if not plan.is_open and updates > plan.updates:
+        raise OptionError(f"a warm-up of {warmup} is {updates:,} updates, more than the plan's {plan.updates:,}")
+    return updates

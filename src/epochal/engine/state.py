@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree, Shaped
 
+from epochal.engine.optimizer import Optimizer
 from epochal.models import Model
 
 Params: TypeAlias = PyTree[jax.Array]
@@ -38,7 +39,7 @@ def purpose_key(seed: int, purpose: int) -> jax.Array:
 INITIAL_WEIGHTS, TRAINING_NOISE = 1, 2
 
 
-def initial_state(model: Model, optimizer: optax.GradientTransformation, seed: int) -> State:
+def initial_state(model: Model, optimizer: Optimizer, seed: int) -> State:
     """Return the state before the first iteration, a pure function of model, optimizer and seed."""
     params, model_state = model.init(purpose_key(seed, INITIAL_WEIGHTS))
     return State(params, model_state, optimizer.init(params))

@@ -14,17 +14,16 @@ from jaxtyping import Array, Float, PyTree
 
 from epochal.data import Split
 from epochal.engine.engine import Engine
-from epochal.engine.objective import Objective
-from epochal.engine.samples import Samples, put_on_device
+from epochal.engine.feed import Resident, put_on_device
 from epochal.engine.state import Params, State
+from epochal.engine.task import Losses
 from epochal.errors import ModelError
 from epochal.models import Model
 
-_SLICE = 1000
 _POINTS_AT_ONCE = 32
 
 
-class Flat(NamedTuple):
+class Subspace(NamedTuple):
     """A line or plane in weight space: the point at coordinates c is ``origin + Σ c[i] · directions[i]``.
 
     Attributes:
@@ -36,11 +35,13 @@ class Flat(NamedTuple):
     directions: Params
 
 
-LossesAt: TypeAlias = Callable[[Flat, Float[Array, "points axes"], PyTree[Any], Samples], Float[Array, "slices points"]]
+LossesAt: TypeAlias = Callable[
+    [Subspace, Float[Array, "points axes"], PyTree[Any], Resident], Float[Array, "slices points"]
+]
 
 
 @dataclass(slots=True)
-class Surveyor:
+class LossSurface:
     """Computes mean losses over one set of samples, anywhere in the model's weight space.
 
     Raises `ModelError` for a model that keeps a state beside its weights (batch statistics), because its loss is then
@@ -50,7 +51,7 @@ class Surveyor:
     engine: Engine
     split: Split
     _model_state: PyTree[Any] = field(init=False, repr=False)
-    _samples: Samples = field(init=False, repr=False)
+    _samples: Resident = field(init=False, repr=False)
     _losses_at: LossesAt = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,52 +63,54 @@ class Surveyor:
             )
         self._model_state = state.model_state
         self._samples = put_on_device(self.split, self.engine.data.recipe)
-        self._losses_at = jax.jit(build_losses_at(self.engine.model, self.engine.objective))
+        self._losses_at = jax.jit(build_losses_at(self.engine.model, self.engine.task.losses, self.engine.slice_size))
 
     def loss(self, params: Params) -> float:
         """Return the mean loss at exactly these parameters."""
         return self.engine.evaluate(State(params, self._model_state, ()), self.split).loss
 
     def losses(
-        self, flat: Flat, coordinates: Float[np.ndarray, "points axes"]
+        self, subspace: Subspace, coordinates: Float[np.ndarray, "points axes"]
     ) -> Iterator[Float[np.ndarray, " points"]]:
         """Yield the mean losses at the points, float64, some points at a time, in their order."""
         coordinates = np.asarray(coordinates, np.float32)
         for start in range(0, len(coordinates), _POINTS_AT_ONCE):
             some = coordinates[start : start + _POINTS_AT_ONCE]
             padded = np.concatenate([some, np.repeat(some[-1:], _POINTS_AT_ONCE - len(some), axis=0)])
-            sums = self._losses_at(flat, jnp.asarray(padded), self._model_state, self._samples)
+            sums = self._losses_at(subspace, jnp.asarray(padded), self._model_state, self._samples)
             yield np.asarray(sums).sum(axis=0, dtype=np.float64)[: len(some)] / len(self.split)
 
 
-def build_losses_at(model: Model, objective: Objective) -> LossesAt:
+def build_losses_at(model: Model, loss: Losses, slice_size: int) -> LossesAt:
     """Return the function that computes each point's loss, summed over each slice of samples; not yet compiled.
 
     The samples are the outer loop, so that each slice is read and prepared once for all points.
     """
 
     def losses_at(
-        flat: Flat, coordinates: Float[Array, "points axes"], model_state: PyTree[Any], samples: Samples
+        subspace: Subspace, coordinates: Float[Array, "points axes"], model_state: PyTree[Any], samples: Resident
     ) -> Float[Array, "slices points"]:
         def of_slice(start: jax.Array | int, size: int) -> Float[Array, " points"]:
-            x = samples.prepare(lax.dynamic_slice_in_dim(samples.x, start, size))
+            x = samples.preprocess(lax.dynamic_slice_in_dim(samples.x, start, size))
             y = lax.dynamic_slice_in_dim(samples.y, start, size)
 
             def of_point(point: Float[Array, " axes"]) -> Float[Array, ""]:
-                outputs, _ = model.apply(_params_at(flat, point), model_state, x, None, False)
-                return jnp.sum(objective.losses(outputs, y))
+                outputs, _ = model.apply(_params_at(subspace, point), model_state, x, None, False)
+                return jnp.sum(loss(outputs, y))
 
             losses: Array = lax.map(of_point, coordinates)
             return losses
 
-        full, rest = divmod(samples.y.shape[0], _SLICE)
-        parts = [lax.map(lambda start: of_slice(start, _SLICE), _SLICE * jnp.arange(full))] if full else []
+        full, rest = divmod(samples.y.shape[0], slice_size)
+        parts = [lax.map(lambda start: of_slice(start, slice_size), slice_size * jnp.arange(full))] if full else []
         if rest:
-            parts.append(of_slice(full * _SLICE, rest)[None])
+            parts.append(of_slice(full * slice_size, rest)[None])
         return jnp.concatenate(parts)
 
     return losses_at
 
 
-def _params_at(flat: Flat, point: Float[Array, " axes"]) -> Params:
-    return jax.tree.map(lambda origin, along: origin + jnp.tensordot(point, along, 1), flat.origin, flat.directions)
+def _params_at(subspace: Subspace, point: Float[Array, " axes"]) -> Params:
+    return jax.tree.map(
+        lambda origin, along: origin + jnp.tensordot(point, along, 1), subspace.origin, subspace.directions
+    )

@@ -21,7 +21,7 @@ from jaxtyping import Float64
 
 from epochal.counts import parse_count
 from epochal.data import Split
-from epochal.engine.surface import Flat, Surveyor
+from epochal.engine.surface import LossSurface, Subspace
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.files import write_durably
 from epochal.landscape.plane import Coordinates, Plane, principal_plane, random_plane
@@ -210,28 +210,28 @@ class _Field:
     """The loss as a function of vectors of weights."""
 
     space: WeightSpace
-    surveyor: Surveyor
+    loss_surface: LossSurface
     counter: _Counter
 
     @classmethod
     def of(cls, setup: Setup, options: SurveyOptions, counter: _Counter) -> _Field:
         """Return the loss over the samples that the options say."""
         samples = take_samples(setup.data.train, options.samples, options.seed)
-        return cls(WeightSpace.of(setup.engine), Surveyor(setup.engine, samples), counter)
+        return cls(WeightSpace.of(setup.engine), LossSurface(setup.engine, samples), counter)
 
     def at(self, dots: Sequence[Dot]) -> Losses:
         """Return the losses at the dots' own weights."""
         losses = []
         for dot in dots:
-            losses.append(self.surveyor.loss(self.space.params(dot.weights)))
+            losses.append(self.loss_surface.loss(self.space.params(dot.weights)))
             self.counter.add(1)
         return np.array(losses)
 
     def on(self, plane: Plane, coordinates: Coordinates) -> Losses:
         """Return the losses at these coordinates of the plane."""
-        flat = Flat(self.space.params(plane.origin), self.space.params(plane.directions))
+        subspace = Subspace(self.space.params(plane.origin), self.space.params(plane.directions))
         parts = []
-        for some in self.surveyor.losses(flat, coordinates):
+        for some in self.loss_surface.losses(subspace, coordinates):
             parts.append(some)
             self.counter.add(some.size)
         return np.concatenate(parts)
@@ -320,10 +320,10 @@ def _facts(options: SurveyOptions, setup: Setup, field: _Field) -> dict[str, Any
         "kind": options.kind,
         "data": setup.data.name,
         "split": "train",
-        "samples": len(field.surveyor.split),
+        "samples": len(field.loss_surface.split),
         "of": len(setup.data.train),
         "sample_seed": options.seed,
         "model": setup.model.name,
         "weights": field.space.size,
-        "loss_name": setup.objective.name,
+        "loss_name": setup.task.loss,
     }

@@ -1,4 +1,4 @@
-"""The models room: linear, mlp, cnn, rnn as pairs of pure functions, and the door for the user's own."""
+"""Models: linear, mlp, cnn, rnn as pairs of pure functions, and `from_functions` for the user's own."""
 
 from epochal.models.build import MODELS, build_model
 from epochal.models.model import Model, from_functions

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Hashable
 from typing import Any
+from weakref import WeakValueDictionary
 
 from epochal.errors import ModelError, OptionError, unknown_name
 from epochal.models.cnn import build_cnn
@@ -14,9 +16,11 @@ from epochal.models.rnn import build_rnn
 
 MODELS = {"linear": build_linear, "mlp": build_mlp, "cnn": build_cnn, "rnn": build_rnn}
 
+_KNOWN: WeakValueDictionary[Hashable, Model] = WeakValueDictionary()
+
 
 def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **options: Any) -> Model:
-    """Return the named model for samples of this shape.
+    """Return the named model for samples of this shape; the same object for equal arguments, while it is in use.
 
     >>> build_model("mlp", (28, 28), 10, hidden=(64, 32)).options["hidden"]
     [64, 32]
@@ -32,12 +36,16 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
     if name not in MODELS:
         raise OptionError(unknown_name("model", name, MODELS))
     known = set(inspect.signature(MODELS[name]).parameters) - {"sample_shape", "outputs"}
+
     for option in options:
         if not known:
             raise OptionError(f"{name} has no options, got '{option}'")
         if option not in known:
             raise OptionError(unknown_name(f"option of {name}", option, known))
+
     if outputs < 1 or min(sample_shape, default=1) < 1:
         raise ModelError(f"{name} needs samples that hold something and an output, got {sample_shape} and {outputs}")
-    model: Model = MODELS[name](sample_shape, outputs, **options)
-    return model
+
+    # One object for equal arguments lets trainings share what was compiled for it. Building costs nothing but checks.
+    model = MODELS[name](sample_shape, outputs, **options)
+    return _KNOWN.setdefault((name, tuple(sample_shape), outputs, repr(sorted(model.options.items()))), model)

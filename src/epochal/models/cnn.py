@@ -41,6 +41,7 @@ def build_cnn(
     check_dropout(dropout)
     if kernel % 2 == 0:
         raise ModelError(f"kernel must be odd, to have a middle, got {kernel}; use {kernel + 1}")
+
     height, width, colours = _image_shape(sample_shape, len(channels))
     shrink = 2 ** len(channels)
     sizes = ((height // shrink) * (width // shrink) * channels[-1], *hidden, outputs)
@@ -61,12 +62,12 @@ def build_cnn(
             x = conv_relu_pool(x, layer["kernel"], layer["bias"])
         x = x.reshape(x.shape[0], -1)
         for number, layer in enumerate(params["dense"][:-1]):
-            noise = jax.random.fold_in(key, number) if training and key is not None else None
-            x = drop_out(jax.nn.relu(dense(layer, x)), dropout, noise)
+            layer_key = jax.random.fold_in(key, number) if training and key is not None else None
+            x = drop_out(jax.nn.relu(dense(layer, x)), dropout, layer_key)
         return dense(params["dense"][-1], x), state
 
     options = {"channels": list(channels), "kernel": kernel, "hidden": list(hidden), "dropout": dropout}
-    return Model("cnn", init, apply, random=dropout > 0, options=options)
+    return Model("cnn", init, apply, needs_rng=dropout > 0, options=options)
 
 
 def _init_convolution(key: Key, side: int, channels: int, features: int) -> dict[str, jax.Array]:

@@ -28,8 +28,8 @@ def build_mlp(
     ) -> tuple[Outputs, ModelState]:
         x = x.reshape(x.shape[0], -1)
         for number, layer in enumerate(params[:-1]):
-            noise = jax.random.fold_in(key, number) if training and key is not None else None
-            x = drop_out(jax.nn.relu(dense(layer, x)), dropout, noise)
+            layer_key = jax.random.fold_in(key, number) if training and key is not None else None
+            x = drop_out(jax.nn.relu(dense(layer, x)), dropout, layer_key)
         return dense(params[-1], x), state
 
-    return Model("mlp", init, apply, random=dropout > 0, options={"hidden": list(hidden), "dropout": dropout})
+    return Model("mlp", init, apply, needs_rng=dropout > 0, options={"hidden": list(hidden), "dropout": dropout})

@@ -18,29 +18,31 @@ Samples: TypeAlias = Float[Array, "batch *sample"]
 Outputs: TypeAlias = Float[Array, "batch outputs"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Model:
-    """A pair of pure functions.
+    """A pair of pure functions. A model equals itself alone.
 
     Attributes:
         name: for the record.
-        init: ``key -> (params, state)``: the first weights, and the model's own state, ``()`` where it has none.
+        init: ``key -> (params, state)``: the first weights, and the model's state beside them, ``()`` for none.
         apply: ``(params, state, x, key, training) -> (outputs, state)``: x is float32 ``(b, *sample_shape)``, outputs
-            are ``(b, k)``; ``key`` is ``None`` unless the model is random and training.
-        random: whether `apply` needs a key while training, as for dropout.
-        couples_samples: whether an output depends on other samples of its batch, as with batch statistics; such a
-            batch cannot be split into micro-batches or shards exactly.
+            are ``(b, k)``; ``key`` is ``None`` unless the model needs random numbers and is training.
+        needs_rng: whether `apply` needs a key while training, as for dropout.
+        uses_batch_statistics: whether an output depends on other samples of its batch, as with batch normalization;
+            such a batch cannot be split into micro-batches or shards exactly.
         shards: into how many a CPU's batches are best cut: 2 where the model's products are too small for more than one
-            processor, or come one after another.
+            CPU core, or come one after another.
+        optimizer: the name of its default optimizer.
         options: what it was built with, for the record.
     """
 
     name: str
     init: Callable[[Key], tuple[Params, ModelState]]
     apply: Callable[[Params, ModelState, Samples, Key | None, bool], tuple[Outputs, ModelState]]
-    random: bool = False
-    couples_samples: bool = False
+    needs_rng: bool = False
+    uses_batch_statistics: bool = False
     shards: int = 1
+    optimizer: str = "sgd"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -50,6 +52,8 @@ def from_functions(
     *,
     name: str = "custom",
     has_state: bool = False,
+    needs_rng: bool = False,
+    uses_batch_statistics: bool = False,
     random: bool = False,
     couples_samples: bool = False,
 ) -> Model:
@@ -63,14 +67,17 @@ def from_functions(
     Args:
         init: ``key -> params``; with ``has_state``, ``key -> (params, state)``.
         apply: ``(params, x) -> outputs``; with ``has_state``, ``(params, state, x, training) -> (outputs, state)``;
-            with ``random``, a last argument ``key``, which is ``None`` outside training.
+            with ``needs_rng``, a last argument ``key``, which is ``None`` outside training.
         name: for the record.
-        has_state: the model has a state of its own, such as running averages.
-        random: the model needs a key while training.
-        couples_samples: outputs depend on other samples of the batch, as with batch statistics.
+        has_state: the model keeps a state beside its weights, such as running averages.
+        needs_rng: the model needs a key for random numbers while training.
+        uses_batch_statistics: outputs depend on other samples of the batch, as with batch normalization.
+        random: the former name of ``needs_rng``.
+        couples_samples: the former name of ``uses_batch_statistics``.
 
     The model's functions raise `ModelError` where, with ``has_state``, yours do not return a pair.
     """
+    needs_rng, uses_batch_statistics = needs_rng or random, uses_batch_statistics or couples_samples
 
     def init_both(key: Key) -> tuple[Params, ModelState]:
         return _pair(init(key), name, "init", "(params, state)") if has_state else (init(key), ())
@@ -78,12 +85,12 @@ def from_functions(
     def apply_both(
         params: Params, state: ModelState, x: Samples, key: Key | None, training: bool
     ) -> tuple[Outputs, ModelState]:
-        noise = (key if training else None,) if random else ()
+        keys = (key if training else None,) if needs_rng else ()
         if has_state:
-            return _pair(apply(params, state, x, training, *noise), name, "apply", "(outputs, state)")
-        return apply(params, x, *noise), state
+            return _pair(apply(params, state, x, training, *keys), name, "apply", "(outputs, state)")
+        return apply(params, x, *keys), state
 
-    return Model(name, init_both, apply_both, random, couples_samples)
+    return Model(name, init_both, apply_both, needs_rng, uses_batch_statistics)
 
 
 def _pair(value: Any, name: str, function: str, form: str) -> tuple[Any, Any]:

@@ -25,6 +25,8 @@ def build_rnn(sample_shape: tuple[int, ...], outputs: int, *, hidden: tuple[int,
         raise ModelError(f"rnn has one hidden size, its memory's, got {hidden}")
     if len(sample_shape) < 2:
         raise ModelError(f"rnn reads an image or a sequence row by row, but a sample has shape {sample_shape}; use mlp")
+
+    # Plain steps make a recurrent network unstable, so Adam is its default.
     rows, columns, (size,) = sample_shape[0], math.prod(sample_shape[1:]), hidden
 
     def init(key: Key) -> tuple[Params, ModelState]:
@@ -42,7 +44,7 @@ def build_rnn(sample_shape: tuple[int, ...], outputs: int, *, hidden: tuple[int,
         drive = dense(params["input"], by_row.reshape(-1, columns)).reshape(rows, x.shape[0], size)
         return dense(params["output"], remember(drive, params["recurrent"])), state
 
-    return Model("rnn", init, apply, shards=2, options={"hidden": list(hidden)})
+    return Model("rnn", init, apply, shards=2, optimizer="adam", options={"hidden": list(hidden)})
 
 
 @jax.custom_vjp

@@ -1,9 +1,9 @@
-"""From a configuration to everything that a training needs: data, plan, model, objective, engine."""
+"""From a configuration to everything that a training needs: data, plan, model, task, engine."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,25 @@ from epochal.counts import shown
 from epochal.data import Dataset
 from epochal.engine import (
     Engine,
-    Objective,
-    OptimizerOptions,
+    Metric,
+    Optimizer,
+    Task,
     available_processors,
-    build_objective,
     build_optimizer,
+    build_task,
     check_shards,
     default_learning_rate,
     keep_compiled_programs,
     offer_processors,
     warmup_updates,
 )
+from epochal.engine.optimizer import check_rate, option_names
 from epochal.errors import ModelError, OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
+
+_OWN = "custom"  # the name of an optimizer that was given as an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Custom:
     optimizer: optax.GradientTransformation | None = None
     loss: Callable[..., Any] | None = None
     data: bool = False
+    metrics: Sequence[str | Metric] | None = None
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, Model):
@@ -69,7 +74,7 @@ class Setup:
     data: Dataset
     plan: Plan
     model: Model
-    objective: Objective
+    task: Task
     engine: Engine
     custom: Custom
 
@@ -104,38 +109,60 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
 
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
+    # Before anything asks JAX for a device: from then on, the process keeps the devices that it has.
     keep_compiled_programs()
     offer_processors()
+
     custom = custom or Custom()
     plan = config.plan(len(data.train))
     if config.shards is not None:
         check_shards(plan.batch_size, config.shards)
-    name = config.optimizer or ("adam" if config.model == "rnn" else "sgd")
-    lr = default_learning_rate(name, plan.batch_size) if config.lr is None else config.lr
-    options = OptimizerOptions(
-        optimizer=name,
-        lr=lr,
-        schedule=config.schedule,
-        warmup=warmup_updates(config.warmup, plan),
-        momentum=0.9 if config.momentum is None else config.momentum,
-        weight_decay=1e-4 if config.weight_decay is None else config.weight_decay,
-    )
+
     model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
-    objective = build_objective(custom.loss or config.loss, data.task)
-    optimizer = custom.optimizer or build_optimizer(options, _updates(plan, config))
-    order = Order(plan.samples, config.seed)
-    engine = Engine(model, data, objective, optimizer, order, config.seed, config.micro_batch, config.shards)
-    resolved = dataclasses.replace(
-        config,
-        batch_size=plan.batch_size,
-        epochs=None,
-        iterations=None,
-        budget=str(plan.budget),
-        optimizer=name,
-        lr=lr,
-        loss=objective.name,
+    task = build_task(data, custom.loss or config.loss, custom.metrics or getattr(config, "metrics", None))
+    optimizer, resolved = _resolve_optimizer(config, plan, model, custom)
+    engine = Engine(
+        model,
+        data,
+        task,
+        optimizer,
+        Order(plan.samples, config.seed),
+        rate=resolved.lr or 1.0,
+        seed=config.seed,
+        micro_batch=config.micro_batch,
+        shards=config.shards,
     )
-    return Setup(resolved, data, plan, model, objective, engine, custom)
+
+    resolved = dataclasses.replace(
+        resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
+    )
+    return Setup(resolved, data, plan, model, task, engine, custom)
+
+
+def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Custom) -> tuple[Optimizer, TrainConfig]:
+    """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    options = {name: getattr(config, name) for name in option_names() if name in defaults}
+    given = {name: value for name, value in options.items() if value is not None and value != defaults[name]}
+
+    if custom.optimizer is not None:
+        if config.optimizer in (None, _OWN):  # a run of an earlier version has a name and a rate that had no effect
+            _refuse_beside_own(config, given, defaults)
+        return Optimizer(own=custom.optimizer), dataclasses.replace(config, optimizer=_OWN)
+
+    name = config.optimizer or model.optimizer
+    warmup, updates = warmup_updates(config.warmup, plan), _updates(plan, config)
+    optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=warmup, updates=updates)
+    lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
+    filled = {name: value for name, value in optimizer.options if name in defaults}
+    return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
+
+
+def _refuse_beside_own(config: TrainConfig, given: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse options that have no effect beside an Optax transformation: raises `OptionError`."""
+    others = [name for name in ("lr", "schedule", "warmup") if getattr(config, name) != defaults[name]]
+    for name in (*others, *given):
+        raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
 
 
 def _updates(plan: Plan, config: TrainConfig) -> int:

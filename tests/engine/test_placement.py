@@ -16,8 +16,8 @@ from workbench import drive, engine_for, labelled, linear, noisy, numbered, outp
 
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
-from epochal.engine import Audit, ExpectedAudit, named_leaves, shards
-from epochal.engine.shards import cut
+from epochal.engine import Audit, ExpectedAudit, named_leaves
+from epochal.engine.placement import cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
 from epochal.models import Model, build_model
@@ -93,19 +93,22 @@ def test_shards_of_one_batch_have_noise_of_their_own() -> None:
     assert chunked.losses[0] != pytest.approx(float(parts[0]), rel=1e-3), "the control: one noise for both"
 
 
-def stateful(couples_samples: bool) -> Model:
+def stateful(statistics: bool) -> Model:
     def apply(params: Any, state: Any, x: jax.Array, key: Any, training: bool) -> tuple[jax.Array, Any]:
         return x * params, state + len(x)
 
     return Model(
-        "stateful", lambda key: (jax.numpy.ones(1), jax.numpy.zeros(1)), apply, couples_samples=couples_samples
+        "stateful",
+        lambda key: (jax.numpy.ones(1), jax.numpy.zeros(1)),
+        apply,
+        uses_batch_statistics=statistics,
     )
 
 
-@pytest.mark.parametrize(("couples_samples", "why"), [(True, "couples the samples"), (False, "a state of its own")])
-def test_a_model_that_cannot_be_cut_exactly_is_refused(couples_samples: bool, why: str) -> None:
-    engine = engine_for(stateful(couples_samples), numbered(64), shards=2)
-    with pytest.raises(ModelError, match=f"'stateful' .*{why}.* cut into 2 shards exactly; leave shards out"):
+@pytest.mark.parametrize(("batch_statistics", "why"), [(True, "batch statistics"), (False, "its own state")])
+def test_a_model_that_cannot_be_cut_exactly_is_refused(batch_statistics: bool, why: str) -> None:
+    engine = engine_for(stateful(batch_statistics), numbered(64), shards=2)
+    with pytest.raises(ModelError, match=f"'stateful' .*{why}.* split into 2 shards without .*; leave shards out"):
         engine.prepare(engine.initial_state(), 64)
     assert engine.prepare(engine.initial_state(), 8) == 8, "a batch that stays whole is trained"
 
@@ -140,7 +143,7 @@ for model in sys.argv[1:]:
         run = epochal.train(
             "digits", model=model, **options, batch_size=128, shards=4, iterations=6, run=f"{model}-{count}"
         )
-        print(model, count, run.file.device["count"], weights_sha256(named_leaves(run.state)))
+        print(model, count, run.file.device.count, weights_sha256(named_leaves(run.state)))
 """
 
 
@@ -156,24 +159,3 @@ def test_bits_do_not_depend_on_the_number_of_devices(models: tuple[str, str]) ->
     for model in models:
         assert len({bits for name, _, _, bits in rows if name == model}) == 1, model
     assert len({bits for *_, bits in rows}) == 2, "the control: another model has other bits"
-
-
-@pytest.mark.parametrize(
-    "told", [{}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, {"JAX_NUM_CPU_DEVICES": "3"}]
-)
-def test_processors_are_offered_unless_jax_was_told(told: dict[str, str]) -> None:
-    code = (
-        "from epochal.engine import offer_processors as offer; offer(); import jax; print(len(jax.devices())); offer()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=True
-    )
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    assert int(done.stdout) == (3 if told else min(processors, shards._MOST_DEVICES))
-
-
-def test_a_process_in_which_jax_has_started_keeps_its_devices() -> None:
-    count = "print(len(jax.devices()))"
-    code = f"import jax; {count}; from epochal.engine import offer_processors as offer; offer(); {count}"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", "1"]

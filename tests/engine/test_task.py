@@ -1,4 +1,4 @@
-"""What training minimises: a loss for each sample, by formulas that are written here once more."""
+"""A task: its shapes, and its loss; a loss for each sample, by formulas that are written here once more."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 from workbench import engine_for, labelled, linear, numbered
 
 from epochal.clock import Position
-from epochal.engine import build_objective
+from epochal.engine import build_task
 from epochal.errors import ModelError, OptionError
 
+DATA = {"classification": labelled(), "regression": numbered(5)}
 OUTPUTS = np.array([[1.0, 2.0, -1.0], [0.5, 0.0, 4.0]], np.float32)
 
 
 def losses_of(loss: Any, task: Any, outputs: np.ndarray, targets: Any) -> list[float]:
-    return build_objective(loss, task).losses(jnp.asarray(outputs), jnp.asarray(targets)).tolist()
+    return build_task(DATA[task], loss).losses(jnp.asarray(outputs), jnp.asarray(targets)).tolist()
 
 
 def test_cross_entropy_is_minus_the_log_of_the_right_classs_share() -> None:
@@ -45,24 +46,17 @@ def test_squared_error_of_one_output_does_not_compare_all_samples_with_all_targe
 
 @pytest.mark.parametrize(("task", "name"), [("classification", "cross-entropy"), ("regression", "mean-squared-error")])
 def test_each_task_has_its_usual_loss(task: Any, name: str) -> None:
-    objective = build_objective(None, task)
-    assert (objective.name, objective.classifies) == (name, task == "classification")
-
-
-def test_accuracy_has_a_meaning_for_classes_only() -> None:
-    outputs, targets = jnp.asarray(OUTPUTS), jnp.array([1, 2])
-    assert build_objective(None, "classification").correct(outputs, targets).tolist() == [True, True]
-    assert build_objective(None, "regression").correct(outputs, targets).tolist() == [False, False]
+    assert (build_task(DATA[task]).loss, build_task(DATA[task]).kind) == (name, task)
 
 
 def test_cross_entropy_needs_classes() -> None:
     with pytest.raises(ModelError, match=r"cross-entropy needs class labels, .* use mean-squared-error"):
-        build_objective("cross-entropy", "regression")
+        build_task(DATA["regression"], "cross-entropy")
 
 
 def test_unknown_loss_is_refused_with_the_nearest() -> None:
     with pytest.raises(OptionError, match="unknown loss 'cross-entrpy': did you mean 'cross-entropy'"):
-        build_objective("cross-entrpy", "classification")
+        build_task(DATA["classification"], "cross-entrpy")
 
 
 def absolute_error(outputs: Any, targets: Any) -> Any:
@@ -70,9 +64,9 @@ def absolute_error(outputs: Any, targets: Any) -> Any:
 
 
 def test_ones_own_loss_is_used_and_named() -> None:
-    objective = build_objective(absolute_error, "regression")
-    assert objective.name == "absolute_error"
-    assert objective.losses(jnp.array([[1.0], [2.0]]), jnp.array([3.0, 2.0])).tolist() == [2.0, 0.0]
+    task = build_task(DATA["regression"], absolute_error)
+    assert task.loss == "absolute_error"
+    assert task.losses(jnp.array([[1.0], [2.0]]), jnp.array([3.0, 2.0])).tolist() == [2.0, 0.0]
 
 
 @pytest.mark.parametrize("shape", ["mean", "column"])

@@ -15,10 +15,9 @@ from workbench import engine_for
 
 from epochal.clock import Position
 from epochal.data import from_arrays
-from epochal.engine import Engine
-from epochal.engine import engine as engine_module
-from epochal.engine import memory as memory_module
-from epochal.engine.memory import MEBIBYTE, Trial, fast_micro_batch, memory_limit, next_micro_batch
+from epochal.engine import Engine, checks
+from epochal.engine import micro_batch as micro_batch_module
+from epochal.engine.micro_batch import MEBIBYTE, Trial, fast_micro_batch, memory_limit, next_micro_batch
 from epochal.errors import ModelError
 from epochal.models import Model
 
@@ -39,16 +38,16 @@ def wide() -> Model:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """What the engine compiles: (micro-batch, predicted bytes)."""
+    """What the engine asks for: (micro-batch, predicted bytes)."""
     tried: list[tuple[int, int]] = []
-    compile_chunk = Engine._compile
+    program_for = Engine._program
 
-    def record(self: Engine, state: Any, batch_size: int, micro_batch: int) -> Any:
-        chunk, predicted = compile_chunk(self, state, batch_size, micro_batch)
-        tried.append((micro_batch, predicted))
-        return chunk, predicted
+    def record(self: Engine, state: Any, feed: Any, batch_size: int, micro_batch: int, shards: Any) -> Any:
+        program = program_for(self, state, feed, batch_size, micro_batch, shards)
+        tried.append((micro_batch, program.temporary_bytes))
+        return program
 
-    monkeypatch.setattr(Engine, "_compile", record)
+    monkeypatch.setattr(Engine, "_program", record)
     return tried
 
 
@@ -70,7 +69,7 @@ def test_a_batch_that_does_not_fit_is_split_until_it_does(
 ) -> None:
     whole = wide_engine()
     together, once = whole.run(whole.initial_state(), Position(), N, 1)
-    monkeypatch.setattr(engine_module, "memory_limit", lambda: MEBIBYTE)
+    monkeypatch.setattr(micro_batch_module, "memory_limit", lambda: MEBIBYTE)
     engine = wide_engine()
     micro_batch = engine.prepare(engine.initial_state(), N)
     assert 1 < micro_batch < N / 4
@@ -87,7 +86,7 @@ def test_a_batch_that_does_not_fit_is_split_until_it_does(
 def test_a_chosen_micro_batch_is_kept_whatever_the_limit(
     compiled: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "memory_limit", lambda: 1)
+    monkeypatch.setattr(micro_batch_module, "memory_limit", lambda: 1)
     engine = wide_engine(micro_batch=1_000)
     assert engine.prepare(engine.initial_state(), N) == 1_000
     assert len(compiled) == 1
@@ -97,7 +96,7 @@ def test_a_limit_that_nothing_fits_costs_few_trials(
     compiled: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights and gradients alone may be above the limit; then smaller and smaller slices would only be slower."""
-    monkeypatch.setattr(engine_module, "memory_limit", lambda: 1_000)
+    monkeypatch.setattr(micro_batch_module, "memory_limit", lambda: 1_000)
     engine = wide_engine()
     assert engine.prepare(engine.initial_state(), N) >= 1
     assert len(compiled) <= 4
@@ -106,13 +105,13 @@ def test_a_limit_that_nothing_fits_costs_few_trials(
 def test_limit_is_a_gibibyte_or_a_quarter_of_a_smaller_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < memory_limit() <= 1024 * MEBIBYTE
     for memory, limit in ((None, 1024), (64_000, 1024), (4_096, 1024), (1_000, 250)):
-        monkeypatch.setattr(memory_module, "device_memory", lambda m=memory: None if m is None else m * MEBIBYTE)
+        monkeypatch.setattr(micro_batch_module, "device_memory", lambda m=memory: None if m is None else m * MEBIBYTE)
         assert memory_limit() == limit * MEBIBYTE
 
 
 def test_a_model_that_no_memory_holds_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wide_engine().count_parameters() == 3 * WIDTH + WIDTH
-    monkeypatch.setattr(engine_module, "device_memory", lambda: 8_000)
+    monkeypatch.setattr(checks, "device_memory", lambda: 8_000)
     with pytest.raises(ModelError, match=r"'wide' has 2,048 parameters and needs 0 GB .* more than the 0 GB there are"):
         wide_engine().count_parameters()
 

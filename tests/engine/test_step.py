@@ -13,8 +13,11 @@ import pytest
 from workbench import batches_of, drive, engine_for, labelled, linear, noisy, numbered, output_itself
 
 from epochal.clock import Plan, Position
-from epochal.engine import Engine
-from epochal.engine.state import TRAINING_NOISE, purpose_key
+from epochal.engine import Engine, Optimizer
+from epochal.engine.feed import put_on_device
+from epochal.engine.placement import in_one_piece
+from epochal.engine.state import TRAINING_NOISE, State, purpose_key
+from epochal.engine.step import BatchSpec, StepConfig, train_step
 from epochal.models import Model
 
 DATA = labelled()
@@ -143,3 +146,53 @@ def test_micro_batches_of_one_batch_have_noise_of_their_own() -> None:
     slices = [float(loss) for loss in slices]
     assert chunked.losses[0] == pytest.approx(np.mean(slices), rel=1e-5)
     assert chunked.losses[0] != pytest.approx(slices[0], rel=1e-2), "the control: one noise for all slices"
+
+
+# --- weights of samples ---------------------------------------------------------------------------------------------
+
+
+def weighted_step(weight: np.ndarray | None, batch_size: int, micro_batch: int) -> tuple[float, Weights]:
+    """Loss and gradient of the first batch, by the train step alone, where samples have these weights."""
+    engine = engine_with(None)
+    feed = put_on_device(DATA.train, DATA.recipe)._replace(weight=None if weight is None else jnp.asarray(weight))
+    optimizer = Optimizer(own=optax.sgd(1.0))
+    config = StepConfig(
+        engine.model, engine.task.losses, optimizer, engine.order, batch_size, micro_batch, in_one_piece()
+    )
+    batch = BatchSpec(engine.order.keys(0), jnp.uint32(0), jnp.float32(1), jnp.int32(1), None)
+    state = State(engine.initial_state().params, (), optimizer.init(engine.initial_state().params))
+    after, loss, _ = jax.jit(lambda state: train_step(config, feed, state, batch))(state)
+    before = initial_weights()
+    return float(loss), {name: before[name] - np.asarray(leaf) for name, leaf in after.params.items()}
+
+
+@pytest.mark.parametrize("micro_batch", [10, 4])
+def test_a_samples_weight_multiplies_its_loss_and_the_batch_size_divides(micro_batch: int) -> None:
+    """Σ wᵢ·lᵢ / B: the sum of single samples' gradients, each by its weight."""
+    weight = np.random.default_rng(3).uniform(0, 4, len(DATA.train)).astype(np.float32)
+    indices = first_indices(10)
+    single = [by_hand(initial_weights(), indices[i : i + 1]) for i in range(10)]
+    loss, gradient = weighted_step(weight, 10, micro_batch)
+    assert loss == pytest.approx(sum(w * one for w, (one, _) in zip(weight[indices], single, strict=True)) / 10)
+    expected = {
+        name: sum(w * g[name] for w, (_, g) in zip(weight[indices], single, strict=True)) / 10 for name in gradient
+    }
+    assert largest_difference(gradient, expected) < 1e-5
+    unweighted = by_hand(initial_weights(), indices)[1]
+    assert largest_difference(gradient, unweighted) > 1e-2, "the control: weights that are left out"
+
+
+def test_a_weight_of_two_is_a_sample_twice_and_of_nothing_none() -> None:
+    indices = first_indices(4)
+    weight = np.ones(len(DATA.train), np.float32)
+    weight[indices[0]], weight[indices[1]] = 2, 0
+    _, gradient = weighted_step(weight, 4, 4)
+    twice = by_hand(initial_weights(), indices[[0, 0, 2, 3]])[1]
+    assert largest_difference(gradient, twice) < 1e-5
+
+
+def test_weights_of_one_change_nothing() -> None:
+    loss, gradient = weighted_step(None, 10, 10)
+    same_loss, same = weighted_step(np.ones(len(DATA.train), np.float32), 10, 10)
+    assert loss == same_loss
+    assert largest_difference(gradient, same) == 0

@@ -1,15 +1,15 @@
-"""Shards: equal slices of a batch that devices compute side by side; their gradients are added in a fixed order.
+"""Which devices compute and hold what: shards of a batch, and the splits of a data set.
 
-How many shards there are decides the last bits of a training; how many devices does not: where there are fewer, each
-computes several shards one after another. A CPU shows JAX its processors as devices, since the many small matrix
-products of some models keep only one of them busy.
+Shards are equal slices of a batch that devices compute side by side; their gradients are added in a fixed order. How
+many shards there are decides the last bits of a training; how many devices does not: where there are fewer, each
+computes several shards one after another. A CPU shows JAX its cores as devices, since the many small matrix products
+of some models keep only one of them busy.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -20,11 +20,12 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jaxtyping import Array, Int
 
+from epochal.data import Dataset, Split
+from epochal.engine.feed import Resident, put_on_device
 from epochal.errors import OptionError
 
 Tree = TypeVar("Tree")
 _AXIS = "shards"
-_MOST_DEVICES = 8
 _FEWEST_SAMPLES = 32
 
 
@@ -42,7 +43,7 @@ class Shards:
 
     @property
     def share_memory(self) -> bool:
-        """Whether the devices are several processors of one machine, whose values lie in one memory."""
+        """Whether the devices are several CPU cores of one machine, whose values lie in one memory."""
         return len(self.devices) > 1 and self.devices[0].platform == "cpu"
 
     def place(self, tree: Tree) -> Tree:
@@ -118,16 +119,21 @@ def _largest_divisor(number: int, most: int) -> int:
     return max(divisor for divisor in range(1, min(number, most) + 1) if number % divisor == 0)
 
 
-def available_processors() -> int:
-    """Return how many processors this process may use: on a CPU they decide how products are split, so last bits."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(slots=True)
+class Residence:
+    """The splits of one data set on devices: each is copied there once, and stays.
 
+    Raises `DataError` for more samples than a device can index.
+    """
 
-def offer_processors() -> None:
-    """Let a CPU's processors, up to 8 of them, be devices, unless JAX was told how many or has started already."""
-    if jax.config.values["jax_num_cpu_devices"] > 0 or "device_count" in os.environ.get("XLA_FLAGS", ""):
-        return
-    try:
-        jax.config.update("jax_num_cpu_devices", min(available_processors(), _MOST_DEVICES))
-    except RuntimeError:
-        return
+    data: Dataset
+    _held: dict[tuple[str, tuple[jax.Device, ...]], Resident] = field(default_factory=dict, init=False, repr=False)
+
+    def of(self, split: Split, shards: Shards) -> Resident:
+        """Return a split on the devices of these shards; one that is not the data set's own is copied each time."""
+        for name, own in (("train", self.data.train), ("test", self.data.test)):
+            if split is own:
+                if (name, shards.devices) not in self._held:
+                    self._held[name, shards.devices] = shards.place(put_on_device(split, self.data.recipe))
+                return self._held[name, shards.devices]
+        return shards.place(put_on_device(split, self.data.recipe))

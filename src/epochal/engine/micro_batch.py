@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+
+from epochal.engine.compile import Program
 
 MEBIBYTE = 1 << 20
 _MOST = 1024 * MEBIBYTE
@@ -77,3 +79,17 @@ def _bytes_without_samples(one: Trial, other: Trial) -> int:
     """Return what a straight line through two trials says of no samples at all."""
     rise = (one.predicted - other.predicted) * other.micro_batch // (one.micro_batch - other.micro_batch)
     return max(0, other.predicted - rise)
+
+
+def search_micro_batch(first: int, compile_for: Callable[[int], tuple[Program, int]]) -> tuple[int, Program]:
+    """Return the first micro-batch whose predicted memory fits, from ``first`` on downwards, and its program.
+
+    ``compile_for`` returns the program for a micro-batch and the bytes that all devices of one memory need for it.
+    """
+    trials: list[Trial] = []
+    micro_batch: int | None = first
+    while micro_batch is not None:
+        program, predicted = compile_for(micro_batch)
+        trials.append(Trial(micro_batch, predicted))
+        micro_batch = next_micro_batch(trials, memory_limit())
+    return trials[-1].micro_batch, program

@@ -1,8 +1,11 @@
-"""Compiled programs on disk: the user's own, and used only where nobody else can write them."""
+"""What is set for the process: CPU cores as devices, and programs on disk that nobody else can write."""
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +13,8 @@ from typing import Any
 import platformdirs
 import pytest
 
-from epochal.engine import compilation
-from epochal.engine.compilation import keep_compiled_programs
+from epochal.engine import runtime
+from epochal.engine.runtime import keep_compiled_programs
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What JAX is told; at first it was told nothing."""
     told: dict[str, Any] = {}
     stand_in = SimpleNamespace(values={"jax_compilation_cache_dir": None}, update=told.__setitem__)
-    monkeypatch.setattr(compilation, "jax", SimpleNamespace(config=stand_in))
+    monkeypatch.setattr(runtime, "jax", SimpleNamespace(config=stand_in))
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
     monkeypatch.delenv("EPOCHAL_COMPILE_CACHE", raising=False)
     return told
@@ -61,6 +64,39 @@ def test_it_can_be_switched_off(config: dict[str, Any], monkeypatch: pytest.Monk
 
 
 def test_what_jax_was_told_before_stays(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(compilation.jax.config.values, "jax_compilation_cache_dir", "/elsewhere")
+    monkeypatch.setitem(runtime.jax.config.values, "jax_compilation_cache_dir", "/elsewhere")
     keep_compiled_programs()
     assert config == {}
+
+
+def test_where_users_have_no_numbers_the_folder_is_used(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on Windows, where modes say nothing either."""
+    monkeypatch.delattr("os.getuid")
+    folder = tmp_path / "cache" / "epochal" / "compiled"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    keep_compiled_programs()
+    assert config["jax_compilation_cache_dir"] == str(folder)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, {"JAX_NUM_CPU_DEVICES": "3"}]
+)
+def test_cores_are_offered_unless_jax_was_told(told: dict[str, str]) -> None:
+    code = (
+        "from epochal.engine import offer_processors as offer; offer(); import jax; print(len(jax.devices())); offer()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=True
+    )
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    assert int(done.stdout) == (3 if told else min(processors, runtime._MOST_DEVICES))
+
+
+def test_a_process_in_which_jax_has_started_keeps_its_devices() -> None:
+    count = "print(len(jax.devices()))"
+    code = f"import jax; {count}; from epochal.engine import offer_processors as offer; offer(); {count}"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1"]

@@ -1,0 +1,95 @@
+"""Compiled programs, kept for the whole process: trainings of equal shape share them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled function, and the bytes that one device needs for its intermediate values."""
+
+    run: Callable[..., Any]
+    temporary_bytes: int
+
+
+class Programs:
+    """A cache of compiled programs, by everything that decides them; the one used longest ago is dropped first.
+
+    Threads may share it. ``compilations`` counts what was compiled so far.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self.compilations = 0
+        self._most = most
+        self._known: OrderedDict[Hashable, Program] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(
+        self, what: Hashable, build: Callable[[], Callable[..., Any]], *arguments: Any, donate: tuple[int, ...] = ()
+    ) -> Program:
+        """Return the program that ``build`` makes a function for, compiled for arguments of these shapes and types.
+
+        ``what`` must be equal for equal functions and different for different ones: their values that are compiled in.
+        ``donate`` are the numbers of arguments whose memory the program may reuse.
+        """
+        key = (what, _shapes(arguments), donate, _settings())
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = _compile(build(), arguments, donate)
+                self.compilations += 1
+                while len(self._known) > self._most:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            return self._known[key]
+
+
+PROGRAMS = Programs()
+"""What this process has compiled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Same:
+    """A key that equals only a key for the very same object: for objects that cannot be compared or hashed."""
+
+    it: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+def key_of(part: object) -> Hashable:
+    """Return an object as a part of a key: itself where it can be hashed."""
+    try:
+        hash(part)
+    except TypeError:
+        return Same(part)
+    return part
+
+
+def _compile(function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
+    compiled = jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+    memory = compiled.memory_analysis()
+    return Program(compiled, 0 if memory is None else int(memory.temp_size_in_bytes))
+
+
+def _shapes(arguments: Any) -> Hashable:
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves)
+
+
+def _settings() -> Hashable:
+    """Return JAX's own settings that change what is compiled."""
+    names = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_debug_nans")
+    return tuple(jax.config.values[name] for name in names)

@@ -1,0 +1,134 @@
+"""The train step, as a pure function: a batch's samples in, one update of the weights out.
+
+The gradient of a batch is the mean over its samples, however it is split: each micro-batch adds the sum of its samples'
+losses divided by the size of the whole batch, a short last one included. Micro-batches are never iterations, and
+neither are shards, which devices compute side by side. Where samples have weights, each loss is multiplied by its own
+before: a batch of B samples has the loss Σ wᵢ·lᵢ / B.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PyTree, UInt32
+
+from epochal.audit import index_hashes
+from epochal.engine.feed import Feed
+from epochal.engine.optimizer import Optimizer
+from epochal.engine.placement import Shards
+from epochal.engine.state import Params, State
+from epochal.engine.task import Losses
+from epochal.models import Model
+from epochal.order import Order
+
+Hashes: TypeAlias = tuple[UInt32[Array, ""], UInt32[Array, ""]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepConfig:
+    """All that is compiled into a train step: what the values of its arguments cannot change.
+
+    Attributes:
+        order: the permutation of N samples; its keys, which make it an epoch's, are an argument.
+        micro_batch: samples computed at once; a shard of more is computed in slices.
+        shards: how the batch is cut for the devices that compute it.
+    """
+
+    model: Model
+    losses: Losses
+    optimizer: Optimizer
+    order: Order
+    batch_size: int
+    micro_batch: int
+    shards: Shards
+
+
+class BatchSpec(NamedTuple):
+    """Inputs of one step: the first position in the epoch's order, learning rate, shards per device, RNG key."""
+
+    order_keys: UInt32[Array | np.ndarray, " rounds"]
+    start: UInt32[Array, ""]
+    rate: Float[Array | np.ndarray, ""]
+    shards_each: Int[Array | np.ndarray, ""]
+    key: jax.Array | None
+
+
+class _Sums(NamedTuple):
+    """What the slices of a batch have added up so far."""
+
+    loss: Float[Array, ""]
+    gradient: Params
+    model_state: PyTree[Any]
+    hashes: Hashes
+
+
+def train_step(
+    config: StepConfig, feed: Feed, state: State, batch: BatchSpec
+) -> tuple[State, Float[Array, ""], Hashes]:
+    """Return the state after one iteration, its batch's mean loss before the update, and the hashes of its indices."""
+    total = config.shards.add_up(lambda number: _shard(config, feed, state, batch, number), batch.shards_each)
+
+    optimizer = config.optimizer.with_rate(batch.rate)
+    changes, optimizer_state = optimizer.update(total.gradient, state.optimizer_state, state.params)
+    params: Params = optax.apply_updates(state.params, changes)
+
+    return State(params, total.model_state, optimizer_state), total.loss, total.hashes
+
+
+def _shard(config: StepConfig, feed: Feed, state: State, batch: BatchSpec, number: jax.Array | int) -> _Sums:
+    """Compute what a shard adds to the mean over the whole batch, in one piece where it fits and else in slices."""
+    size = config.batch_size // config.shards.count
+    if config.shards.count > 1:
+        batch = _piece(batch, number, size)
+    if size <= config.micro_batch:
+        return _slice(config, feed, state.params, state.model_state, batch, size)
+
+    full, rest = divmod(size, config.micro_batch)
+
+    def add(total: _Sums, number: jax.Array | int, size: int) -> _Sums:
+        piece = _piece(batch, number, config.micro_batch)
+        part = _slice(config, feed, state.params, total.model_state, piece, size)
+        loss, gradient, hashes = jax.tree.map(
+            jnp.add, (total.loss, total.gradient, total.hashes), (part.loss, part.gradient, part.hashes)
+        )
+        return _Sums(loss, gradient, part.model_state, hashes)
+
+    zeros = _Sums(
+        jnp.float32(0), jax.tree.map(jnp.zeros_like, state.params), state.model_state, (jnp.uint32(0), jnp.uint32(0))
+    )
+    total = lax.fori_loop(0, full, lambda number, total: add(total, number, config.micro_batch), zeros)
+    return add(total, full, rest) if rest else total
+
+
+def _piece(batch: BatchSpec, number: jax.Array | int, size: int) -> BatchSpec:
+    """Return the numbered piece of a batch, with a key derived for it alone."""
+    start = batch.start + jnp.asarray(number, jnp.uint32) * jnp.uint32(size)
+    key = None if batch.key is None else jax.random.fold_in(batch.key, number)
+    return batch._replace(start=start, key=key)
+
+
+def _slice(
+    config: StepConfig, feed: Feed, params: Params, model_state: PyTree[Any], batch: BatchSpec, size: int
+) -> _Sums:
+    """Compute what ``size`` samples add to the mean over the whole batch."""
+    positions = batch.start + jnp.arange(size, dtype=jnp.uint32)
+    rows = feed.rows(config.order, batch.order_keys, positions)
+
+    def share_of_mean(params: Params) -> tuple[Float[Array, ""], PyTree[Any]]:
+        outputs, new_state = config.model.apply(params, model_state, rows.x, batch.key, True)
+        losses = config.losses(outputs, rows.y)
+        if rows.weight is not None:
+            losses = losses * rows.weight
+        return jnp.sum(losses) / config.batch_size, new_state
+
+    (loss, new_state), gradient = jax.value_and_grad(share_of_mean, has_aux=True)(params)
+
+    # The hashes are of the indices that were gathered, not of those that should have been.
+    low, high = index_hashes(rows.ids)
+    return _Sums(loss, gradient, new_state, (jnp.sum(low), jnp.sum(high)))

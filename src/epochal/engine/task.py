@@ -1,0 +1,137 @@
+"""A task: what a model is trained for. Its loss, its metrics, and the shapes and types of samples and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Shaped
+
+from epochal.data import Dataset, Split
+from epochal.engine.metrics import Metric, choose_metrics
+from epochal.errors import DataError, ModelError, OptionError, unknown_name
+
+Kind: TypeAlias = Literal["classification", "regression"]
+Outputs: TypeAlias = Float[Array, "batch outputs"]
+Targets: TypeAlias = Shaped[Array, "batch *targets"]
+SampleLosses: TypeAlias = Float[Array, " batch"]
+Losses: TypeAlias = Callable[[Outputs, Targets], SampleLosses]
+
+LOSS_NAMES = ("cross-entropy", "mean-squared-error")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a model learns from which data, and how that is measured.
+
+    Attributes:
+        kind: ``"classification"``, where targets are class numbers, or ``"regression"``.
+        loss: the loss's name, for the record.
+        losses: ``(outputs (b, k), targets (b, …)) -> (b,)``, one loss a sample, without averaging over samples.
+        metrics: what an evaluation computes beside the loss.
+        sample_shape: the shape of one sample, as the model sees it in float32.
+        outputs: k, how many numbers a model returns for a sample.
+        target_shape: the shape of one target, ``()`` for class numbers.
+        target_type: the type of targets.
+        data: the name of the data set, for error texts.
+    """
+
+    kind: Kind
+    loss: str
+    losses: Losses
+    metrics: tuple[Metric, ...]
+    sample_shape: tuple[int, ...]
+    outputs: int
+    target_shape: tuple[int, ...]
+    target_type: np.dtype
+    data: str = field(default="", compare=False)
+
+    def check_targets(self, split: Split) -> None:
+        """Refuse what would give a number without a meaning: raises `DataError` for targets of another kind."""
+        y = split.y
+        if y.dtype.kind != self.target_type.kind or y.shape[1:] != self.target_shape:
+            raise DataError(
+                f"targets of type {y.dtype} and shape {y.shape[1:]} do not fit this model, "
+                f"trained on {self.target_type} and {self.target_shape}"
+            )
+        if self.kind == "classification" and len(split) and not 0 <= y.min() <= y.max() < self.outputs:
+            raise DataError(f"class {y.max()} is none of the {self.outputs} classes of '{self.data}'")
+
+
+def build_task(data: Dataset, loss: str | Losses | None = None, metrics: Sequence[str | Metric] | None = None) -> Task:
+    """Return the task of a data set.
+
+    Args:
+        data: says the kind of the task, and all shapes.
+        loss: one of `LOSS_NAMES`, or your own function of outputs and targets that returns one loss a sample.
+            Default: cross-entropy for classes and mean-squared-error for numbers.
+        metrics: names in `epochal.engine.metrics.METRICS`, or your own metrics. Default: accuracy for classes, mae and
+            r2 for numbers.
+
+    Raises `OptionError` for an unknown name, and `ModelError` for a loss or metric that does not fit the task.
+    """
+    name, losses = _choose_loss(loss, data.task)
+
+    return Task(
+        data.task,
+        name,
+        losses,
+        choose_metrics(metrics, data.task, data.class_names),
+        data.sample_shape,
+        data.outputs,
+        data.train.y.shape[1:],
+        data.train.y.dtype,
+        data.name,
+    )
+
+
+def _choose_loss(loss: str | Losses | None, kind: Kind) -> tuple[str, Losses]:
+    """Return the loss's name and function: the same function each time, so that compiled programs are shared."""
+    if loss is None:
+        loss = "cross-entropy" if kind == "classification" else "mean-squared-error"
+    if callable(loss):
+        return getattr(loss, "__name__", "custom"), _OnePerSample(loss)
+
+    if loss == "cross-entropy":
+        if kind == "regression":
+            raise ModelError("cross-entropy needs class labels, but these targets are numbers; use mean-squared-error")
+        return loss, optax.softmax_cross_entropy_with_integer_labels
+    if loss == "mean-squared-error":
+        return loss, _squared_error_of_classes if kind == "classification" else _squared_error
+    raise OptionError(unknown_name("loss", loss, LOSS_NAMES))
+
+
+def _squared_error(outputs: Outputs, targets: Targets) -> SampleLosses:
+    """Return each sample's squared error, averaged over its outputs."""
+    return jnp.mean(jnp.square(outputs - targets.reshape(outputs.shape)), axis=-1)
+
+
+def _squared_error_of_classes(outputs: Outputs, targets: Targets) -> SampleLosses:
+    return _squared_error(outputs, jax.nn.one_hot(targets, outputs.shape[-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class _OnePerSample:
+    """A user's loss, checked to return one number a sample; equal for the very same function."""
+
+    loss: Losses
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OnePerSample) and self.loss is other.loss
+
+    def __hash__(self) -> int:
+        return id(self.loss)
+
+    def __call__(self, outputs: Outputs, targets: Targets) -> SampleLosses:
+        losses = self.loss(outputs, targets)
+        if losses.shape != outputs.shape[:1]:
+            raise ModelError(
+                f"the loss returned shape {losses.shape} for {outputs.shape[0]} samples; "
+                f"return one loss a sample, shape ({outputs.shape[0]},), and leave the mean to the engine"
+            )
+        return losses

@@ -1,0 +1,87 @@
+"""From a configuration to what trains it: defaults that are filled in, and options that have no effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optax
+import pytest
+
+from epochal.config import TrainConfig
+from epochal.data import Dataset, from_arrays
+from epochal.engine import METRICS
+from epochal.errors import OptionError
+from epochal.run.setup import Custom, set_up
+
+PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
+
+
+def clouds() -> Dataset:
+    """Sixty points of four features in three classes."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 4)).astype(np.float32), np.arange(60, dtype=np.int32) % 3
+    return from_arrays(x, y, test=(x[:20], y[:20]), name="clouds")
+
+
+def resolved(custom: Custom | None = None, **options: Any) -> TrainConfig:
+    return set_up(TrainConfig(**PLAIN, **options), clouds(), custom).config
+
+
+def test_defaults_are_filled_in() -> None:
+    config = resolved()
+    assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.0316, "cross-entropy", "1ep")
+    assert resolved(optimizer="momentum").momentum == 0.9
+    assert resolved(optimizer="adamw").weight_decay == 1e-4
+
+
+def test_a_model_brings_its_default_optimizer() -> None:
+    x = clouds().train.x.reshape(-1, 2, 2)
+    data = from_arrays(x, clouds().train.y, test=(x[:3], clouds().train.y[:3]))
+    assert set_up(TrainConfig(model="rnn", **PLAIN), data).config.optimizer == "adam"
+    assert set_up(TrainConfig(model="rnn", optimizer="sgd", **PLAIN), data).config.optimizer == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_decay": 0.1}, "weight_decay has no effect with sgd; it is an option of adamw"),
+        ({"momentum": 0.5}, "momentum has no effect with sgd; it is an option of momentum and nesterov"),
+        ({"optimizer": "adamw", "momentum": 0.5}, "momentum has no effect with adamw"),
+    ],
+)
+def test_an_option_of_another_optimizer_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        resolved(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"lr": 0.1}, {"schedule": "cosine"}, {"warmup": "1it"}, {"momentum": 0.5}, {"weight_decay": 0.1}],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_has_no_effect_beside_an_optax_object_is_refused(options: dict[str, Any]) -> None:
+    custom = Custom(optimizer=optax.sgd(0.1))
+    (name,) = options
+    with pytest.raises(OptionError, match=f"^{name} has no effect beside an Optax transformation of your own"):
+        resolved(custom, **options)
+
+
+def test_a_configuration_with_an_optax_object_can_be_set_up_again() -> None:
+    """As a resume does, from the configuration that was filled in; also from one of an earlier version."""
+    custom = Custom(optimizer=optax.sgd(0.1))
+    config = resolved(custom)
+    assert (config.optimizer, config.lr) == ("custom", None)
+    assert set_up(config, clouds(), custom).config == config
+    with pytest.raises(OptionError, match="lr has no effect"):
+        set_up(config.changed({"lr": 0.5}), clouds(), custom)
+    assert resolved(custom, optimizer="sgd", lr=0.0316).lr == 0.0316
+
+
+def test_metrics_are_chosen_by_name_or_given() -> None:
+    def names(metrics: Any) -> list[str]:
+        setup = set_up(TrainConfig(**PLAIN), clouds(), Custom(metrics=metrics))
+        return list(setup.engine.evaluate(setup.engine.initial_state(), setup.data.test).values)
+
+    assert names(None) == ["loss", "accuracy"]
+    assert names(["log-loss", METRICS["roc-auc"]]) == ["loss", "log-loss", "roc-auc"]
