@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from workbench import drive, engine_for, linear, numbered
 
 from epochal import audit as audit_module
-from epochal.audit import index_hashes
+from epochal.audit import Audit, ExpectedAudit, index_hashes
 from epochal.clock import Plan, Position
-from epochal.engine import Audit, Engine, ExpectedAudit
+from epochal.engine import Engine
 from epochal.order import Order
 
 indices = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique=True)

@@ -11,8 +11,9 @@ import pytest
 from workbench import batches_of, drive, engine_for, labelled, linear, noisy, number_of_sample, numbered, output_itself
 
 from epochal.clock import Plan, Position
-from epochal.engine import CAPACITY, Engine, named_leaves, weights_sha256
+from epochal.engine import CAPACITY, Engine, named_leaves
 from epochal.engine.state import TRAINING_NOISE, purpose_key
+from epochal.record.checkpoint_file import weights_sha256
 
 
 @cache

@@ -14,10 +14,11 @@ from workbench import drive, engine_for, labelled
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
-from epochal.engine import Engine, build_optimizer, named_leaves, weights_sha256
+from epochal.engine import Engine, build_optimizer, named_leaves
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.metrics import Mean
 from epochal.models import build_model
+from epochal.record.checkpoint_file import weights_sha256
 from epochal.run.setup import set_up
 
 PLAN = Plan(60, 7, epochs=2)

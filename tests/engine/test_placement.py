@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workbench import drive, engine_for, labelled, linear, noisy, numbered, output_itself
 
+from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
-from epochal.engine import Audit, ExpectedAudit, named_leaves
+from epochal.engine import named_leaves
 from epochal.engine.placement import cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
@@ -134,7 +135,8 @@ def test_numbers_of_shards_that_cannot_be() -> None:
 
 CHILD = """
 import sys, jax, epochal
-from epochal.engine import named_leaves, weights_sha256
+from epochal.engine import named_leaves
+from epochal.record.checkpoint_file import weights_sha256
 offered = jax.local_devices
 for model in sys.argv[1:]:
     for count in (1, 2, 4):

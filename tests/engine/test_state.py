@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from workbench import engine_for, labelled, linear
 
-from epochal.engine import named_leaves, weights_sha256
+from epochal.engine import named_leaves
 from epochal.engine.state import INITIAL_WEIGHTS, TRAINING_NOISE, purpose_key
+from epochal.record.checkpoint_file import weights_sha256
 
 ARRAYS = {
     ".params['b']": np.arange(3, dtype=np.float32),

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from epochal.audit import Audit
 from epochal.clock import Plan, Position, Span
 from epochal.data import Dataset, from_arrays
 from epochal.data.dataset import Recipe
-from epochal.engine import CAPACITY, Audit, ChunkResult, Engine, Optimizer, State, build_task
+from epochal.engine import CAPACITY, ChunkResult, Engine, Optimizer, State, build_task
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.models import Model
 from epochal.order import Order

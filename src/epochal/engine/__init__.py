@@ -1,6 +1,5 @@
 """State, pure train step, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
-from epochal.audit import Audit, ExpectedAudit
 from epochal.engine.chunk import CAPACITY
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
@@ -8,18 +7,16 @@ from epochal.engine.metrics import METRICS, Metric
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import available_processors, keep_compiled_programs, offer_processors
-from epochal.engine.state import State, named_leaves, weights_sha256
+from epochal.engine.state import State, named_leaves
 from epochal.engine.task import Task, build_task
 
 __all__ = [
     "CAPACITY",
     "METRICS",
     "OPTIMIZERS",
-    "Audit",
     "ChunkResult",
     "Engine",
     "Evaluation",
-    "ExpectedAudit",
     "Metric",
     "Optimizer",
     "State",
@@ -33,5 +30,4 @@ __all__ = [
     "named_leaves",
     "offer_processors",
     "warmup_updates",
-    "weights_sha256",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -49,13 +47,3 @@ def named_leaves(tree: PyTree[Any]) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Return the tree's arrays on the host by their path, in the tree's fixed order."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
-    """Return the SHA-256 of the parameters among a state's named arrays, sorted by name: name, type, shape, bytes."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        if name.startswith(".params"):
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -10,13 +10,15 @@ from importlib import import_module
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from epochal.errors import OptionError, RunError, unknown_name
-from epochal.record.history import History
 from epochal.record.rows import EpochRow, EventRow, SessionRow
+
+if TYPE_CHECKING:
+    from epochal.record.history import History
 
 Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
 

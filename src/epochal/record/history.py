@@ -251,13 +251,12 @@ class _Reader:
         """Read a table whose rows have checksums, and build each of them, without checksum and id."""
         cursor = self.database.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {order}")
         names = [column[0] for column in cursor.description]
+        first = names.index("id") + 1 if "id" in names else 0
         rows = []
-        for values in cursor:
-            row = dict(zip(names, values, strict=True))
-            row.pop("id", None)
-            if row.pop("crc32") != checksum(row.values()):
+        for *values, crc in cursor:
+            if crc != checksum(values[first:]):
                 self._damaged(f"a row of {table} is not as it was written")
-            rows.append(build(**row))
+            rows.append(build(**dict(zip(names[first:-1], values[first:], strict=True))))
         return tuple(rows)
 
     def _damaged(self, why: str) -> NoReturn:

@@ -88,9 +88,12 @@ def _stored(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # one encoder for all rows: a history has thousands
+
+
 def checksum(values: Iterable[Any]) -> int:
     """Return the CRC-32 of a row's stored values, as a compact JSON array."""
-    return crc32(json.dumps(list(values), separators=(",", ":")).encode())
+    return crc32(_compact(list(values)).encode())
 
 
 def migrate(database: sqlite3.Connection, version: int) -> None:

@@ -15,6 +15,7 @@ import optax
 from epochal.clock import Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
+from epochal.engine import Metric
 from epochal.errors import OptionError, PlanError, RunError
 from epochal.files import remove_leftovers
 from epochal.lock import locked
@@ -43,7 +44,7 @@ def train(
     model: str | Model = "mlp",
     optimizer: str | optax.GradientTransformation | None = None,
     loss: str | Callable[..., Any] | None = None,
-    metrics: Any = None,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
     run: str | os.PathLike[str] | Literal[False] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
     progress: bool | None = None,
@@ -75,7 +76,8 @@ def train(
         "optimizer": None if custom.optimizer is not None else optimizer,
         "loss": None if callable(loss) else loss,
     }
-    given = {name: value for name, value in named.items() if value is not None}
+    names = [one for one in _listed(metrics) if isinstance(one, str)]
+    given = {name: value for name, value in {**named, "metrics": names or None}.items() if value is not None}
     config = TrainConfig.from_dict({**given, **options})
     dataset = load_data(data, target=config.target, task=config.task)
 
@@ -127,7 +129,7 @@ def resume(
     model: Model | None = None,
     optimizer: optax.GradientTransformation | None = None,
     loss: Callable[..., Any] | None = None,
-    metrics: Any = None,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
     progress: bool | None = None,
     **changes: Any,
@@ -193,7 +195,7 @@ def rerun(
     model: Model | None = None,
     optimizer: optax.GradientTransformation | None = None,
     loss: Callable[..., Any] | None = None,
-    metrics: Any = None,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
     progress: bool | None = None,
 ) -> Rerun:
@@ -223,7 +225,15 @@ def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> C
         optimizer=None if isinstance(optimizer, str) else optimizer,
         loss=loss if callable(loss) else None,
         data=not isinstance(data, (str, os.PathLike)),
+        metrics=_listed(metrics) or None,
     )
+
+
+def _listed(metrics: Any) -> tuple[str | Metric, ...]:
+    """Return metrics as a tuple: one, several, or none."""
+    if metrics is None:
+        return ()
+    return (metrics,) if isinstance(metrics, str | Metric) else tuple(metrics)
 
 
 def _at_present(file: RunFile, setup: Setup) -> RunFile:
