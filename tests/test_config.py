@@ -116,6 +116,8 @@ def test_what_cannot_be_meant_is_refused_in_a_sentence(name: str, value: Any, sa
 @pytest.mark.parametrize("name", [*TRAIN, *STUDY])
 @pytest.mark.parametrize("value", [object(), {"a": 1}, b"x", float("nan"), [[]]], ids=repr)
 def test_no_option_takes_nonsense(name: str, value: Any) -> None:
+    if name == "settings" and isinstance(value, dict):
+        pytest.skip("settings are such a mapping")
     with pytest.raises((OptionError, PlanError)):
         {**TRAIN, **STUDY}[name].read(name, value)
 

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from epochal.clock import Plan, Position, Span
     from epochal.config import TrainConfig
     from epochal.data import Dataset, from_arrays, load_data
+    from epochal.engine import Metric
     from epochal.errors import EpochalError
     from epochal.models import Model, from_functions
     from epochal.order import Order
-    from epochal.run import Run, rerun, resume, train
+    from epochal.run import Callback, EarlyStop, Run, rerun, resume, train
     from epochal.study import Study, compare
 
 from epochal.version import __version__ as __version__
 
 __all__ = [
+    "Callback",
     "Dataset",
+    "EarlyStop",
     "EpochalError",
+    "Metric",
     "Model",
     "Order",
     "Plan",
@@ -44,8 +48,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Callback": "run",
     "Dataset": "data",
+    "EarlyStop": "run",
     "EpochalError": "errors",
+    "Metric": "engine",
     "Model": "models",
     "Order": "order",
     "Plan": "clock",

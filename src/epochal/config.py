@@ -18,6 +18,7 @@ from epochal.options import (
     BATCH_SIZE,
     LENGTH,
     SEED,
+    SETTINGS,
     SIZES,
     SWITCH,
     WARMUP,
@@ -76,6 +77,9 @@ class TrainConfig:
     dropout: float | None = _model(
         None, "Share of hidden values dropped while training, 0 to below 1; for mlp and cnn.",
         _SHARE, text="0")
+
+    settings: dict[str, Any] | None = _model(
+        None, "Other options of the model or the optimizer by name, such as kernel=3 for cnn.", SETTINGS, flag="set")
 
     batch_size: BatchSize | None = _plan(
         None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE, text="100 (or N, if smaller)", resume=True)
@@ -166,8 +170,11 @@ class TrainConfig:
             value = getattr(self, field.name)
             if field.name == "data" or value is None or value == field.default:
                 continue
+            if isinstance(value, dict):
+                value = tuple(f"{name}={_as_argument(one)}" for name, one in value.items())
             values = () if value is True else value if isinstance(value, tuple) else (value,)
-            words.extend([f"--{field.name.replace('_', '-')}", *map(_as_argument, values)])
+            flag = options_of(type(self))[field.name].flag or field.name.replace("_", "-")
+            words.extend([f"--{flag}", *map(_as_argument, values)])
         return shlex.join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,6 +209,8 @@ def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None =
 
 
 def _as_argument(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_as_argument, value))
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 

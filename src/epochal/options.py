@@ -6,6 +6,7 @@ The command line, the configuration's checks, its documentation and its file are
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -218,12 +219,35 @@ def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
     return sizes
 
 
+def _read_settings(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(key): list(one) if isinstance(one, tuple) else one for key, one in value.items()}
+    settings = {}
+    for word in listed(value):
+        key, sign, content = str(word).partition("=")
+        if not key or not sign:
+            raise OptionError(f"{name} must be NAME=VALUE, such as kernel=3, got {shown(word)}")
+        settings[key.replace("-", "_")] = _from_text(content)
+    return settings
+
+
+def _from_text(content: str) -> Any:
+    """Return what a text means: a number, a truth value, several of them with commas, or itself."""
+    if "," in content:
+        return [_from_text(part) for part in content.split(",") if part]
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
+
+
 SWITCH = Kind(_read_switch, words="none")
 LENGTH = Kind(_read_length, "LENGTH")
 WARMUP = Kind(_read_warmup, "LENGTH")
 BATCH_SIZE = Kind(_read_batch_size, "B")
 SEED = Kind(_read_seed, "N")
 SIZES = Kind(_read_sizes, "N …", "many")
+SETTINGS = Kind(_read_settings, "NAME=VALUE …", "many")
 FOLDER = Kind(lambda name, value: Path(text("a path").read(name, value)), "FOLDER")
 FILE = Kind(FOLDER.read, "FILE")
 PATHS = Kind(lambda name, value: tuple(FOLDER.read(name, one) for one in value), "FILE …", "many")

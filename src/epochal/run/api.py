@@ -76,7 +76,7 @@ def train(
         "optimizer": None if custom.optimizer is not None else optimizer,
         "loss": None if callable(loss) else loss,
     }
-    names = [one for one in _listed(metrics) if isinstance(one, str)]
+    names = [one for one in listed_metrics(metrics) if isinstance(one, str)]
     given = {name: value for name, value in {**named, "metrics": names or None}.items() if value is not None}
     config = TrainConfig.from_dict({**given, **options})
     dataset = load_data(data, target=config.target, task=config.task)
@@ -225,11 +225,11 @@ def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> C
         optimizer=None if isinstance(optimizer, str) else optimizer,
         loss=loss if callable(loss) else None,
         data=not isinstance(data, (str, os.PathLike)),
-        metrics=_listed(metrics) or None,
+        metrics=listed_metrics(metrics) or None,
     )
 
 
-def _listed(metrics: Any) -> tuple[str | Metric, ...]:
+def listed_metrics(metrics: Any) -> tuple[str | Metric, ...]:
     """Return metrics as a tuple: one, several, or none."""
     if metrics is None:
         return ()

@@ -110,11 +110,13 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     offer_processors()
 
     custom = custom or Custom()
+    if custom.model is not None:
+        _refuse_beside_own_model(config)
     plan = config.plan(len(data.train))
     if config.shards is not None:
         check_shards(plan.batch_size, config.shards)
 
-    model = custom.model or build_model(config.model, data.sample_shape, data.outputs, **config.model_options)
+    model = custom.model or _build_model(config, data)
     task = build_task(data, custom.loss or config.loss, config.metrics if custom.metrics is None else custom.metrics)
     optimizer, resolved = _resolve_optimizer(config, plan, model, custom)
     engine = Engine(
@@ -140,6 +142,7 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     given = {name: getattr(config, name) for name in option_names() if name in known}
     given = {name: value for name, value in given.items() if value is not None}
+    given |= {name: value for name, value in (config.settings or {}).items() if name in option_names()}
 
     if custom.optimizer is not None:
         own = Optimizer(own=custom.optimizer)
@@ -154,6 +157,20 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
     lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
+
+
+def _build_model(config: TrainConfig, data: Dataset) -> Model:
+    """Return the named model with the options that were given for it."""
+    settings = {name: value for name, value in (config.settings or {}).items() if name not in option_names()}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return build_model(config.model, data.sample_shape, data.outputs, **{**settings, **config.model_options})
+
+
+def _refuse_beside_own_model(config: TrainConfig) -> None:
+    """Refuse options that have no effect beside a model of the user's own: raises `OptionError`."""
+    others = [name for name in config.settings or {} if name not in option_names()]
+    for name in (*config.model_options, *others):
+        raise OptionError(f"{name} has no effect beside a Model of your own; build it with that value")
 
 
 def _refuse_beside_own(config: TrainConfig, given: Iterable[str]) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from epochal.data import load_data
+from epochal.engine import Metric
 from epochal.errors import RunError
 from epochal.models import Model
 from epochal.options import listed
+from epochal.run.api import listed_metrics
 from epochal.run.run import DataSource
 from epochal.study.planning import plan_study, with_budget
 from epochal.study.runner import Parts, StudyCallback, work
@@ -22,6 +24,7 @@ def compare(
     *,
     models: str | Model | Iterable[str | Model] | None = None,
     loss: str | Callable[..., Any] | None = None,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
     run: str | os.PathLike[str] | None = None,
     callback: StudyCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -39,6 +42,7 @@ def compare(
         data: as for `epochal.train`. Default: digits.
         models: one or more, as for `epochal.train`.
         loss: as for `epochal.train`.
+        metrics: as for `epochal.train`.
         run: the study's folder. Default: ``runs/compare-DATA-1``, or the next free number.
         callback: follows the searches and runs (`epochal.study.StudyCallback`).
         should_stop: asked again and again; a true answer ends the work there.
@@ -59,6 +63,7 @@ def compare(
         "data": name,
         "models": [model.name if isinstance(model, Model) else model for model in given_models] or None,
         "loss": None if callable(loss) else loss,
+        "metrics": [one for one in listed_metrics(metrics) if isinstance(one, str)] or None,
     }
 
     config = plan_study(given, run)
@@ -68,9 +73,9 @@ def compare(
     )
     if own_data:
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
-    return work(
-        config, Parts(dataset, own_data, own_models, loss if callable(loss) else None), run, callback, should_stop
-    )
+    own_loss = loss if callable(loss) else None
+    parts = Parts(dataset, own_data, own_models, own_loss, listed_metrics(metrics) or None)
+    return work(config, parts, run, callback, should_stop)
 
 
 def resume_study(

@@ -13,6 +13,7 @@ from typing import Any
 from epochal.clock import Plan
 from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
+from epochal.engine import Metric
 from epochal.errors import DataError, DivergedError, OptionError
 from epochal.lock import locked
 from epochal.models import Model
@@ -35,18 +36,18 @@ class Parts:
         own_data: whether they were given as arrays, so that no name finds them again.
         models: models of the user's own, by name.
         loss: a loss function of the user's own.
-        metrics: metrics of the user's own.
+        metrics: metrics, where some of them are the user's own.
     """
 
     data: Dataset
     own_data: bool = False
     models: Mapping[str, Model] = field(default_factory=dict)
     loss: Callable[..., Any] | None = None
-    metrics: tuple[Any, ...] = ()
+    metrics: tuple[str | Metric, ...] | None = None
 
     def custom(self, config: TrainConfig) -> Custom:
         """Return the parts of one run that no name can rebuild."""
-        return Custom(model=self.models.get(config.model), loss=self.loss, data=self.own_data)
+        return Custom(model=self.models.get(config.model), loss=self.loss, data=self.own_data, metrics=self.metrics)
 
     def set_up(self, config: TrainConfig) -> Setup:
         """Build everything that one run needs."""
@@ -202,6 +203,7 @@ class _Runner:
             data=self.parts.data,
             model=custom.model,
             loss=custom.loss,
+            metrics=self.parts.metrics,
             callbacks=callbacks,
             progress=False,
             **changes,
