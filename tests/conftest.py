@@ -10,7 +10,12 @@ import pytest
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
-os.environ["JAX_PLATFORMS"] = "cpu"  # read when JAX is first imported, which is below the next line
+# Read when JAX is first imported, which may be below the next lines, or in another folder's conftest.
+os.environ["JAX_PLATFORMS"] = "cpu"
+_COMPILED = tempfile.TemporaryDirectory(prefix="epochal-tests-")  # never the user's own; child processes share it
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 install_import_hook("epochal", "beartype.beartype")  # checks every annotation of the package, in tests only
 
 settings.register_profile("here", deadline=None)  # the first example of a test may include a compilation
@@ -18,13 +23,9 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Keep what JAX compiles for this session only, shared with child processes: never in the user's own cache."""
-    folder = tempfile.TemporaryDirectory(prefix="epochal-tests-")
-    config.add_cleanup(folder.cleanup)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what JAX compiled for this session."""
+    _COMPILED.cleanup()
 
 
 @pytest.fixture(autouse=True)

@@ -187,13 +187,16 @@ class Plan:
     ) -> None:
         samples = parse_count("samples", samples)
         size = samples if batch_size == "all" else parse_count("batch size", batch_size)
+
         if size > samples:
             raise PlanError(
                 f"batch size {shortened(size)} is above the {shortened(samples)} training samples; "
                 f"use at most {shortened(samples)}, or 'all'"
             )
+
         if last not in ("keep", "drop"):
             raise PlanError(f"last must be 'keep' or 'drop', got '{last}'")
+
         object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "batch_size", size)
         object.__setattr__(self, "last", last)
@@ -390,12 +393,15 @@ def _one_budget(
         for name, value in (("epochs", epochs), ("iterations", iterations), ("budget", budget))
         if value is not None
     ]
+
+    # one budget at most; none means one epoch
     if len(given) > 1:
         raise PlanError(f"give one budget, not {len(given)}: {' and '.join(given)}")
     if epochs is not None:
         return Span.epochs(parse_count("epochs", epochs))
     if iterations is not None:
         return Span.iterations(parse_count("iterations", iterations))
+
     if isinstance(budget, str):
         return Span.parse(budget)
     if isinstance(budget, Span):

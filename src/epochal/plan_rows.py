@@ -61,6 +61,7 @@ def _epoch_rows(plan: Plan) -> list[PlanRow]:
 def _budget_rows(plan: Plan) -> list[PlanRow]:
     if plan.is_open:
         return [PlanRow("iterations", None, "open", {"time": str(plan.budget)})]
+
     per_epoch, total, full = plan.iterations_per_epoch, plan.iterations, plan.full_epochs
     product, quotient = f"{full:,} × {per_epoch:,}", f"{total:,} / {per_epoch:,}"
 

@@ -36,6 +36,7 @@ class DataCommand:
             return 0
 
         table = build_table(("name", "left"), ("training", "right"), ("test", "right"), ("shape", "left"), ("", "left"))
+
         rows = (
             (
                 one.description.name,
@@ -46,6 +47,7 @@ class DataCommand:
             )
             for one in sets
         )
+
         open_console().print(add_rows(table, rows))
         return 0
 

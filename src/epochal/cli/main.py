@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EpochalError as error:
         print(f"epochal: {error}", file=sys.stderr)
         return 2
+
     except KeyboardInterrupt:
         print("epochal: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

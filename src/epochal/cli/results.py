@@ -44,6 +44,7 @@ def print_result(run: RunRecord, console: Console) -> None:
         console.print(_evaluation(run.history.evaluations[-1]))
     rate = run.iterations_per_second
     console.print(f"{formats.duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
+
     console.print(f"run: {run.path}", soft_wrap=True)
     for line in _next_steps(run):
         console.print(f"  {line}", soft_wrap=True)

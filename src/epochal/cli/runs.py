@@ -35,6 +35,7 @@ class RunsCommand:
 
         columns = ("run", "data", "model", "method", "iteration", "test", "status")
         table = build_table(*((name, "right" if name in ("iteration", "test") else "left") for name in columns))
+
         lines = (
             (
                 row["run"],

@@ -89,6 +89,7 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
         "time",
         "each once",
     )
+
     table = build_table(*((name, "right") for name in columns), title=run.name)
     rows = (
         (
@@ -101,6 +102,7 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
         )
         for row in epochs
     )
+
     console.print(add_rows(table, rows))
 
 

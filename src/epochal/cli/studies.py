@@ -182,6 +182,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
         for line in _troubles(row):
             console.print(Text(line), soft_wrap=True)
     console.print(f"study: {study.path}", soft_wrap=True)
+
     for line in _next_steps(study, rows):
         console.print(f"  {line}", soft_wrap=True)
 

@@ -137,6 +137,7 @@ def newest_checkpoint(
     """
     files = checkpoint_files(folder)
     iterations = recorded()  # after the files were listed: a process at work puts the history first
+
     problems = []
     for path in files:
         try:
@@ -148,6 +149,7 @@ def newest_checkpoint(
                 return newest_checkpoint(folder, recorded, warn)
             problems.append(str(error))
             warn(f"{error}; passed over for the one before")
+
     if files:
         raise RunError(f"none of the checkpoints in {folder} can be used: {problems[0]}")
     return None

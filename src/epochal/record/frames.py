@@ -47,6 +47,7 @@ def columns_of(history: History, table: str = "iterations") -> Columns:
     columns = {item.name: [getattr(row, item.name) for row in rows] for item in fields(_ROWS[table])}
     if "detail" in columns:
         columns["detail"] = [json.dumps(detail, ensure_ascii=False) for detail in columns["detail"]]
+
     if table == "epochs":
         del columns["test"]
         names = dict.fromkeys(["loss", *(name for row in rows for name in row.test)])

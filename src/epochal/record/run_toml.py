@@ -193,6 +193,7 @@ class RunFile:
 
 def write_run_toml(path: Path, file: RunFile) -> None:
     """Write `run.toml` as a whole or not at all."""
+
     try:
         write_durably(path, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
     except OSError as error:
@@ -209,6 +210,7 @@ def read_run_toml(path: Path) -> RunFile:
         if content["format"] > FORMAT:
             raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
         return RunFile.from_dict(content)
+
     except FileNotFoundError:
         raise RunError(f"{folder} is no run folder: it has no run.toml") from None
     except RunError:

@@ -150,6 +150,7 @@ class ComparedRun:
         record, config, reached, test = self.record, self.member.config, self.reached, self.test
         plan = record.plan if record else None
         iterations = record.history.iterations if record else None
+
         metrics: Metrics = test.metrics if test else {}
         return {
             "name": self.name,

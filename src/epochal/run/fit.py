@@ -94,6 +94,7 @@ def _end_epoch(
     epoch = position.epoch if complete else position.epoch + 1
     expected = audit.after(epoch - 1, used)
     evaluation = _evaluate(engine, point) if evaluate else None
+
     row = EpochRow(
         epoch=epoch,
         end_iteration=position.iteration,

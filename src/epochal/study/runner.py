@@ -100,6 +100,7 @@ def work(
     """
     _check(config, parts)
     study = _study_at(None if path is None else Path(path), config, parts)
+
     with locked(study.path / "study.lock"):
         study.write()
         runner = _Runner(study, parts, callback or StudyCallback(), should_stop or (lambda: False))
