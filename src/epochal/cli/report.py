@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from epochal.errors import RunError
+from epochal.record.outputs_record import OutputsRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +22,10 @@ class ReportCommand:
 
     Attributes:
         runs: run folders, or study folders.
-        out: the file to write; report.html in the run's or study's folder, or here for several, where not given.
+        out: the file to write. Default: report.html in the run's or study's folder, or here for several.
         lang: the language that the page opens in; it can be switched on the page.
         watch: follow the training on a page that this command serves on this machine, until Ctrl-C.
-        port: for --watch; any free one where not given.
+        port: for --watch. Default: any free port.
         open: show the page in the browser.
     """
 
@@ -40,59 +41,56 @@ class ReportCommand:
         return self._serve() if self.watch else self._write()
 
     def _write(self) -> int:
-        from epochal.report import render
-        from epochal.study.gather import gather
+        from epochal.report import read, render
 
-        records = gather(self.runs)
+        page = read(self.runs, outputs=_outputs())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
-        for notice in records.notices:
+        for notice in page.notices:
             if notice.key == "unreadable":
                 print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
-        _write_whole(file, render(records, self.lang))
+
+        _write_whole(file, render(page, self.lang))
         print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
         if self.open:
             _show(file.resolve().as_uri())
         return 0
 
     def _serve(self) -> int:
+        from epochal.report import updates
         from epochal.web.server import PageServer
 
-        self._page()  # what cannot be shown is said now, not in the browser
-        server = PageServer.open(self._page, self._news, self.port)
+        self._page({})  # what cannot be shown is said now, not in the browser
+        routes = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
+        server = PageServer.open(routes, self.port)
         print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
         if self.open:
             _show(server.url)
         server.run()
         return 0
 
-    def _page(self) -> str:
-        """Return the page as of now; answers are computed once nothing trains any more."""
-        from epochal.report import render
-        from epochal.study.gather import gather
+    def _page(self, query: Mapping[str, str]) -> str:
+        """Return the current page; predictions are computed once no run is in training."""
+        from epochal.report import read, render
 
-        records = gather(self.runs, predict=False)
-        if all(run.is_over for run in records.runs):
-            records = gather(self.runs)
-        return render(records, self.lang, watch=True)
+        page = read(self.runs)
+        if all(run.record.is_over for run in page.runs):
+            page = read(self.runs, outputs=_outputs())
+        return render(page, self.lang, watch=True)
 
-    def _news(self, query: Mapping[str, str]) -> Mapping[str, Any]:
-        """Answer what a page asks again and again; raises `KeyError` or `ValueError` for any other query."""
-        from epochal.report import series
-        from epochal.study.follow import Known, news_of
-        from epochal.study.gather import find_runs
 
-        runs = dict(find_runs(self.runs).runs)
-        iterations, bucket = int(query["iterations"]), int(query["bucket"])
-        if iterations < 0 or bucket < 1:
-            raise ValueError(query)
-        news = news_of(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
-        done = news.first + news.losses.size
-        if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:
-            return {"reload": True, "is_over": False}
-        if series.outgrows(done, bucket, len(runs)):
-            return {"reload": True, "is_over": news.is_over}
-        is_new = done // bucket * bucket > iterations
-        return {"is_over": news.is_over, "news": series.pack_news(news, iterations, bucket) if is_new else None}
+def _outputs() -> Callable[[Path], OutputsRecord]:
+    """Return the function that computes a run's outputs; JAX is imported when it is first called."""
+
+    def outputs(path: Path) -> OutputsRecord:
+        nonlocal reader
+        if reader is None:
+            from epochal.run.test_outputs import OutputsReader
+
+            reader = OutputsReader()
+        return reader(path)
+
+    reader: Callable[[Path], OutputsRecord] | None = None
+    return outputs
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""How to make a run again: its configuration as a command line."""
+"""Command lines that repeat a run: its configuration as `epochal train`, and quoting for the shell."""
 
 from __future__ import annotations
 
