@@ -6,7 +6,7 @@ import pytest
 
 from epochal.cli.main import _parse
 from epochal.config import TrainConfig
-from epochal.report.again import shell, train_command
+from epochal.report.command import shell, train_command
 
 
 @pytest.mark.parametrize(

@@ -1,49 +1,53 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epochal.data import Split
-from epochal.study.mistakes import MISTAKES_SHOWN, as_image, judge
+from epochal.record.outputs_record import OutputsRecord
+from epochal.report.mistakes import MISTAKES_SHOWN, as_image, predictions_of
+from epochal.report.model import Predictions
 
 NAMES = ("a", "b", "c")
 
 
-def split(y: list[int], shape: tuple[int, ...] = (4, 4)) -> Split:
-    return Split(np.full((len(y), *shape), 200, np.uint8), np.array(y, np.int32))
+def predicted(outputs: np.ndarray[Any, Any], y: list[int], iteration: int = 0) -> Predictions:
+    x = np.full((len(y), 4, 4), 200, np.uint8)
+    return predictions_of(OutputsRecord(iteration, outputs, x, np.array(y, np.int32), NAMES))
 
 
-class TestJudge:
-    def test_rows_are_true_classes_and_columns_answers(self) -> None:
-        scores = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [0, 0, 5]])
-        judged = judge(scores, split([0, 1, 2, 1]), NAMES, 7)
-        assert judged.confusion.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
-        assert (judged.iteration, judged.class_names) == (7, NAMES)
+class TestPredictions:
+    def test_rows_are_true_classes_and_columns_predicted_ones(self) -> None:
+        outputs = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [0, 0, 5]])
+        found = predicted(outputs, [0, 1, 2, 1], 7)
+        assert found.confusion.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+        assert (found.iteration, found.class_names) == (7, NAMES)
 
     @given(st.integers(1, 200), st.integers(0, 99))
     def test_each_sample_is_counted_once(self, samples: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         y = rng.integers(0, 3, samples)
-        scores = rng.normal(size=(samples, 3))
-        judged = judge(scores, split(y.tolist()), NAMES, 0)
-        np.testing.assert_array_equal(judged.confusion.sum(axis=1), np.bincount(y, minlength=3))
-        assert judged.confusion.trace() == (scores.argmax(axis=1) == y).sum()
-        assert len(judged.mistakes) == min(MISTAKES_SHOWN, samples - judged.confusion.trace())
+        outputs = rng.normal(size=(samples, 3))
+        found = predicted(outputs, y.tolist())
+        np.testing.assert_array_equal(found.confusion.sum(axis=1), np.bincount(y, minlength=3))
+        assert found.confusion.trace() == (outputs.argmax(axis=1) == y).sum()
+        assert len(found.mistakes) == min(MISTAKES_SHOWN, samples - found.confusion.trace())
 
-    def test_the_surest_mistake_comes_first_with_its_probability(self) -> None:
-        scores = np.array([[1.0, 0, 0], [9, 0, 0], [9, 0, 0]])
-        judged = judge(scores, split([1, 2, 0]), NAMES, 0)
-        assert [(one.index, one.true, one.predicted) for one in judged.mistakes] == [(1, 2, 0), (0, 1, 0)]
-        assert judged.mistakes[0].confidence == pytest.approx(np.exp(9) / (np.exp(9) + 2))
+    def test_the_most_confident_mistake_comes_first_with_its_probability(self) -> None:
+        outputs = np.array([[1.0, 0, 0], [9, 0, 0], [9, 0, 0]])
+        found = predicted(outputs, [1, 2, 0])
+        assert [(one.index, one.true, one.predicted) for one in found.mistakes] == [(1, 2, 0), (0, 1, 0)]
+        assert found.mistakes[0].confidence == pytest.approx(np.exp(9) / (np.exp(9) + 2))
 
-    def test_scores_of_any_size_give_probabilities(self) -> None:
-        judged = judge(np.array([[1e30, -1e30, 0.0]]), split([1]), NAMES, 0)
-        assert judged.mistakes[0].confidence == 1.0
+    def test_outputs_of_any_size_give_probabilities(self) -> None:
+        found = predicted(np.array([[1e30, -1e30, 0.0]]), [1])
+        assert found.mistakes[0].confidence == 1.0
 
     def test_a_perfect_model_makes_no_mistakes(self) -> None:
-        assert judge(np.eye(3), split([0, 1, 2]), NAMES, 0).mistakes == ()
+        assert predicted(np.eye(3), [0, 1, 2]).mistakes == ()
 
 
 class TestAsImage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from epochal.errors import RunError
-from epochal.record.outputs_record import OutputsRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +41,9 @@ class ReportCommand:
 
     def _write(self) -> int:
         from epochal.report import read, render
+        from epochal.run.test_outputs import OutputsReader
 
-        page = read(self.runs, outputs=_outputs())
+        page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
         for notice in page.notices:
             if notice.key == "unreadable":
@@ -57,10 +57,10 @@ class ReportCommand:
 
     def _serve(self) -> int:
         from epochal.report import updates
-        from epochal.web.server import PageServer
+        from epochal.web.server import PageServer, Route
 
         self._page({})  # what cannot be shown is said now, not in the browser
-        routes = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
+        routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
         server = PageServer.open(routes, self.port)
         print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
         if self.open:
@@ -74,23 +74,10 @@ class ReportCommand:
 
         page = read(self.runs)
         if all(run.record.is_over for run in page.runs):
-            page = read(self.runs, outputs=_outputs())
-        return render(page, self.lang, watch=True)
-
-
-def _outputs() -> Callable[[Path], OutputsRecord]:
-    """Return the function that computes a run's outputs; JAX is imported when it is first called."""
-
-    def outputs(path: Path) -> OutputsRecord:
-        nonlocal reader
-        if reader is None:
             from epochal.run.test_outputs import OutputsReader
 
-            reader = OutputsReader()
-        return reader(path)
-
-    reader: Callable[[Path], OutputsRecord] | None = None
-    return outputs
+            page = read(self.runs, outputs=OutputsReader())
+        return render(page, self.lang, watch=True)
 
 
 def _write_whole(file: Path, text: str) -> None:

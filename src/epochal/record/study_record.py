@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import tomli_w
 
@@ -243,7 +243,7 @@ class StudyRecord:
     tuned: tuple[TuningResult, ...] = ()
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path) -> StudyRecord:
         """Read `study.toml`. Raises `RunError` where the folder is no study, or is damaged."""
         file = path / "study.toml"
         try:

@@ -1,4 +1,4 @@
-"""The report: records in, one self-contained HTML page out. It imports neither the trainer nor JAX, and writes no file."""
+"""The report: records in, one self-contained HTML page out. It imports no JAX and writes no file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads run folders and study folders into a `Page`.
+"""`read`: run folders and study folders into a `Page`.
 
 What cannot be read becomes a `Notice` beside the rest; only where nothing is left to show, an error.
 """
@@ -191,7 +191,8 @@ def read_landscape(file: Path) -> Landscape:
     )
     lines = tuple(
         Interpolation(
-            *((line[side]["run"], float(line[side]["epoch"])) for side in ("from", "to")),
+            (line["from"]["run"], float(line["from"]["epoch"])),
+            (line["to"]["run"], float(line["to"]["epoch"])),
             np.array(line["t"], np.float64),
             np.array([math.nan if value is None else value for value in line["loss"]], np.float64),
         )

@@ -62,7 +62,7 @@ def bucket_for(iterations: int, share: int) -> int:
 
 
 def buckets(runs: Sequence[PageRun], *, growing: bool = False) -> list[int]:
-    """Return each run's bucket on a page that they share; where they are ``growing``, with space for what is to come."""
+    """Return each run's bucket on a page that they share; where they are ``growing``, with space for more."""
     done = [run.record.history.losses.size for run in runs]
     if not growing:
         return [bucket_for(number, share) for number, share in zip(done, shares(done), strict=True)]

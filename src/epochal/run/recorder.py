@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,7 @@ from epochal.run.point import Point
 _COMMIT_SECONDS, _COMMITS_TO_COST = 1.0, 100.0
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Where rows go: `HistoryWriter`, or `MemoryWriter`."""
 
