@@ -202,7 +202,7 @@ class TestWhatItSays:
     def test_repeated_seeds(self) -> None:
         band = Band("batch-10", (0, 1), Spread(0.5, 0.4, 0.6), {"accuracy": Spread(0.9, 0.8, 1.0)})
         text = text_of(made_page(made_run("a"), made_run("b"), bands=(band,)))
-        assert "0.5000 (0.4000 … 0.6000) – 90.00\xa0% (80.00\xa0% … 100.00\xa0%)" in text
+        assert "0.5000 (0.4000 … 0.6000) – 90.00 % (80.00 % … 100.00 %)" in text
 
     def test_every_metric_is_there_without_further_code(self) -> None:
         """In the key numbers, the epochs and the comparison: by its words where there are some, else by its name."""
@@ -215,7 +215,7 @@ class TestWhatItSays:
         both = text_of(made_page(regression, made_run("b")))
         assert "training loss test loss test mean absolute error test R² test skill test accuracy" in both
         assert "0.0833 0.5000 0.2500 0.7500 0.1250 –" in both
-        assert "0.0833 0.1000 – – – 95.83\xa0%" in both
+        assert "0.0833 0.1000 – – – 95.83 %" in both
 
     def test_metrics_of_single_classes_are_a_table(self) -> None:
         run = with_metrics(made_run(), loss=0.5, recall__cat=0.25, recall__dog=0.5, precision__cat=0.75)

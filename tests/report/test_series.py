@@ -16,7 +16,7 @@ from epochal.record.history import Increment
 from epochal.record.rows import EvaluationRow, SessionRow
 from epochal.record.run_toml import Change
 from epochal.report import series, updates
-from epochal.report.series import EpochEnd
+from epochal.report.series import EpochTotals
 
 
 def decode(text: str) -> np.ndarray[Any, Any]:
@@ -123,7 +123,7 @@ class TestUpdates:
         config = TrainConfig(data="digits", batch_size=plan.batch_size, budget=str(plan.budget))
         epochs = made_epochs(plan, done)
         end = plan.iterations_after(epochs=known_epoch)
-        start = EpochEnd(known_epoch, end, plan.samples_after(iterations=end), 0.5 * known_epoch)
+        start = EpochTotals(known_epoch, end, plan.samples_after(iterations=end), 0.5 * known_epoch)
         seconds = 0.5 * done / plan.iterations_per_epoch
         increment = Increment(
             first=first,

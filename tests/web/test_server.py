@@ -15,7 +15,7 @@ from made_records import made_page, made_run
 from epochal.errors import RunError
 from epochal.record.history import Increment
 from epochal.report import render, series, updates
-from epochal.report.series import EpochEnd
+from epochal.report.series import EpochTotals
 from epochal.web.server import PageServer
 
 Serve = Callable[..., PageServer]
@@ -150,7 +150,7 @@ class Training:
             evaluations=tuple(row for row in record.history.tests if row.iteration > tested),
             sessions=record.history.sessions,
         )
-        start = EpochEnd(epoch, epoch * 10, epoch * 1000, epoch * 0.5)
+        start = EpochTotals(epoch, epoch * 10, epoch * 1000, epoch * 0.5)
         update = updates.Update(record.file, self.done == self.total, start, increment)
         return {"is_over": update.is_over, "update": updates.pack(update, known, int(query["bucket"]))}
 

@@ -21,7 +21,7 @@ PAGE_LIMIT = 900_000
 
 
 @dataclass(frozen=True, slots=True)
-class EpochEnd:
+class EpochTotals:
     """The end of an epoch, or the beginning: epochs, iterations, samples and training seconds by then."""
 
     epoch: int = 0
@@ -129,7 +129,7 @@ def version_of(file: RunFile, sessions: int) -> str:
 
 
 def time_table(
-    file: RunFile, done: int, epochs: Sequence[EpochRow], training_seconds: float, start: EpochEnd | None = None
+    file: RunFile, done: int, epochs: Sequence[EpochRow], training_seconds: float, start: EpochTotals | None = None
 ) -> dict[str, list[Any]]:
     """Return what every iteration count from ``start`` to ``done`` is worth in samples, epochs and seconds.
 
@@ -140,7 +140,7 @@ def time_table(
     Seconds are recorded at each epoch's end and taken as even in between; what comes after the last end has the rest
     of ``training_seconds``.
     """
-    start = start or EpochEnd()
+    start = start or EpochTotals()
     rows = [_Row(start.iteration, start.samples, float(start.epoch), file.plan_at(start.iteration).batch_size)]
     rows.extend(_rows_after(file, start, done))
     columns = {field.name: np.hstack([getattr(row, field.name) for row in rows]) for field in fields(_Row)}
@@ -166,7 +166,7 @@ class _Row:
     batch: Any
 
 
-def _rows_after(file: RunFile, start: EpochEnd, done: int) -> Iterator[_Row]:
+def _rows_after(file: RunFile, start: EpochTotals, done: int) -> Iterator[_Row]:
     """Yield the rows after the start: whole epochs of one plan at once, whatever is less one by one."""
     position, used = Position(start.iteration, start.epoch, 0), start.samples
     while position.iteration < done:

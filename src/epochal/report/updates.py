@@ -16,7 +16,7 @@ from epochal.record.run_record import MAY_CONTINUE, status_of
 from epochal.record.run_toml import RunFile, read_run_toml
 from epochal.report import series, tables
 from epochal.report.reader import find_runs
-from epochal.report.series import EpochEnd
+from epochal.report.series import EpochTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Update:
 
     file: RunFile
     is_over: bool
-    start: EpochEnd
+    start: EpochTotals
     increment: Increment
 
     @property
@@ -70,7 +70,7 @@ def read_update(path: Path, known: Known) -> Update:
     file = read_run_toml(folder.run_toml)
     increment = read_increment(folder.history_db, iterations=known.iterations, epoch=known.epoch, tested=known.tested)
     status = status_of(folder, increment.sessions[-1].status if increment.sessions else None)
-    start = EpochEnd(known.epoch, increment.iterations, increment.samples, increment.seconds)
+    start = EpochTotals(known.epoch, increment.iterations, increment.samples, increment.seconds)
     return Update(file, status not in MAY_CONTINUE, start, increment)
 
 
