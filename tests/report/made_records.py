@@ -166,10 +166,7 @@ def made_page(*runs: PageRun, **others: Any) -> Page:
 def three_runs(iterations: int = 30_000) -> Page:
     """The size of the worked example, three times."""
     sizes = {"batch-1": 1, "batch-100": 100, "batch-all": 60_000}
-    runs = [
-        made_run(name, samples=60_000, batch_size=size, iterations=iterations)
-        for name, size in sizes.items()
-    ]
+    runs = [made_run(name, samples=60_000, batch_size=size, iterations=iterations) for name, size in sizes.items()]
     return made_page(*runs, title="three", landscapes=(made_landscape(*sizes),), target_accuracy=0.9, study="three")
 
 

@@ -22,8 +22,8 @@ from made_records import (
 )
 
 from epochal.errors import OptionError
-from epochal.report import render
 from epochal.record.study_record import Band, Spread
+from epochal.report import render
 from epochal.report.model import Notice, Page
 
 VOID = {"meta", "input", "img", "br", "link", "path", "circle"}

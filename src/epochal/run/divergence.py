@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from epochal.run.callbacks import Callback, ChunkEnd
 from epochal.run.recorder import Recorder
 
 
+@runtime_checkable
 class Waits(Protocol):
     """What saves in the background, and can be waited for."""
 
