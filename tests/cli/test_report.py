@@ -193,7 +193,7 @@ class TestWatch:
 
     def test_watching_imports_no_jax(self, trained: Path) -> None:
         code = (
-            "import sys; from pathlib import Path; from epochal.report import read, render; from epochal.report import updates;"
+            "import sys; from pathlib import Path; from epochal.report import read, render, updates;"
             f" render(read([{str(trained)!r}]), watch=True);"
             f" updates.read_update(Path({str(trained)!r}), updates.Known(0, 0, -1)); sys.exit('jax' in sys.modules)"
         )

@@ -142,7 +142,7 @@ class TestUnfinished:
         (run,) = page.runs
         assert run.record.status == "stopped"
         assert run.record.history.losses.size == stopped.history.losses.size
-            (notice,) = page.notices
+        (notice,) = page.notices
         assert notice.key == "unfinished"
         assert (notice.values["status"], notice.values["iterations"]) == ("stopped", 150)
         assert "is not finished (stopped" in render(page)
@@ -187,7 +187,8 @@ class TestSeveral:
     def test_their_data_are_loaded_once(self, copy_run: CopyRun, monkeypatch: pytest.MonkeyPatch) -> None:
         loads = []
         load = run_module.load_data
-        monkeypatch.setattr(run_module, "load_data", lambda source, **rest: loads.append(source) or load(source, **rest))
+        counted = lambda source, **rest: loads.append(source) or load(source, **rest)  # noqa: E731
+        monkeypatch.setattr(run_module, "load_data", counted)
         read_all(copy_run("a"), copy_run("b"))
         assert sum(isinstance(source, str) for source in loads) == 1
 
