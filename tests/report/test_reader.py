@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import small_study, three_clouds
 
 from epochal.errors import DataError, RunError
 from epochal.record.schema import checksum
@@ -23,6 +22,7 @@ from epochal.run import Run, train
 from epochal.run import run as run_module
 from epochal.run.callbacks import StopWhen
 from epochal.run.test_outputs import OutputsReader
+from small import small_study, three_clouds
 
 CopyRun = Callable[..., Path]
 
