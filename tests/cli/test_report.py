@@ -143,12 +143,12 @@ class TestWatch:
             try:
                 html = self.page_of_a_running_training(url)
                 assert "connect-src 'self'" in html.replace("&#39;", "'")
-                query = "news?run=live&bucket=1&epoch=0&tested=-1&version=1.0"
+                query = "updates?run=live&bucket=1&epoch=0&tested=-1&version=1.0"
                 first = self.iterations(f"{url}{query}&iterations=0")
                 assert self.iterations(f"{url}{query}&iterations={first}", more_than=first) > first
                 assert self.answer(f"{url}{query.replace('1.0', '9.9')}&iterations=0")["reload"] is True
                 with pytest.raises(HTTPError, match="400"):
-                    urlopen(f"{url}news?run=another")
+                    urlopen(f"{url}updates?run=another")
             finally:
                 watcher.send_signal(signal.SIGINT)
                 out, err = watcher.communicate(timeout=30)
@@ -176,9 +176,9 @@ class TestWatch:
     def iterations(self, url: str, more_than: int = 0) -> int:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            news = self.answer(url)["news"]
-            if news and news["iterations"] > more_than:
-                return int(news["iterations"])
+            update = self.answer(url)["update"]
+            if update and update["iterations"] > more_than:
+                return int(update["iterations"])
             time.sleep(0.2)
         raise AssertionError("the training does not go on")
 
@@ -193,8 +193,8 @@ class TestWatch:
 
     def test_watching_imports_no_jax(self, trained: Path) -> None:
         code = (
-            "import sys; from epochal.study.gather import gather; from epochal.study.follow import news_of, Known;"
-            f" from epochal.report import render; render(gather([{str(trained)!r}], predict=False), watch=True);"
-            f" news_of({str(trained)!r}, Known(0, 0, -1)); sys.exit('jax' in sys.modules)"
+            "import sys; from pathlib import Path; from epochal.report import read, render, updates;"
+            f" render(read([{str(trained)!r}]), watch=True);"
+            f" updates.read_update(Path({str(trained)!r}), updates.Known(0, 0, -1)); sys.exit('jax' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False, env={**os.environ}).returncode == 0

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from epochal.record.events import EpochRow
-from epochal.record.summary import Fact
 
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.order import Order
-from epochal.record.folder import RunFile
-from epochal.record.history import EvaluationRow, SessionRow
-from epochal.study.records import Landscape, Mistake, Notice, Predictions, Records, RunRecord, Straight, Way
+from epochal.record.history import History
+from epochal.record.rows import EpochRow, EvaluationRow, SessionRow
+from epochal.record.run_record import RunRecord
+from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile
+from epochal.report.model import (
+    Interpolation,
+    Landscape,
+    Mistake,
+    Notice,
+    Page,
+    PageRun,
+    Predictions,
+    Trajectory,
+)
 
 
 def made_file(config: TrainConfig, samples: int, **changes: Any) -> RunFile:
     return RunFile(
         config=config,
-        data={
-            "name": config.data,
-            "fingerprint": "f" * 64,
-            "train": samples,
-            "test": 50,
-            "sample_shape": [8, 8],
-            "task": "classification",
-            "outputs": 3,
-            **changes,
-        },
-        model={"name": config.model, "parameters": 1234, "options": {}},
+        data=DataFacts(
+            **{
+                "name": config.data,
+                "fingerprint": "f" * 64,
+                "train": samples,
+                "test": 50,
+                "sample_shape": [8, 8],
+                "task": "classification",
+                "outputs": 3,
+                **changes,
+            }
+        ),
+        model=ModelFacts(config.model, 1234, {}),
         versions={"python": "3.11", "epochal": "0.1.0", "jax": "0.10.2"},
-        device={"platform": "cpu", "kind": "cpu", "count": 1},
+        device=DeviceFacts("cpu", "cpu", 1),
     )
 
 
@@ -51,11 +63,10 @@ def made_epochs(plan: Plan, done: int) -> tuple[EpochRow, ...]:
                 expected_samples=plan.samples_per_epoch,
                 complete=True,
                 train_loss=1.0 / epoch,
-                test_loss=1.2 / epoch,
-                test_accuracy=1 - 0.5 / epoch,
                 seconds=0.5,
                 audit_hash=digits,
                 expected_hash=digits,
+                test={"loss": 1.2 / epoch, "accuracy": 1 - 0.5 / epoch},
             )
         )
     return tuple(rows)
@@ -72,34 +83,49 @@ def made_run(
     samples: int = 1000,
     batch_size: int = 100,
     iterations: int = 120,
+    budget: str | None = None,
     done: int | None = None,
     status: str = "finished",
     losses: np.ndarray[Any, Any] | None = None,
-    **others: Any,
-) -> RunRecord:
-    config = TrainConfig(data="digits", model="mlp", batch_size=batch_size, budget=f"{iterations}it", lr=0.1, loss="ce")
-    plan = config.plan(samples)
+    epochs: tuple[EpochRow, ...] | None = None,
+    file: RunFile | None = None,
+    path: str | None = None,
+    predictions: Predictions | Notice | None = None,
+) -> PageRun:
+    """A run of so many iterations; its epochs' test metrics are its evaluations."""
+    config = TrainConfig(
+        data="digits",
+        model="mlp",
+        batch_size=batch_size,
+        budget=budget or f"{iterations}it",
+        lr=0.1,
+        loss="ce",
+    )
     done = iterations if done is None else done
-    epochs = made_epochs(plan, done)
-    values: dict[str, Any] = {
-        "name": name,
-        "path": f"runs/{name}",
-        "status": status,
-        "file": made_file(config, samples),
-        "plan": plan,
-        "position": plan.position(iteration=done) if done else Position(),
-        "losses": made_losses(done) if losses is None else losses,
-        "epochs": epochs,
-        "evaluations": tuple(
-            EvaluationRow(row.end_iteration, "test", 50, row.test_loss or 0.0, row.test_accuracy) for row in epochs
-        ),
-        "sessions": (SessionRow("2025-01-02T03:04:05.678+00:00", 0, done, 8.0, 0.5 * len(epochs), status),),
-        "events": (),
-        "facts": (Fact("full epochs", plan.full_epochs, len(epochs)), Fact("something new", 3, 4)),
-        "weights_sha256": "a" * 64,
-        "predictions": made_predictions(),
-    }
-    return RunRecord(**{**values, **others})
+    if epochs is None:
+        epochs = made_epochs(config.plan(samples), done)
+    history = History(
+        losses=made_losses(done) if losses is None else losses,
+        iterations=done if losses is None else losses.size,
+        epochs=epochs,
+        evaluations=tuple(EvaluationRow(row.end_iteration, "test", 50, row.test) for row in epochs),
+        sessions=(SessionRow("2025-01-02T03:04:05.678+00:00", 0, done, 8.0, 0.5 * len(epochs), status),),
+        events=(),
+    )
+    record = RunRecord(Path(path or f"runs/{name}"), file or made_file(config, samples), history, status, Position())
+    return PageRun(record, name, predictions or made_predictions(), "a" * 64)
+
+
+def with_metrics(run: PageRun, **metrics: float) -> PageRun:
+    """The same run, with other metrics of its test set; ``__`` in a name stands for a slash."""
+    named = {name.replace("__", "/"): value for name, value in metrics.items()}
+    history = run.record.history
+    history = dataclasses.replace(
+        history,
+        epochs=tuple(dataclasses.replace(row, test=named) for row in history.epochs),
+        evaluations=tuple(dataclasses.replace(row, metrics=named) for row in history.evaluations),
+    )
+    return dataclasses.replace(run, record=dataclasses.replace(run.record, history=history))
 
 
 def made_predictions(classes: tuple[str, ...] = ("cat", "dog", "<owl>")) -> Predictions:
@@ -109,7 +135,7 @@ def made_predictions(classes: tuple[str, ...] = ("cat", "dog", "<owl>")) -> Pred
     return Predictions(120, classes, confusion, (Mistake(7, 0, 1, 0.987, image), Mistake(9, 0, 1, 0.9, None)))
 
 
-def made_landscape(*ways: str, **others: Any) -> Landscape:
+def made_landscape(*trajectories: str, **others: Any) -> Landscape:
     x, y = np.linspace(-1, 3, 9), np.linspace(-2, 2, 7)
     loss = 0.1 + (x[None, :] - 2) ** 2 + y[:, None] ** 2
     dots = np.arange(4)
@@ -122,26 +148,26 @@ def made_landscape(*ways: str, **others: Any) -> Landscape:
         "y": y,
         "loss": loss,
         "explained": (0.7, 0.2),
-        "ways": tuple(Way(name, dots * 10, dots / 1.0, dots * 0.6, 1 - dots * 0.3, 2.0 / (1 + dots)) for name in ways),
-        "lines": (Straight(("run-1", 0.0), ("run-1", 3.0), np.linspace(0, 1, 5), np.linspace(2, 0.2, 5)),),
+        "trajectories": tuple(
+            Trajectory(name, dots * 10, dots / 1.0, dots * 0.6, 1 - dots * 0.3, 2.0 / (1 + dots))
+            for name in trajectories
+        ),
+        "lines": (Interpolation(("run-1", 0.0), ("run-1", 3.0), np.linspace(0, 1, 5), np.linspace(2, 0.2, 5)),),
     }
     return Landscape(**{**values, **others})
 
 
-def made_records(*runs: RunRecord, **others: Any) -> Records:
+def made_page(*runs: PageRun, **others: Any) -> Page:
     runs = runs or (made_run(),)
     values: dict[str, Any] = {"title": runs[0].name, "made": "2025-01-02T03:04", "version": "0.1.0", "runs": runs}
-    return Records(**{**values, **others})
+    return Page(**{**values, **others})
 
 
-def three_runs(iterations: int = 30_000) -> Records:
+def three_runs(iterations: int = 30_000) -> Page:
     """The size of the worked example, three times."""
     sizes = {"batch-1": 1, "batch-100": 100, "batch-all": 60_000}
-    runs = [
-        dataclasses.replace(made_run(name, samples=60_000, batch_size=size, iterations=iterations))
-        for name, size in sizes.items()
-    ]
-    return made_records(*runs, title="three", landscapes=(made_landscape(*sizes),), target_accuracy=0.9, study="three")
+    runs = [made_run(name, samples=60_000, batch_size=size, iterations=iterations) for name, size in sizes.items()]
+    return made_page(*runs, title="three", landscapes=(made_landscape(*sizes),), target_accuracy=0.9, study="three")
 
 
 HOSTILE = (
@@ -149,16 +175,16 @@ HOSTILE = (
 )
 
 
-def hostile_records() -> Records:
+def hostile_page() -> Page:
     """Text from outside in every place that takes some, each with markup in it."""
-    run = made_run(HOSTILE)
-    config = dataclasses.replace(run.file.config, data=HOSTILE, model=HOSTILE, optimizer=HOSTILE)
+    config = dataclasses.replace(made_run().record.config, data=HOSTILE, model=HOSTILE, optimizer=HOSTILE)
     file = dataclasses.replace(
-        made_file(config, 1000), versions={HOSTILE: HOSTILE}, device={"platform": HOSTILE, "kind": HOSTILE, "count": 1}
+        made_file(config, 1000), versions={HOSTILE: HOSTILE}, device=DeviceFacts(HOSTILE, HOSTILE, 1)
     )
-    run = dataclasses.replace(run, path=HOSTILE, file=file, predictions=made_predictions((HOSTILE, "b", "c")))
-    other = dataclasses.replace(made_run("other"), predictions=Notice("unpredicted", {"reason": HOSTILE}))
-    return made_records(
+    run = made_run(HOSTILE, path=HOSTILE, file=file, predictions=made_predictions((HOSTILE, "b", "c")))
+    run = with_metrics(run, **{"loss": 0.1, HOSTILE.replace("/", ""): 0.2, f"recall__{HOSTILE}": 0.3})
+    other = made_run("other", predictions=Notice("unpredicted", {"reason": HOSTILE}))
+    return made_page(
         run,
         other,
         title=HOSTILE,

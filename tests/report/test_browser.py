@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_records import HOSTILE, hostile_records, made_landscape, made_losses, made_records, made_run, three_runs
+from made_records import HOSTILE, hostile_page, made_landscape, made_losses, made_page, made_run, three_runs
 
-from epochal.record.folder import Change
+from epochal.record.run_toml import Change
 from epochal.report import render
-from epochal.study.records import position_of
 
 OpenPage = Callable[..., Any]
 CHART = '[data-chart="every"]'
@@ -66,26 +65,26 @@ class TestOpening:
 
     def test_the_worked_example_three_times_opens_in_two_seconds(self, open_page: OpenPage) -> None:
         run = made_run(samples=60_000, batch_size=100, iterations=30_000)
-        big = render(made_records(*(dataclasses.replace(run, name=f"seed {seed}") for seed in range(3))))
+        big = render(made_page(*(dataclasses.replace(run, name=f"seed {seed}") for seed in range(3))))
         begun = time.perf_counter()
         page = open_page(big)
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert time.perf_counter() - begun < 4, "2 s are the aim, with nothing else on the machine"
 
     def test_a_hostile_name_is_only_a_name(self, open_page: OpenPage) -> None:
-        page = open_page(render(hostile_records()))
+        page = open_page(render(hostile_page()))
         page.wait_for_timeout(100)
         assert page.title() == f"{HOSTILE} · Epochal"
         assert page.inner_text("h1") == HOSTILE
 
     def test_a_run_that_has_done_nothing_opens_too(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(made_run(done=0, status="new", facts=()))))
+        page = open_page(render(made_page(made_run(done=0, status="new"))))
         assert page.locator(f"{CHART} .nothing").is_visible()
 
     def test_losses_that_are_no_numbers_leave_gaps(self, open_page: OpenPage) -> None:
         losses = made_losses(120)
         losses[40:60] = np.nan
-        page = open_page(render(made_records(made_run(losses=losses))))
+        page = open_page(render(made_page(made_run(losses=losses))))
         gaps = page.evaluate("epochal.charts.get('every').entries[0].filter(entry => !entry.number).length")
         assert gaps == 20
 
@@ -93,28 +92,29 @@ class TestOpening:
 class TestCurves:
     @pytest.mark.parametrize(("unit", "last"), [("epochs", 120), ("iterations", 1200), ("samples", 120_000)])
     def test_the_x_axis_can_be_switched(self, open_page: OpenPage, unit: str, last: float) -> None:
-        page = open_page(render(made_records(made_run(iterations=1200))))
+        page = open_page(render(made_page(made_run(iterations=1200))))
         choose(page, "x-unit", unit)
         assert view(page) == pytest.approx((0, last))
 
     def test_seconds_are_those_of_training(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(made_run())))
+        page = open_page(render(made_page(made_run())))
         choose(page, "x-unit", "seconds")
         assert view(page) == pytest.approx((0, 12 * 0.5))
 
     def test_every_iteration_is_at_its_samples_and_epochs(self, open_page: OpenPage) -> None:
         """With a ragged last batch and a change of the batch size inside an epoch, against the clock."""
         run = made_run(batch_size=70, iterations=60)
-        changed = dataclasses.replace(run.file, changes=(Change(20, {"batch_size": 300}),))
-        page = open_page(render(made_records(run, dataclasses.replace(run, name="changed", file=changed))))
-        for place, file in enumerate((run.file, changed)):
+        changed = dataclasses.replace(run.record.file, changes=(Change(20, {"batch_size": 300}),))
+        other = made_run("changed", batch_size=70, iterations=60, file=changed)
+        page = open_page(render(made_page(run, other)))
+        for place, file in enumerate((run.record.file, changed)):
             x = {
                 unit: page.evaluate(
                     "([place, unit]) => [...epochal.charts.get('every').lines[place].x(unit)]", [place, unit]
                 )
                 for unit in ("samples", "epochs")
             }
-            positions = [position_of(file, iteration) for iteration in range(1, 61)]
+            positions = [file.position_after(iteration) for iteration in range(1, 61)]
             used = [position.epoch * 1000 + position.offset for position in positions]
             assert x["samples"] == used
             assert x["epochs"] == pytest.approx([samples / 1000 for samples in used])
@@ -132,7 +132,7 @@ class TestCurves:
         """Against NumPy, and with a single peak that any thinning out of points would lose."""
         losses = made_losses(20_000)
         losses[12_345] = 77
-        page = open_page(render(made_records(made_run(iterations=20_000, losses=losses, epochs=(), evaluations=()))))
+        page = open_page(render(made_page(made_run(iterations=20_000, losses=losses, epochs=()))))
         entries = page.evaluate("epochal.charts.get('every').entries[0]")
         assert 500 < len(entries) < 1300
         assert max(entry["high"] for entry in entries) == 77
@@ -144,7 +144,7 @@ class TestCurves:
 
     def test_zooming_in_shows_every_iteration(self, open_page: OpenPage) -> None:
         losses = made_losses(20_000)
-        page = open_page(render(made_records(made_run(iterations=20_000, losses=losses, epochs=(), evaluations=()))))
+        page = open_page(render(made_page(made_run(iterations=20_000, losses=losses, epochs=()))))
         choose(page, "x-unit", "iterations")
         box = plot_box(page)
         page.mouse.move(box["x"] + 300, box["y"] + 100)
@@ -163,7 +163,7 @@ class TestCurves:
 
     def test_hovering_reads_the_values_out(self, open_page: OpenPage) -> None:
         losses = np.linspace(2, 1, 120).astype(np.float32)
-        page = open_page(render(made_records(made_run(losses=losses))))
+        page = open_page(render(made_page(made_run(losses=losses))))
         choose(page, "x-unit", "iterations")
         box = plot_box(page)
         page.mouse.move(box["x"] + 58 + (box["width"] - 58 - 14) / 2, box["y"] + 100)
@@ -208,7 +208,7 @@ class TestCurves:
 
     def test_lines_differ_without_colour(self, open_page: OpenPage) -> None:
         """Dashes or marks differ between any two of eight runs."""
-        page = open_page(render(made_records(*(made_run(f"r{number}") for number in range(8)))))
+        page = open_page(render(made_page(*(made_run(f"r{number}") for number in range(8)))))
         looks = page.eval_on_selector_all(
             '[data-chart="accuracy"] .swatch',
             "all => all.map(one => getComputedStyle(one.firstChild).strokeDasharray + one.lastChild.outerHTML"
@@ -219,7 +219,7 @@ class TestCurves:
 
 class TestLandscape:
     def test_the_loss_under_the_pointer(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))))
+        page = open_page(render(made_page(landscapes=(made_landscape("run-1"),))))
         box = plot_box(page, "[data-map]")
         scales = page.evaluate("(({x, y}) => ({x: x.toPixel(2), y: y.toPixel(0)}))(epochal.maps[0].scales)")
         page.mouse.move(box["x"] + scales["x"], box["y"] + scales["y"])
@@ -230,7 +230,7 @@ class TestLandscape:
     def test_its_heights_are_the_losses(self, open_page: OpenPage) -> None:
         """At the grid's points the picture has exactly the losses that it was given, where it clips none."""
         landscape = made_landscape("run-1")
-        page = open_page(render(made_records(landscapes=(landscape,))))
+        page = open_page(render(made_page(landscapes=(landscape,))))
         drawn = page.evaluate(
             "(map => map.heights.map((row, i) => row.map((_, j) =>"
             " map.lossOf(map.between(j / (row.length - 1), i / (map.heights.length - 1))))))(epochal.maps[0])"
@@ -239,7 +239,7 @@ class TestLandscape:
         np.testing.assert_allclose(drawn, np.minimum(landscape.loss, top), rtol=1e-6)
 
     def test_contours_run_where_the_loss_is(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))))
+        page = open_page(render(made_page(landscapes=(made_landscape("run-1"),))))
         crossed = page.evaluate("epochal.crossings([0, 2, 2, 0], 1, 4, 7)")
         assert crossed == [[[4.5, 7], [4.5, 8]]]
         saddle = page.evaluate("epochal.crossings([2, 0, 2, 0], 1, 0, 0)")
@@ -247,7 +247,7 @@ class TestLandscape:
         assert page.evaluate("epochal.crossings([0, 0, 0, 0], 1, 0, 0)") == []
 
     def test_the_share_of_variance_is_written_on_the_picture(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))))
+        page = open_page(render(made_page(landscapes=(made_landscape("run-1"),))))
         assert page.evaluate("epochal.maps[0].word('explained')") == "90.0\xa0% of the variance is in this plane"
         choose(page, "lang", "zh")
         assert page.evaluate("epochal.maps[0].word('explained')") == "该平面含方差的 90.0\xa0%"
@@ -285,12 +285,12 @@ class TestReaders:
         for details in page.locator("details").all():
             details.evaluate("one => { one.open = true; }")
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        hostile = open_page(render(hostile_records()), width=width)
+        hostile = open_page(render(hostile_page()), width=width)
         assert hostile.evaluate("document.documentElement.scrollWidth") == width
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_paper_is_light_and_unfolded_and_has_the_pictures(self, open_page: OpenPage, scheme: str) -> None:
-        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))), color_scheme=scheme)
+        page = open_page(render(made_page(landscapes=(made_landscape("run-1"),))), color_scheme=scheme)
         page.emulate_media(media="print", color_scheme=scheme)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details:not([open])").count() == 0
@@ -305,7 +305,7 @@ class TestReaders:
         assert page.locator("details:not([open])").count() > 0
 
     def test_everything_can_be_reached_by_keyboard(self, open_page: OpenPage) -> None:
-        page = open_page(render(made_records(landscapes=(made_landscape("run-1"),))))
+        page = open_page(render(made_page(landscapes=(made_landscape("run-1"),))))
         which = "(one => one.name || one.className || one.dataset.do || one.tagName)(document.activeElement)"
         reached = set()
         for _ in range(40):
@@ -316,7 +316,7 @@ class TestReaders:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_and_lines_have_contrast(self, open_page: OpenPage, scheme: str) -> None:
         """WCAG 2.2: at least 4.5 to 1 for text (1.4.3), and 3 to 1 for graphics (1.4.11), on the page's paper."""
-        page = open_page(render(made_records()), color_scheme=scheme)
+        page = open_page(render(made_page()), color_scheme=scheme)
         least = {"ink": 4.5, "soft": 4.5, "accent": 4.5, "warn": 4.5, **{f"s{number}": 3.0 for number in range(8)}}
         colours = page.evaluate(
             "names => Object.fromEntries(names.map(name => [name,"

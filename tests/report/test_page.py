@@ -10,12 +10,21 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from epochal.study.summary import Band, Spread
-from made_records import HOSTILE, hostile_records, made_landscape, made_predictions, made_records, made_run, three_runs
+from made_records import (
+    HOSTILE,
+    hostile_page,
+    made_landscape,
+    made_page,
+    made_predictions,
+    made_run,
+    three_runs,
+    with_metrics,
+)
 
 from epochal.errors import OptionError
+from epochal.record.study_record import Band, Spread
 from epochal.report import render
-from epochal.study.records import Notice, Records
+from epochal.report.model import Notice, Page
 
 VOID = {"meta", "input", "img", "br", "link", "path", "circle"}
 
@@ -50,14 +59,16 @@ def payload(html: str) -> dict[str, object]:
 
 
 PAGES = {
-    "one run": made_records(),
+    "one run": made_page(),
     "three runs and a landscape": three_runs(600),
-    "nothing done yet": made_records(made_run(done=0, status="new", predictions=Notice("while_training", {}))),
-    "unfinished": made_records(made_run(done=37, status="interrupted", facts=())),
-    "diverged": made_records(made_run(losses=np.full(120, np.nan, np.float32), status="diverged")),
-    "many classes": made_records(made_run(predictions=made_predictions(tuple(map(str, range(40)))))),
-    "hostile": hostile_records(),
-    "random plane": made_records(landscapes=(made_landscape("run-1", kind="random", explained=(), lines=()),)),
+    "nothing done yet": made_page(made_run(done=0, status="new", predictions=Notice("while_training", {}))),
+    "unfinished": made_page(made_run(done=37, status="interrupted")),
+    "no known end": made_page(made_run(budget="90s", done=37, status="running")),
+    "other metrics": made_page(with_metrics(made_run(), loss=0.5, mae=0.25, r2=0.9)),
+    "diverged": made_page(made_run(losses=np.full(120, np.nan, np.float32), status="diverged")),
+    "many classes": made_page(made_run(predictions=made_predictions(tuple(map(str, range(40)))))),
+    "hostile": hostile_page(),
+    "random plane": made_page(landscapes=(made_landscape("run-1", kind="random", explained=(), lines=()),)),
 }
 
 
@@ -87,7 +98,7 @@ def test_a_page_is_whole_and_needs_nothing_else(name: str, watch: bool) -> None:
 
 
 def test_only_the_pages_own_script_may_run() -> None:
-    html = render(made_records())
+    html = render(made_page())
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
     assert policy is not None
@@ -99,7 +110,7 @@ def test_only_the_pages_own_script_may_run() -> None:
 
 
 def test_text_from_outside_stays_text() -> None:
-    html = render(hostile_records())
+    html = render(hostile_page())
     elements = Elements(html)
     assert all("onerror" not in attributes for _, attributes in elements.found)
     assert sum(tag == "script" for tag, _ in elements.found) == 2
@@ -109,12 +120,12 @@ def test_text_from_outside_stays_text() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_it_opens_in_the_language_asked_for(lang: str) -> None:
-    assert f'<html lang="{lang}"' in render(made_records(), lang)
+    assert f'<html lang="{lang}"' in render(made_page(), lang)
 
 
 def test_an_unknown_language() -> None:
     with pytest.raises(OptionError, match=r"unknown language 'de'.*Known: en, zh"):
-        render(made_records(), "de")
+        render(made_page(), "de")
 
 
 def test_the_worked_example_three_times_is_small_and_quick() -> None:
@@ -133,44 +144,45 @@ def test_rendering_is_a_pure_function(monkeypatch: pytest.MonkeyPatch) -> None:
     assert render(PAGES["three runs and a landscape"]) == first
 
 
-def text_of(records: Records) -> str:
-    html = re.sub(r"<script.*?</script>|<style.*?</style>", "", render(records), flags=re.DOTALL)
+def text_of(page: Page) -> str:
+    html = re.sub(r"<script.*?</script>|<style.*?</style>", "", render(page), flags=re.DOTALL)
     html = re.sub(r'<span lang="zh">.*?</span>', "", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
 class TestWhatItSays:
     def test_the_arithmetic_and_the_counts(self) -> None:
-        text = text_of(made_records(made_run(samples=60_000, iterations=30_000)))
+        text = text_of(made_page(made_run(samples=60_000, iterations=30_000)))
         for words in ("N / B = 60,000 / 100", "30,000 / 600", "60,000 training and 50 test samples of digits"):
             assert words in text
 
     def test_the_audit(self) -> None:
         run = made_run()
-        text = text_of(made_records(run))
+        text = text_of(made_page(run))
         assert "12 of 12 full epochs used each sample exactly as planned" in text
-        assert run.epochs[0].audit_hash in text
-        broken = (dataclasses.replace(run.epochs[0], audit_hash="0123456789abcdef"), *run.epochs[1:])
-        assert "11 of 12 full epochs" in text_of(made_records(dataclasses.replace(run, epochs=broken)))
+        epochs = run.record.history.epochs
+        assert epochs[0].audit_hash in text
+        broken = (dataclasses.replace(epochs[0], audit_hash="0123456789abcdef"), *epochs[1:])
+        assert "11 of 12 full epochs" in text_of(made_page(made_run(epochs=broken)))
 
     def test_an_unfinished_run_says_so(self) -> None:
         notice = Notice("unfinished", {"run": "r", "status": "interrupted", "iteration": 37, "iterations": 1200})
-        text = text_of(made_records(made_run(done=37, status="interrupted", facts=()), notices=(notice,)))
-        assert "r is not at its end (interrupted, iteration 37 of 1,200)" in text
+        text = text_of(made_page(made_run(done=37, status="interrupted"), notices=(notice,)))
+        assert "r is not finished (interrupted, iteration 37 of 1,200)" in text
 
     def test_why_there_are_no_answers(self) -> None:
-        text = text_of(made_records(made_run(predictions=Notice("unpredicted", {"reason": "no data here"}))))
+        text = text_of(made_page(made_run(predictions=Notice("unpredicted", {"reason": "no data here"}))))
         assert "The test set was not predicted: no data here" in text
 
     def test_how_to_do_it_again(self) -> None:
-        text = text_of(made_records())
+        text = text_of(made_page())
         assert "epochal train digits --batch-size 100 --budget 120it --lr 0.1" in text
         assert "epochal report runs/run-1" in text
 
     def test_parts_of_ones_own_cannot_be_repeated_by_name(self) -> None:
         run = made_run()
-        run = dataclasses.replace(run, file=dataclasses.replace(run.file, custom=("model", "loss")))
-        assert "trained from Python with its own model, loss" in text_of(made_records(run))
+        run = made_run(file=dataclasses.replace(run.record.file, custom=("model", "loss")))
+        assert "trained from Python with its own model, loss" in text_of(made_page(run))
 
     def test_the_comparison_counts_to_the_target(self) -> None:
         text = text_of(three_runs(1800))
@@ -178,32 +190,57 @@ class TestWhatItSays:
         assert "not reached" in text
 
     def test_a_row_of_the_comparison(self) -> None:
-        records = made_records(made_run("a"), made_run("b", batch_size=1000), target_accuracy=0.8)
+        records = made_page(made_run("a"), made_run("b", batch_size=1000), target_accuracy=0.8)
         row = re.search(r"Side by side.*? a MBGD 100 10 120 12 (.*?) b BGD 1,000 1 ", text_of(records))
         assert row is not None
         assert row[1].split()[-4:] == ["30", "1.50", "s", "✓"] or "30 1.50 s" in row[1]
 
     def test_epochs_are_never_rounded_up(self) -> None:
         nearly = made_run("a", samples=1437, batch_size=10, iterations=143)
-        assert " 143 0.99 " in text_of(made_records(nearly, made_run("b")))
+        assert " 143 0.99 " in text_of(made_page(nearly, made_run("b")))
 
     def test_repeated_seeds(self) -> None:
-        band = Band("batch-10", (0, 1), Spread(0.5, 0.4, 0.6), None, Spread(0.9, 0.8, 1.0))
-        text = text_of(made_records(made_run("a"), made_run("b"), bands=(band,)))
-        assert "0.5000 (0.4000 … 0.6000)" in text
+        band = Band("batch-10", (0, 1), Spread(0.5, 0.4, 0.6), {"accuracy": Spread(0.9, 0.8, 1.0)})
+        text = text_of(made_page(made_run("a"), made_run("b"), bands=(band,)))
+        assert "0.5000 (0.4000 … 0.6000) – 90.00 % (80.00 % … 100.00 %)" in text
+
+    def test_every_metric_is_there_without_further_code(self) -> None:
+        """In the key numbers, the epochs and the comparison: by its words where there are some, else by its name."""
+        regression = with_metrics(made_run("a"), loss=0.5, mae=0.25, r2=0.75, skill=0.125)
+        text = text_of(made_page(regression))
+        for words in ("test mean absolute error 0.2500", "test R² 0.7500", "test skill 0.1250"):
+            assert words in text
+        assert "test loss test mean absolute error test R² test skill time" in text
+        assert "accuracy" not in text
+        both = text_of(made_page(regression, made_run("b")))
+        assert "training loss test loss test mean absolute error test R² test skill test accuracy" in both
+        assert "0.0833 0.5000 0.2500 0.7500 0.1250 –" in both
+        assert "0.0833 0.1000 – – – 95.83 %" in both
+
+    def test_metrics_of_single_classes_are_a_table(self) -> None:
+        run = with_metrics(made_run(), loss=0.5, recall__cat=0.25, recall__dog=0.5, precision__cat=0.75)
+        text = text_of(made_page(run))
+        assert "Metrics by class class recall precision cat 0.2500 0.7500 dog 0.5000 –" in text
+        assert "recall/cat" not in text
+
+    def test_a_plan_without_a_known_end(self) -> None:
+        text = text_of(made_page(made_run(budget="90s", done=37, status="stopped")))
+        assert "it ends after 1 min 30 s of training" in text
+        assert "1,000 / 100" in text
+        assert "full epochs" not in text.split("The arithmetic")[1].split("Curves")[0]
 
     def test_the_share_of_variance(self) -> None:
-        assert "90.0\xa0%" in render(made_records(landscapes=(made_landscape("run-1"),)))
+        assert "90.0\xa0%" in render(made_page(landscapes=(made_landscape("run-1"),)))
 
 
 def test_a_run_too_long_for_the_page_says_so() -> None:
     losses = np.ones(1_000_000, np.float32)
-    run = made_run(samples=10_000, batch_size=1, iterations=1_000_000, losses=losses, epochs=(), evaluations=())
+    run = made_run(samples=10_000, batch_size=1, iterations=1_000_000, losses=losses, epochs=())
     assert "1,000,000 iterations are too many for one page, so each value here stands for 4 of them" in text_of(
-        made_records(run)
+        made_page(run)
     )
 
 
 def test_losses_that_are_no_numbers_are_counted() -> None:
     losses = np.array([1, np.nan, np.inf] * 40, np.float32)
-    assert "80 losses are not finite" in text_of(made_records(made_run(losses=losses)))
+    assert "80 losses are not finite" in text_of(made_page(made_run(losses=losses)))

@@ -12,9 +12,11 @@ from made_records import made_epochs, made_file, made_run
 
 from epochal.clock import Plan, Position, Span
 from epochal.config import TrainConfig
-from epochal.record.folder import Change
-from epochal.report import series
-from epochal.study.records import Increment, Point
+from epochal.record.history import Increment
+from epochal.record.rows import EvaluationRow, SessionRow
+from epochal.record.run_toml import Change
+from epochal.report import series, updates
+from epochal.report.series import EpochTotals
 
 
 def decode(text: str) -> np.ndarray[Any, Any]:
@@ -66,7 +68,7 @@ class TestRoom:
     def test_a_page_of_millions_of_iterations_stays_under_six_megabytes(self) -> None:
         run = made_run(samples=10**6, batch_size=1, iterations=3_000_000, losses=np.ones(3_000_000, np.float32))
         buckets = series.buckets([run, run, run])
-        packed = [series.pack_losses(run.losses, bucket) for bucket in buckets]
+        packed = [series.pack_losses(run.record.history.losses, bucket) for bucket in buckets]
         assert sum(len(str(one)) for one in packed) < 5_000_000
 
     def test_a_growing_run_gets_room_for_its_plan(self) -> None:
@@ -116,29 +118,30 @@ class TestTime:
         assert {name: len(column) for name, column in table.items()} == dict.fromkeys(table, 1)
 
 
-class TestNews:
-    def increment(self, plan: Plan, known_epoch: int, first: int, done: int) -> Increment:
+class TestUpdates:
+    def update(self, plan: Plan, known_epoch: int, first: int, done: int) -> updates.Update:
         config = TrainConfig(data="digits", batch_size=plan.batch_size, budget=str(plan.budget))
         epochs = made_epochs(plan, done)
         end = plan.iterations_after(epochs=known_epoch)
-        return Increment(
-            file=made_file(config, plan.samples),
-            status="running",
-            is_over=False,
-            sessions=1,
+        start = EpochTotals(known_epoch, end, plan.samples_after(iterations=end), 0.5 * known_epoch)
+        seconds = 0.5 * done / plan.iterations_per_epoch
+        increment = Increment(
             first=first,
             losses=np.arange(first, done).astype(np.float32),
-            start=Point(known_epoch, end, plan.samples_after(iterations=end), 0.5 * known_epoch),
+            iterations=start.iteration,
+            samples=start.samples,
+            seconds=start.seconds,
             epochs=epochs[known_epoch:],
-            tests=(),
-            training_seconds=0.5 * done / plan.iterations_per_epoch,
+            evaluations=(),
+            sessions=(SessionRow("2025-01-02T03:04:05+00:00", 0, done, seconds, seconds, "running"),),
         )
+        return updates.Update(made_file(config, plan.samples), False, start, increment)
 
     @pytest.mark.parametrize("bucket", [1, 4])
     def test_they_go_on_where_the_page_stops(self, bucket: int) -> None:
         plan = Plan(1000, 100, iterations=60)
         known = 12
-        news = series.pack_news(self.increment(plan, 1, first=8, done=35), known, bucket)
+        news = updates.pack(self.update(plan, 1, first=8, done=35), known, bucket)
         last = 35 if bucket == 1 else 32
         means = np.arange(known, last).reshape(-1, bucket).mean(axis=1)
         np.testing.assert_array_equal(decode(news["losses"]["mean"]), means)
@@ -147,7 +150,7 @@ class TestNews:
 
     def test_their_time_is_what_a_fresh_page_would_have(self) -> None:
         plan = Plan(1000, 70, iterations=60)
-        news = series.pack_news(self.increment(plan, 2, first=30, done=55), 30, 1)["time"]
+        news = updates.pack(self.update(plan, 2, first=30, done=55), 30, 1)["time"]
         config = TrainConfig(data="digits", batch_size=70, budget="60it")
         whole = series.time_table(
             made_file(config, 1000), 55, made_epochs(plan, 55), 0.5 * 55 / plan.iterations_per_epoch
@@ -156,19 +159,24 @@ class TestNews:
         assert news == {name: column[kept:] for name, column in whole.items()}
 
     def test_a_new_session_or_change_asks_for_a_new_page(self) -> None:
-        file = made_run().file
+        file = made_run().record.file
         changed = dataclasses.replace(file, changes=(Change(5, {"lr": 0.01}),))
         assert len({series.version_of(file, 1), series.version_of(file, 2), series.version_of(changed, 1)}) == 3
 
 
 def test_points_keep_what_json_cannot_say_as_nothing() -> None:
-    run = made_run()
-    epochs = (dataclasses.replace(run.epochs[0], train_loss=float("nan")), *run.epochs[1:])
-    assert series.points(epochs, run.tests)["train_loss"][0] is None
+    history = made_run().record.history
+    epochs = (dataclasses.replace(history.epochs[0], train_loss=float("nan")), *history.epochs[1:])
+    assert series.points(epochs, history.tests)["train_loss"][0] is None
+
+
+def test_points_have_a_column_for_each_metric_and_gaps_where_one_was_not_measured() -> None:
+    rows = [EvaluationRow(1, "test", 9, {"loss": 1.0, "recall/cat": 0.5}), EvaluationRow(2, "test", 9, {"mae": 2.0})]
+    assert series.points((), rows)["test"] == {"loss": [1.0, None], "mae": [None, 2.0]}
 
 
 def test_positions_agree_with_the_clock() -> None:
     plan = Plan(1000, 70, iterations=60)
     run = made_run(batch_size=70, iterations=60)
-    table = series.time_table(run.file, 60, run.epochs, 1.0)
+    table = series.time_table(run.record.file, 60, run.record.history.epochs, 1.0)
     assert table["iteration"][-1] == plan.advance(Position(), Span.iterations(60)).iteration

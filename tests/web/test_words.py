@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from epochal.web.words import LANGUAGES, Words, decimal, duration, messages, say
+from epochal.formats import decimal
+from epochal.web.words import LANGUAGES, Words, duration, messages, say
 
 REPORT = Path(str(resources.files("epochal.report")))
 CODE = (".py", ".j2", ".js")
@@ -30,14 +31,14 @@ def test_chinese_is_chinese() -> None:
 
 
 def test_every_sentence_is_used() -> None:
-    """Each key stands somewhere in the room or where notices are made, or belongs to a group found by its name."""
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in REPORT.rglob("*") if path.suffix in CODE)
-    notices = (REPORT.parent / "study" / "gather.py").read_text(encoding="utf-8")
-    by_name = r"(status|method|split)\.\w+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|script\.axis_\w+"
+    """Each key stands somewhere in the report or its words, or belongs to a group that is found by its name."""
+    files = [*REPORT.rglob("*"), *REPORT.parent.joinpath("web").glob("*.py")]
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix in CODE)
+    by_name = r"(status|method|split|metric)\.[\w-]+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|script\.axis_\w+"
 
     def is_used(key: str) -> bool:
         section, name = key.split(".")
-        where = {"notice": notices, "fact": sources, "script": sources}.get(section, "")
+        where = {"notice": sources, "fact": sources, "script": sources}.get(section, "")
         return bool(
             key in sources
             or re.fullmatch(by_name, key)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from epochal.errors import OptionError, RunError
 from epochal.options import FILE, PATHS, SWITCH, Kind, choice, count, option
@@ -43,60 +43,44 @@ class ReportCommand:
         return self._serve() if self.watch else self._write()
 
     def _write(self) -> int:
-        from epochal.report import render
-        from epochal.study.gather import gather
+        from epochal.report import read, render
+        from epochal.run.test_outputs import OutputsReader
 
-        records = gather(self.runs)
+        page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
-        for notice in records.notices:
+        for notice in page.notices:
             if notice.key == "unreadable":
                 print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
-        _write_whole(file, render(records, self.lang))
+
+        _write_whole(file, render(page, self.lang))
         print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
         if self.open:
             _show(file.resolve().as_uri())
         return 0
 
     def _serve(self) -> int:
-        from epochal.web.server import PageServer
+        from epochal.report import updates
+        from epochal.web.server import PageServer, Route
 
-        self._page()  # what cannot be shown is said now, not in the browser
-        server = PageServer.open(self._page, self._news, self.port or 0)
+        self._page({})  # what cannot be shown is said now, not in the browser
+        routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
+        server = PageServer.open(routes, self.port or 0)
         print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
         if self.open:
             _show(server.url)
         server.run()
         return 0
 
-    def _page(self) -> str:
-        """Return the page as of now; answers are computed once nothing trains any more."""
-        from epochal.report import render
-        from epochal.study.gather import gather
+    def _page(self, query: Mapping[str, str]) -> str:
+        """Return the current page; predictions are computed once no run is in training."""
+        from epochal.report import read, render
 
-        records = gather(self.runs, predict=False)
-        if all(run.is_over for run in records.runs):
-            records = gather(self.runs)
-        return render(records, self.lang, watch=True)
+        page = read(self.runs)
+        if all(run.record.is_over for run in page.runs):
+            from epochal.run.test_outputs import OutputsReader
 
-    def _news(self, query: Mapping[str, str]) -> Mapping[str, Any]:
-        """Answer what a page asks again and again; raises `KeyError` or `ValueError` for any other query."""
-        from epochal.report import series
-        from epochal.study.follow import Known, news_of
-        from epochal.study.gather import find_runs
-
-        runs = dict(find_runs(self.runs).runs)
-        iterations, bucket = int(query["iterations"]), int(query["bucket"])
-        if iterations < 0 or bucket < 1:
-            raise ValueError(query)
-
-        news = news_of(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
-        done = news.first + news.losses.size
-        if series.version_of(news.file, news.sessions) != query["version"] or done < iterations:
-            return {"reload": True, "is_over": False}
-        if series.outgrows(done, bucket, len(runs)):
-            return {"reload": True, "is_over": news.is_over}
-        is_new = done // bucket * bucket > iterations
-        return {"is_over": news.is_over, "news": series.pack_news(news, iterations, bucket) if is_new else None}
+            page = read(self.runs, outputs=OutputsReader())
+        return render(page, self.lang, watch=True)
 
 
 def _write_whole(file: Path, text: str) -> None:

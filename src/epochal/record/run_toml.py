@@ -193,7 +193,6 @@ class RunFile:
 
 def write_run_toml(path: Path, file: RunFile) -> None:
     """Write `run.toml` as a whole or not at all."""
-
     try:
         write_durably(path, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`render`: records in, one HTML page out, with its style, its script and its numbers inside."""
+"""`render`: a page's model in, one HTML page out, with its style, its script and its numbers inside."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from epochal.errors import OptionError, unknown_name
-from epochal.report import pictures, series, tables, views
-from epochal.study.records import Landscape, Records
-from epochal.web.words import LANGUAGES, count, decimal, duration, known, messages, percent, say
+from epochal.formats import count, decimal
+from epochal.report import png, series, tables, views
+from epochal.report.model import Landscape, Page
+from epochal.web.words import LANGUAGES, duration, known, messages, metric, percent, say
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
 
 
-def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
+def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
     """Return the page: one self-contained HTML document that needs neither files nor a network.
 
     Args:
-        records: what to show (`epochal.study.gather.gather` reads it from folders).
+        page: what to show (`epochal.report.read` reads it from folders).
         lang: the language that the page opens in: ``en`` or ``zh``; it can be switched on the page.
-        watch: whether the page asks the server that it came from for what is new.
+        watch: whether the page asks the server that it came from for updates.
 
     Raises:
         OptionError: for an unknown language.
@@ -35,24 +36,25 @@ def render(records: Records, lang: str = "en", *, watch: bool = False) -> str:
     if lang not in LANGUAGES:
         raise OptionError(unknown_name("language", lang, LANGUAGES))
     script = _script()
+    unfinished = ("unfinished", "unfinished_open")
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
-            records=records,
+            page=page,
             lang=lang,
-            notices=[notice for notice in records.notices if not (watch and notice.key == "unfinished")],
-            subject=views.subject(records),
+            notices=[notice for notice in page.notices if not (watch and notice.key in unfinished)],
+            subject=views.subject(page),
             watch=watch,
-            views=[views.RunView.of(run) for run in records.runs],
-            comparison=views.comparison(records),
-            bands=views.band_rows(records),
-            page_commands=views.page_commands(records),
-            has_accuracy=any(row.accuracy is not None for run in records.runs for row in run.tests),
-            curve_notes=list(views.curve_notes(records, watch)),
-            maps=[_map_words(landscape) for landscape in records.landscapes],
-            map_with_lines=next((place for place, one in enumerate(records.landscapes) if one.lines), None),
-            payload=_json(_payload(records, watch)),
+            views=[views.RunView.of(run) for run in page.runs],
+            metrics=views.metrics_of(page),
+            comparison=views.comparison(page),
+            bands=views.band_rows(page),
+            page_commands=views.page_commands(page),
+            curve_notes=list(views.curve_notes(page, watch)),
+            maps=[_map_words(landscape) for landscape in page.landscapes],
+            map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
+            payload=_json(_payload(page, watch)),
             style=Markup(_style()),
             script=Markup(script),
             script_hash=_hash(script),
@@ -69,22 +71,25 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        count=count, decimal=decimal, percent=percent, duration=duration, png=pictures.png_address
-    )
+    environment.filters.update(count=count, decimal=decimal, percent=percent, duration=duration, png=png.png_address)
     environment.globals.update(
-        say=say, known=known, messages=messages, shown_epochs=tables.shown_epochs, tell=views.tell
+        say=say,
+        messages=messages,
+        metric=metric,
+        metric_word=views.metric_word,
+        shown_epochs=tables.shown_epochs,
+        tell=views.tell,
     )
     return environment
 
 
-def _payload(records: Records, watch: bool) -> dict[str, Any]:
+def _payload(page: Page, watch: bool) -> dict[str, Any]:
     """Return what the page's script draws."""
-    buckets = series.buckets(records.runs, growing=watch)
+    buckets = series.buckets(page.runs, growing=watch)
     return {
         "words": {code: _script_words(code) for code in LANGUAGES},
-        "runs": [series.pack_run(run, size, growing=watch) for run, size in zip(records.runs, buckets, strict=True)],
-        "landscapes": [_pack_landscape(landscape, records) for landscape in records.landscapes],
+        "runs": [series.pack_run(run, size, growing=watch) for run, size in zip(page.runs, buckets, strict=True)],
+        "landscapes": [_pack_landscape(landscape, page) for landscape in page.landscapes],
         "watch": watch,
     }
 
@@ -93,23 +98,23 @@ def _script_words(code: str) -> dict[str, str]:
     return {key.removeprefix("script."): text for key, text in messages(code).items() if key.startswith("script.")}
 
 
-def _pack_landscape(landscape: Landscape, records: Records) -> dict[str, Any]:
-    names = [run.name for run in records.runs]
+def _pack_landscape(landscape: Landscape, page: Page) -> dict[str, Any]:
+    names = [run.name for run in page.runs]
     return {
         "x": landscape.x.tolist(),
         "y": landscape.y.tolist(),
         "loss": [[series.finite(value) for value in row] for row in landscape.loss],
-        "ways": [
+        "trajectories": [
             {
-                "run": way.run,
-                "style": names.index(way.run) if way.run in names else len(names) + place,
-                "iteration": way.iteration.tolist(),
-                "epoch": way.epoch.tolist(),
-                "x": way.x.tolist(),
-                "y": way.y.tolist(),
-                "loss": [series.finite(value) for value in way.loss],
+                "run": one.run,
+                "style": names.index(one.run) if one.run in names else len(names) + place,
+                "iteration": one.iteration.tolist(),
+                "epoch": one.epoch.tolist(),
+                "x": one.x.tolist(),
+                "y": one.y.tolist(),
+                "loss": [series.finite(value) for value in one.loss],
             }
-            for place, way in enumerate(landscape.ways)
+            for place, one in enumerate(landscape.trajectories)
         ],
         "lines": [
             {

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from epochal.clock import Plan, Position, Span
-from epochal.record.events import EpochRow
-from epochal.record.folder import RunFile
-from epochal.record.history import EvaluationRow
-from epochal.report.tables import counters
-from epochal.study.records import Increment, Point, RunRecord, position_of
+from epochal.clock import Position, Span
+from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.record.run_toml import RunFile
+from epochal.report.model import PageRun
 
 PAGE_LIMIT = 900_000
 """Numbers that the losses of all runs on a page may have together: 3.6 MB, 4.8 MB as base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTotals:
+    """The end of an epoch, or the beginning: epochs, iterations, samples and training seconds by then."""
+
+    epoch: int = 0
+    iteration: int = 0
+    samples: int = 0
+    seconds: float = 0.0
 
 
 def shares(wanted: Sequence[int], limit: int = PAGE_LIMIT) -> list[int]:
@@ -53,15 +61,18 @@ def bucket_for(iterations: int, share: int) -> int:
     return bucket
 
 
-def buckets(runs: Sequence[RunRecord], *, growing: bool = False) -> list[int]:
-    """Return each run's bucket on a page that they share; where they are ``growing``, with room for what is to come."""
-    done = [run.losses.size for run in runs]
+def buckets(runs: Sequence[PageRun], *, growing: bool = False) -> list[int]:
+    """Return each run's bucket on a page that they share; where they are ``growing``, with space for more."""
+    done = [run.record.history.losses.size for run in runs]
     if not growing:
         return [bucket_for(number, share) for number, share in zip(done, shares(done), strict=True)]
+
     share = PAGE_LIMIT // max(len(runs), 1)
+    expected = [max(4 * number, share) for number in done]
+    plans = [run.record.plan for run in runs]
     return [
-        bucket_for(min(run.plan.iterations, max(4 * number, share)), share)
-        for run, number in zip(runs, done, strict=True)
+        bucket_for(number if plan.is_open else min(plan.iterations, number), share)
+        for plan, number in zip(plans, expected, strict=True)
     ]
 
 
@@ -96,31 +107,19 @@ def encode(values: Float32[np.ndarray, " n"]) -> str:
     return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
 
 
-def pack_run(run: RunRecord, bucket: int, *, growing: bool = False) -> dict[str, Any]:
+def pack_run(run: PageRun, bucket: int, *, growing: bool = False) -> dict[str, Any]:
     """Return a run for the page's script, with a value for each ``bucket`` of iterations."""
-    done = run.losses.size
+    record, history = run.record, run.record.history
+    done = history.losses.size
     whole = done // bucket * bucket if growing else done
     return {
         "name": run.name,
-        "version": version_of(run.file, len(run.sessions)),
-        "is_over": run.is_over,
+        "version": version_of(record.file, len(history.sessions)),
+        "is_over": record.is_over,
         "iterations": done,
-        "losses": pack_losses(run.losses[:whole], bucket),
-        "time": time_table(run.file, done, run.epochs, run.training_seconds),
-        "points": points(run.epochs, run.tests),
-    }
-
-
-def pack_news(news: Increment, iterations: int, bucket: int) -> dict[str, Any]:
-    """Return what is new of a run whose page has ``iterations`` losses, in whole buckets of ``bucket``."""
-    done = news.first + news.losses.size
-    fresh = news.losses[iterations - news.first :]
-    return {
-        "iterations": done,
-        "position": counters(position_of(news.file, done), _plan_at(news.file, done)),
-        "losses": pack_losses(fresh[: fresh.size // bucket * bucket], bucket),
-        "time": time_table(news.file, done, news.epochs, news.training_seconds, news.start),
-        "points": points(news.epochs, news.tests),
+        "losses": pack_losses(history.losses[:whole], bucket),
+        "time": time_table(record.file, done, history.epochs, record.training_seconds),
+        "points": points(history.epochs, history.tests),
     }
 
 
@@ -130,7 +129,7 @@ def version_of(file: RunFile, sessions: int) -> str:
 
 
 def time_table(
-    file: RunFile, done: int, epochs: Sequence[EpochRow], training_seconds: float, start: Point | None = None
+    file: RunFile, done: int, epochs: Sequence[EpochRow], training_seconds: float, start: EpochTotals | None = None
 ) -> dict[str, list[Any]]:
     """Return what every iteration count from ``start`` to ``done`` is worth in samples, epochs and seconds.
 
@@ -141,15 +140,17 @@ def time_table(
     Seconds are recorded at each epoch's end and taken as even in between; what comes after the last end has the rest
     of ``training_seconds``.
     """
-    start = start or Point()
-    rows = [_Row(start.iteration, start.samples, float(start.epoch), _plan_at(file, start.iteration).batch_size)]
+    start = start or EpochTotals()
+    rows = [_Row(start.iteration, start.samples, float(start.epoch), file.plan_at(start.iteration).batch_size)]
     rows.extend(_rows_after(file, start, done))
     columns = {field.name: np.hstack([getattr(row, field.name) for row in rows]) for field in fields(_Row)}
+
     ends = [start.iteration, *(row.end_iteration for row in epochs)]
     seconds = [start.seconds, *(start.seconds + np.cumsum([row.seconds for row in epochs]))]
     if ends[-1] < done:
         ends.append(done)
         seconds.append(max(training_seconds, seconds[-1]))
+
     columns["epoch"] = columns["epoch"].round(9)
     columns["seconds"] = np.interp(columns["iteration"], np.array(ends), np.array(seconds)).round(4)
     return {name: column.tolist() for name, column in columns.items()}
@@ -165,13 +166,14 @@ class _Row:
     batch: Any
 
 
-def _rows_after(file: RunFile, start: Point, done: int) -> Iterator[_Row]:
+def _rows_after(file: RunFile, start: EpochTotals, done: int) -> Iterator[_Row]:
     """Yield the rows after the start: whole epochs of one plan at once, whatever is less one by one."""
     position, used = Position(start.iteration, start.epoch, 0), start.samples
     while position.iteration < done:
-        plan = _plan_at(file, position.iteration)
+        plan = file.plan_at(position.iteration)
         change = file.next_change(position.iteration)
         stop = done if change is None else min(change, done)
+
         whole = 0 if position.offset else (stop - position.iteration) // plan.iterations_per_epoch
         if whole:
             ends = np.arange(1, whole + 1)
@@ -179,32 +181,33 @@ def _rows_after(file: RunFile, start: Point, done: int) -> Iterator[_Row]:
             samples = used + ends * plan.samples_per_epoch
             epochs = (position.epoch + ends).astype(np.float64)
             position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
-            batch = np.append(np.full(whole - 1, plan.batch_size), _plan_at(file, position.iteration).batch_size)
+            batch = np.append(np.full(whole - 1, plan.batch_size), file.plan_at(position.iteration).batch_size)
             yield _Row(iterations, samples, epochs, batch)
             continue
+
         count = min(stop - position.iteration, plan.iterations_left_in_epoch(position))
         used += min(count * plan.batch_size, plan.samples - position.offset)
         position = plan.advance(position, Span.iterations(count))
-        after = _plan_at(file, position.iteration)
+        after = file.plan_at(position.iteration)
         epoch = position.epoch + position.offset / after.samples_per_epoch
         yield _Row(position.iteration, used, epoch, after.batch_size)
 
 
-def _plan_at(file: RunFile, iteration: int) -> Plan:
-    """Return the plan that the iteration after so many follows."""
-    return file.config_at(iteration).plan(file.data["train"])
-
-
-def points(epochs: Sequence[EpochRow], tests: Sequence[EvaluationRow]) -> dict[str, list[Any]]:
-    """Return what is measured at the ends of epochs, as columns: training loss, and test loss and accuracy."""
+def points(epochs: Sequence[EpochRow], tests: Sequence[EvaluationRow]) -> dict[str, Any]:
+    """Return what is measured at the ends of epochs, as columns: training loss, and each metric of the test set."""
     return {
         "epoch": [row.epoch if row.complete else row.epoch - 1 for row in epochs],
         "train_iteration": [row.end_iteration for row in epochs],
         "train_loss": [finite(row.train_loss) for row in epochs],
         "test_iteration": [row.iteration for row in tests],
-        "test_loss": [finite(row.loss) for row in tests],
-        "test_accuracy": [finite(row.accuracy) for row in tests],
+        "test": {name: [finite(row.metrics.get(name)) for row in tests] for name in metric_names(tests)},
     }
+
+
+def metric_names(rows: Iterable[EvaluationRow]) -> list[str]:
+    """Return the metrics that any of these evaluations has, the loss first, without those of single classes."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics if "/" not in name)
+    return sorted(names, key=lambda name: name != "loss")
 
 
 def finite(value: float | None) -> float | None:

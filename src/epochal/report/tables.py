@@ -6,22 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epochal.clock import Plan, Position, Unit
-from epochal.record.events import EpochRow
-from epochal.study.records import RunRecord
-from epochal.web.words import Words, count, known, say
+from epochal.formats import count
+from epochal.record.rows import EpochRow
+from epochal.record.run_record import RunRecord
+from epochal.web.words import Words, known, say
 
 _EPOCHS_SHOWN = 200
 _EPOCHS_AT_EACH_END = 20
-
-_FACT_KEYS = {
-    "batches per epoch": "batches_per_epoch",
-    "samples per epoch": "samples_per_epoch",
-    "updates after 10 epochs": "updates_after_10",
-    "full epochs": "full_epochs",
-    "iterations = weight updates": "updates",
-    "samples used": "samples_used",
-    "epochs with each sample exactly once": "exact_epochs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +27,16 @@ class PlanRow:
 
 
 def plan_rows(run: RunRecord) -> list[PlanRow]:
-    """Return the plan's arithmetic with the run's numbers in it, beside what was counted where it was."""
-    facts = {_FACT_KEYS.get(fact.name, fact.name): fact for fact in run.facts}
+    """Return the plan's arithmetic with the run's numbers in it, beside what a finished run counted."""
+    facts = {fact.name: fact for fact in run.facts()} if run.status == "finished" else {}
+    budget = [] if run.plan.is_open else _budget_facts(run.plan)
     rows = []
-    for key, how, number in [*_epoch_facts(run.plan), *_budget_facts(run.plan)]:
+    for key, how, number in [*_epoch_facts(run.plan), *budget]:
         fact = facts.pop(key, None)
         counted = count(fact.counted) if fact else None
         rows.append(PlanRow(say(f"fact.{key}"), how, count(number), counted, fact.agrees if fact else None))
-    for key, fact in facts.items():
+
+    for key, fact in facts.items():  # those that no row above has
         name = say(f"fact.{key}") if known(f"fact.{key}") else key
         how = say("how.all_epochs") if key == "exact_epochs" else ""
         rows.append(PlanRow(name, how, count(fact.planned), count(fact.counted), fact.agrees))
@@ -57,6 +50,7 @@ def _epoch_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
         divide = f"N / B = {division}"
     else:
         divide = f"⌊N / B⌋ = ⌊{division}⌋" if plan.last == "drop" else f"⌈N / B⌉ = ⌈{division}⌉"
+
     rows: list[tuple[str, Words | str, int]] = [
         ("samples", say("how.given"), n),
         ("batch_size", say("how.given"), b),
@@ -91,6 +85,7 @@ def _budget_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
         if plan.extra_iterations:
             rest = f"{count(total)} − {count(full)} × {count(per_epoch)}"
             rows.append(("extra_iterations", rest, plan.extra_iterations))
+
     rows.append(("updates", say("how.one_each_iteration"), total))
     if full > 10:
         rows.append(("updates_after_10", f"10 × {count(per_epoch)}", plan.iterations_after(epochs=10)))
@@ -110,6 +105,14 @@ def counters(position: Position, plan: Plan) -> dict[str, int]:
         return {"epoch": position.epoch, "batch": plan.batches_per_epoch, "iteration": position.iteration}
     batch = -(-position.offset // plan.batch_size)
     return {"epoch": position.epoch + bool(batch), "batch": batch, "iteration": position.iteration}
+
+
+def totals(plan: Plan) -> dict[str, int]:
+    """Return what `counters` counts towards; an open plan's end is not known, only its epoch's batches."""
+    if plan.is_open:
+        return {"batch": plan.batches_per_epoch}
+    epochs = plan.full_epochs + bool(plan.extra_iterations)
+    return {"epoch": epochs, "batch": plan.batches_per_epoch, "iteration": plan.iterations}
 
 
 @dataclass(frozen=True, slots=True)

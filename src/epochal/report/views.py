@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from epochal.formats import count, decimal
+from epochal.record.rows import EvaluationRow
+from epochal.record.run_record import RunRecord
+from epochal.record.study_record import Spread
 from epochal.report import series, tables
+from epochal.report.model import Notice, Page, PageRun, Predictions
 from epochal.report.tables import Cell, PlanRow
-from epochal.study.records import Notice, Predictions, Records, RunRecord
-from epochal.study.summary import Spread
-from epochal.web.words import Words, count, decimal, duration, percent, say
+from epochal.web.words import Words, duration, known, metric, say
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20
 _EVENTS_SHOWN = 50
-_LONGEST_PLAN = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run, its plan and its results in the words of the page."""
+    """A run, its plan and its results in the words of the page.
 
-    run: RunRecord
+    Attributes:
+        now: epoch, batch and iteration as a running training counts them.
+        totals: what ``now`` counts towards; no iterations and epochs for a plan with an open end.
+        metrics: the metrics of its test set, the loss first.
+    """
+
+    run: PageRun
     about: Words
     method: Words
     batches: list[Cell]
@@ -34,56 +42,69 @@ class RunView:
     strip_run: Words
     plan: list[PlanRow]
     changes: list[Words]
-    key_numbers: list[tuple[Words, str | Words]]
+    key_numbers: list[tuple[Words | str, str | Words]]
     matrix: Matrix | None
+    class_values: ClassValues | None
     commands: list[tuple[Words, str]]
     environment: list[tuple[Words, str | Words]]
     now: dict[str, int]
+    totals: dict[str, int]
+    metrics: list[str]
 
     @classmethod
-    def of(cls, run: RunRecord) -> RunView:
+    def of(cls, run: PageRun) -> RunView:
         """Put a run into words."""
-        plan = run.plan
+        record, plan = run.record, run.record.plan
         return cls(
             run=run,
-            about=_about(run),
+            about=_about(record),
             method=say(f"method.{plan.method}"),
             batches=tables.batch_cells(plan),
-            epochs=tables.epoch_cells(plan) if plan.iterations < _LONGEST_PLAN else [],
+            epochs=[] if plan.is_open else tables.epoch_cells(plan),
             strip_epoch=say(
                 _numbered("plan.strip_epoch", plan.batches_per_epoch),
                 samples=count(plan.samples),
                 batches=count(plan.batches_per_epoch),
             ),
-            strip_run=_strip_run(run),
-            plan=tables.plan_rows(run),
+            strip_run=_strip_run(record),
+            plan=tables.plan_rows(record),
             changes=[
                 say("plan.change", iteration=count(change.iteration), options=_options(change.options))
-                for change in run.file.changes
+                for change in record.file.changes
             ],
-            key_numbers=_key_numbers(run),
+            key_numbers=_key_numbers(record),
             matrix=Matrix.of(run.predictions) if isinstance(run.predictions, Predictions) else None,
+            class_values=ClassValues.of(record.history.tests),
             commands=_commands(run),
             environment=_environment(run),
-            now=tables.counters(run.position, plan),
+            now=tables.counters(record.recorded, plan),
+            totals=tables.totals(plan),
+            metrics=series.metric_names(record.history.tests),
         )
 
     @property
     def exact_epochs(self) -> Words:
         """How many full epochs used each sample as planned."""
-        full = [row for row in self.run.epochs if row.complete]
+        full = [row for row in self.run.record.history.epochs if row.complete]
         return say("audit.proved", exact=count(sum(row.is_exact for row in full)), epochs=count(len(full)))
 
 
+def metric_word(name: str, split: str | None = None) -> Words | str:
+    """Return a metric's name in words, as the test set's where asked; an unknown metric keeps its own name."""
+    if split is not None:
+        return say(f"metric.of_{split}", metric=metric_word(name))
+    return say(f"metric.{name}") if known(f"metric.{name}") else name
+
+
 def _about(run: RunRecord) -> Words:
-    data, model, config = run.file.data, run.file.model, run.file.present_config
+    data, model, config = run.file.data, run.file.model, run.config
     return say(
         "plan.about",
-        samples=count(data["train"]),
-        tests=count(data["test"]),
-        data=data["name"],
-        model=model["name"],
-        parameters=count(model["parameters"]),
+        samples=count(data.train),
+        tests=count(data.test),
+        data=data.name,
+        model=model.name,
+        parameters=count(model.parameters),
         optimizer=config.optimizer,
         lr="–" if config.lr is None else f"{config.lr:g}",
         loss=config.loss or "–",
@@ -93,8 +114,8 @@ def _about(run: RunRecord) -> Words:
 
 def _strip_run(run: RunRecord) -> Words:
     plan = run.plan
-    if plan.iterations >= _LONGEST_PLAN:
-        return say("plan.endless")
+    if plan.is_open:
+        return say("plan.open", seconds=duration(plan.budget.amount / 1000))
     key = "plan.strip_rest" if plan.extra_iterations else _numbered("plan.strip_run", plan.full_epochs)
     return say(
         key, iterations=count(plan.iterations), epochs=count(plan.full_epochs), rest=count(plan.extra_iterations)
@@ -110,17 +131,14 @@ def _options(options: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in options.items())
 
 
-def _key_numbers(run: RunRecord) -> list[tuple[Words, str | Words]]:
-    """Return the few numbers that a run is asked for first."""
-    tests, seconds, iterations = run.tests, run.training_seconds, run.losses.size
-    numbers: list[tuple[Words, str | Words]] = []
-    if tests and tests[-1].accuracy is not None:
-        numbers.append((say("key.accuracy"), percent(tests[-1].accuracy)))
-    elif tests:
-        numbers.append((say("key.loss"), decimal(tests[-1].loss)))
+def _key_numbers(run: RunRecord) -> list[tuple[Words | str, str | Words]]:
+    """Return the few numbers that a run is asked for first: its last test metrics, then its counts."""
+    tests, seconds, iterations = run.history.tests, run.training_seconds, run.history.iterations
+    values = tests[-1].metrics if tests else {}
+    shown = [name for name in values if "/" not in name and (name != "loss" or len(values) == 1)]
     return [
-        *numbers,
-        (say("key.epochs"), count(run.position.epoch)),
+        *((metric_word(name, "test"), metric(name, values[name])) for name in shown),
+        (say("key.epochs"), count(run.recorded.epoch)),
         (say("key.batches"), count(run.plan.batches_per_epoch)),
         (say("key.updates"), count(iterations)),
         (say("key.seconds"), duration(seconds)),
@@ -166,49 +184,74 @@ def _pairs(predictions: Predictions) -> list[tuple[str, str, int]]:
     return [(names[true], names[answer], int(wrong[true, answer])) for true, answer in places if wrong[true, answer]]
 
 
-def _commands(run: RunRecord) -> list[tuple[Words, str]]:
+@dataclass(frozen=True, slots=True)
+class ClassValues:
+    """Metrics of single classes at the last evaluation, such as ``recall/cat``.
+
+    Attributes:
+        metrics: their names, one for each column.
+        rows: for each class its name and a value for each metric.
+    """
+
+    metrics: list[str]
+    rows: list[tuple[str, list[float | None]]]
+
+    @classmethod
+    def of(cls, tests: Sequence[EvaluationRow]) -> ClassValues | None:
+        """Return the table; ``None`` where no such metric was recorded."""
+        values = {name.partition("/")[::2]: value for name, value in tests[-1].metrics.items()} if tests else {}
+        metrics = list(dict.fromkeys(name for name, one in values if one))
+        classes = dict.fromkeys(one for _, one in values if one)
+        rows = [(one, [values.get((name, one)) for name in metrics]) for one in classes]
+        return cls(metrics, rows) if rows else None
+
+
+def _commands(run: PageRun) -> list[tuple[Words, str]]:
     """Return the commands that repeat a run, each with what it is for."""
-    if run.file.custom:
-        return [(say("again.custom", parts=", ".join(run.file.custom)), "")]
+    file = run.record.file
+    if file.custom:
+        return [(say("again.custom", parts=", ".join(file.custom)), "")]
     commands = [(say("again.folder"), shlex.join(["epochal", "rerun", run.path]))]
-    if not run.file.changes:
-        commands.insert(0, (say("again.command"), run.file.config.command()))
+    if not file.changes:
+        commands.insert(0, (say("again.command"), file.config.command()))
     return commands
 
 
-def page_commands(records: Records) -> list[tuple[Words, str]]:
-    """Return the commands that make this page again, and go on with its study."""
-    paths = [run.path for run in records.runs] if records.study is None else [records.study]
+def page_commands(page: Page) -> list[tuple[Words, str]]:
+    """Return the commands that make this page again, and continue its study."""
+    paths = [run.path for run in page.runs] if page.study is None else [page.study]
     commands = [(say("again.page"), shlex.join(["epochal", "report", *paths]))]
-    if records.study is not None:
-        commands.insert(0, (say("again.study"), shlex.join(["epochal", "compare", "--run", records.study])))
+    if page.study is not None:
+        commands.insert(0, (say("again.study"), shlex.join(["epochal", "compare", "--run", page.study])))
     return commands
 
 
-def _environment(run: RunRecord) -> list[tuple[Words, str | Words]]:
-    file = run.file
-    device = ", ".join(str(value) for value in (file.device["kind"], file.device["platform"], file.device["count"]))
-    shape = " × ".join(map(str, file.data["sample_shape"]))
+def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
+    file, history = run.record.file, run.record.history
+    device = ", ".join(map(str, (file.device.kind, file.device.platform, file.device.count)))
+    shape = " × ".join(map(str, file.data.sample_shape))
     rows: list[tuple[Words, str | Words]] = [
         (say("about.folder"), run.path),
-        (say("about.data"), f"{file.data['name']}, {shape}"),
-        (say("about.fingerprint"), file.data["fingerprint"]),
+        (say("about.data"), f"{file.data.name}, {shape}"),
+        (say("about.fingerprint"), file.data.fingerprint),
         (say("about.weights"), run.weights_sha256 or "–"),
         (say("about.device"), device),
         (say("about.versions"), ", ".join(f"{name} {number}" for name, number in file.versions.items())),
         (say("about.config"), _options(file.present_config.to_dict())),
     ]
-    for session in run.sessions:
+
+    for session in history.sessions:
         text = say(
             "about.session",
             started=session.started[:19].replace("T", " "),
             first=count(session.first_iteration),
             end=count(session.end_iteration),
-            status=say(f"status.{session.status}"),
+            status=_status(session.status),
             seconds=duration(session.seconds),
         )
         rows.append((say("about.sessions"), text))
-    for event in run.events[-_EVENTS_SHOWN:]:
+
+    for event in history.events[-_EVENTS_SHOWN:]:
         plain = {name: value for name, value in event.detail.items() if isinstance(value, (str, int, float))}
         detail = f" ({_options(plain)})" if plain else ""
         when = event.time[:19].replace("T", " ")
@@ -217,89 +260,102 @@ def _environment(run: RunRecord) -> list[tuple[Words, str | Words]]:
     return rows
 
 
+def _status(status: str) -> Words | str:
+    return say(f"status.{status}") if known(f"status.{status}") else status
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One run in the table of runs; texts are ready to show."""
+    """One run in the table of runs; texts are ready to show.
 
-    run: RunRecord
-    method: Words
+    Attributes:
+        test: the last evaluation's value of each metric on the page.
+    """
+
+    run: PageRun
     epochs: str
     train_loss: str
-    test_loss: str
-    accuracy: str
+    test: list[str]
     updates_to: str | Words
     seconds_to: str | Words
 
 
-def subject(records: Records) -> str:
+def subject(page: Page) -> str:
     """Return the data and models that the page is about."""
-    data = dict.fromkeys(run.file.data["name"] for run in records.runs)
-    models = dict.fromkeys(run.file.model["name"] for run in records.runs)
+    data = dict.fromkeys(run.record.file.data.name for run in page.runs)
+    models = dict.fromkeys(run.record.file.model.name for run in page.runs)
     return " · ".join([*data, *models])
 
 
-def comparison(records: Records) -> list[ComparisonRow]:
+def metrics_of(page: Page) -> list[str]:
+    """Return the test metrics that any run has, the loss first."""
+    return series.metric_names(row for run in page.runs for row in run.record.history.tests)
+
+
+def comparison(page: Page) -> list[ComparisonRow]:
     """Return a row for each run, where there are several."""
-    if len(records.runs) < 2:
+    if len(page.runs) < 2:
         return []
-    return [_comparison_row(run, records.target_accuracy) for run in records.runs]
+    return [_comparison_row(run, metrics_of(page), page.target_accuracy) for run in page.runs]
 
 
-def _comparison_row(run: RunRecord, target: float | None) -> ComparisonRow:
-    test = run.tests[-1] if run.tests else None
-    updates, seconds = (None if target is None else run.first_with(target)) or (None, None)
+def _comparison_row(run: PageRun, metrics: Sequence[str], target: float | None) -> ComparisonRow:
+    history = run.record.history
+    test = history.tests[-1].metrics if history.tests else {}
+    reached = None if target is None else run.record.reached(target)
     return ComparisonRow(
         run=run,
-        method=say(f"method.{run.plan.method}"),
-        epochs=_epochs_done(run),
-        train_loss=decimal(run.epochs[-1].train_loss if run.epochs else None),
-        test_loss=decimal(test.loss if test else None),
-        accuracy=percent(test.accuracy if test else None),
-        updates_to=count(updates) if updates is not None else say("compare.never"),
-        seconds_to=duration(seconds) if seconds is not None else say("compare.never"),
+        epochs=_epochs_done(run.record),
+        train_loss=decimal(history.epochs[-1].train_loss if history.epochs else None),
+        test=[metric(name, test.get(name)) for name in metrics],
+        updates_to=say("compare.never") if reached is None else count(reached.updates),
+        seconds_to=say("compare.never") if reached is None else duration(reached.seconds),
     )
 
 
 def tell(notice: Notice) -> Words:
     """Put a notice into words; its numbers are grouped, and a status is named in each language."""
     values = {
-        name: count(value) if isinstance(value, int) else say(f"status.{value}") if name == "status" else value
+        name: count(value) if isinstance(value, int) else _status(value) if name == "status" else value
         for name, value in notice.values.items()
     }
     return say(f"notice.{notice.key}", **values)
 
 
-def curve_notes(records: Records, watch: bool) -> Iterator[Words]:
+def curve_notes(page: Page, watch: bool) -> Iterator[Words]:
     """Say what the curves cannot show."""
-    for run, bucket in zip(records.runs, series.buckets(records.runs, growing=watch), strict=True):
+    for run, bucket in zip(page.runs, series.buckets(page.runs, growing=watch), strict=True):
+        losses = run.record.history.losses
         if bucket > 1:
-            yield say("curves.bucketed", run=run.name, iterations=count(run.losses.size), bucket=count(bucket))
-        gaps = int(np.count_nonzero(~np.isfinite(run.losses)))
+            yield say("curves.bucketed", run=run.name, iterations=count(losses.size), bucket=count(bucket))
+        gaps = int(np.count_nonzero(~np.isfinite(losses)))
         if gaps:
             yield say("curves.not_finite", run=run.name, count=count(gaps))
 
 
 def _epochs_done(run: RunRecord) -> str:
     """Write epochs with two digits where one is cut short, never rounded up to one more."""
-    if not run.position.offset:
-        return count(run.position.epoch)
-    hundredths = 100 * run.position.offset // run.plan.samples_per_epoch
-    return f"{count(run.position.epoch)}.{hundredths:02d}"
+    position = run.recorded
+    if not position.offset:
+        return count(position.epoch)
+    hundredths = 100 * position.offset // run.plan.samples_per_epoch
+    return f"{count(position.epoch)}.{hundredths:02d}"
 
 
-def band_rows(records: Records) -> list[tuple[str, str, str, str, str]]:
-    """Return what repeated seeds agree on: name, seeds, train loss, test loss, accuracy; each as mean (low … high)."""
+def band_rows(page: Page) -> list[tuple[str, str, list[str]]]:
+    """Return what repeated seeds agree on: name, seeds, and train loss and each metric as mean (low … high)."""
+    metrics = metrics_of(page)
     return [
         (
             band.group,
             ", ".join(map(str, band.seeds)),
-            _spread(band.train_loss, decimal),
-            _spread(band.test_loss, decimal),
-            _spread(band.test_accuracy, percent),
+            [_spread(band.train_loss, "loss"), *(_spread(band.test.get(name), name) for name in metrics)],
         )
-        for band in records.bands
+        for band in page.bands
     ]
 
 
-def _spread(spread: Spread | None, write: Callable[[float], str]) -> str:
-    return "–" if spread is None else f"{write(spread.mean)} ({write(spread.low)} … {write(spread.high)})"
+def _spread(spread: Spread | None, name: str) -> str:
+    if spread is None:
+        return "–"
+    return f"{metric(name, spread.mean)} ({metric(name, spread.low)} … {metric(name, spread.high)})"

@@ -1,4 +1,4 @@
-"""A small server for one page and its news, on this machine alone."""
+"""A small server for a page and what it asks for, on this machine alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from epochal.errors import EpochalError, RunError
 
 ADDRESS = "127.0.0.1"
 
-Page: TypeAlias = Callable[[], str]
-News: TypeAlias = Callable[[Mapping[str, str]], Mapping[str, Any]]
+Route: TypeAlias = Callable[[Mapping[str, str]], "str | Mapping[str, Any]"]
+"""Answers a query with text, which is sent as HTML, or with a mapping, sent as JSON.
+
+Raises `KeyError` or `ValueError` for a query that it does not know, and `EpochalError` where it cannot answer.
+"""
 
 
 @dataclass(slots=True)
 class PageServer:
-    """Serves ``page()`` at ``/`` and ``news(query)`` as JSON at ``/news``, and nothing else.
+    """Serves each route at its path, and nothing else.
 
     Attributes:
         server: the server under it, which listens already.
@@ -29,10 +32,10 @@ class PageServer:
     server: ThreadingHTTPServer
 
     @classmethod
-    def open(cls, page: Page, news: News, port: int = 0) -> PageServer:
+    def open(cls, routes: Mapping[str, Route], port: int = 0) -> PageServer:
         """Listen on ``port``, or on any free one for 0. Raises `RunError` where that cannot be."""
         try:
-            server = ThreadingHTTPServer((ADDRESS, port), partial(_PageHandler, page, news))
+            server = ThreadingHTTPServer((ADDRESS, port), partial(_PageHandler, routes))
         except (OSError, OverflowError) as error:
             raise RunError(f"cannot serve on port {port}: {error}; choose another with --port") from error
         server.daemon_threads = True
@@ -54,27 +57,29 @@ class PageServer:
 
 
 class _PageHandler(BaseHTTPRequestHandler):
-    def __init__(self, page: Page, news: News, *request: Any) -> None:
-        self.make_page, self.make_news = page, news
+    def __init__(self, routes: Mapping[str, Route], *request: Any) -> None:
+        self.routes = routes
         super().__init__(*request)  # which answers the request
 
     def do_GET(self) -> None:
-        """Answer the page, its news, or why not."""
+        """Answer what the path's route returns, or why not."""
         if self.headers.get("Host", "").rpartition(":")[0] not in (ADDRESS, "localhost"):
-            self._answer(403, "text/plain", "this server answers its own machine alone")  # another site's name for it
+            self._answer(403, "text/plain", "this server answers its own machine alone")  # DNS rebinding
             return
         address = urlsplit(self.path)
         try:
-            if address.path == "/":
-                self._answer(200, "text/html", self.make_page())
-            elif address.path == "/news":
-                self._answer(200, "application/json", json.dumps(self.make_news(dict(parse_qsl(address.query)))))
+            if (route := self.routes.get(address.path)) is None:
+                self._answer(404, "text/plain", "there is nothing here")
+                return
+            content = route(dict(parse_qsl(address.query)))
+            if isinstance(content, str):
+                self._answer(200, "text/html", content)
             else:
-                self._answer(404, "text/plain", "there is only the page")
+                self._answer(200, "application/json", json.dumps(content))
         except EpochalError as error:
             self._answer(503, "text/plain", str(error))
         except (KeyError, ValueError):
-            self._answer(400, "text/plain", "this is no question that the page asks")
+            self._answer(400, "text/plain", "this route does not know this query")
 
     def _answer(self, status: int, kind: str, text: str) -> None:
         content = text.encode()

@@ -6,7 +6,6 @@ So a page changes its language without a script, and prints in the one that it s
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from importlib import resources
 from typing import Any, Final
 
 from markupsafe import Markup, escape
+
+from epochal import formats
 
 LANGUAGES: Final = ("en", "zh")
 
@@ -66,41 +67,18 @@ def _in_language(values: Mapping[str, Any], code: str) -> dict[str, Any]:
     return {name: value.texts[code] if isinstance(value, Words) else value for name, value in values.items()}
 
 
-def count(number: int) -> str:
-    """Write a whole number.
-
-    >>> count(60_000)
-    '60,000'
-    """
-    return f"{number:,}"
-
-
-def decimal(number: float | None, digits: int = 4) -> str:
-    """Write a measured number with so many digits after the point, or a small one with its power of ten.
-
-    >>> decimal(0.06661), decimal(0.0000123), decimal(None), decimal(float("nan"))
-    ('0.0666', '1.23e-05', '–', 'NaN')
-    """
-    if number is None:
-        return "–"
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "∞" if number > 0 else "−∞"
-    if number == 0:
-        return "0"
-    if abs(number) < 10 ** (1 - digits):
-        return f"{number:.2e}"
-    return f"{number:,.{digits}f}"
-
-
 def percent(share: float | None, digits: int = 2) -> str:
-    r"""Write a share of 1.
+    r"""Write a share of 1 in percent, in one piece at the end of a line, or a dash for none.
 
     >>> percent(0.9815), percent(None)
     ('98.15\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+    return formats.percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def metric(name: str, value: float | None) -> str:
+    """Write a metric's value, in one piece at the end of a line: accuracies in percent, the others as numbers."""
+    return formats.metric(name, value).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def duration(seconds: float) -> Words:
@@ -115,4 +93,4 @@ def duration(seconds: float) -> Words:
     if minutes < 60:
         return say("time.minutes", minutes=minutes, seconds=f"{rest:02d}")
     hours, minutes = divmod(minutes, 60)
-    return say("time.hours", hours=count(hours), minutes=f"{minutes:02d}")
+    return say("time.hours", hours=formats.count(hours), minutes=f"{minutes:02d}")

@@ -91,8 +91,9 @@ const drawAxes = (pen, box, x, y, titles, yText) => {
 
 class Chart {
   // `state` is shared by all charts: unit, isLogX, isLogY, view ([low, high] or null), words.
-  constructor(figure, lines, state, { yTitle, isLoss, hasBands, yText }) {
-    Object.assign(this, { figure, state, yTitle, isLoss, hasBands, yText, entries: [], scales: null });
+  // `isLoss`: whether y may be logarithmic; `isShare`: whether values are shares, written in percent.
+  constructor(figure, lines, state, { yTitle, isLoss, hasBands, isShare = false, linesOf = null }) {
+    Object.assign(this, { figure, state, yTitle, isLoss, hasBands, isShare, linesOf, entries: [], scales: null });
     this.canvases = buildCanvases(figure);
     this.lines = lines;
     this.rows = lines.map((line) => this.addRow(line));
@@ -163,7 +164,7 @@ class Chart {
     if (!range) return;
     const y = new Scale(...range, box.bottom, box.top, isLog);
     this.scales = { x, y, box };
-    drawAxes(pen, box, x, y, { x: words[`axis_${unit}`], y: words[this.yTitle], grid: true }, this.yText);
+    drawAxes(pen, box, x, y, { x: words[`axis_${unit}`], y: words[this.yTitle] ?? "", grid: true }, this.isShare ? (share) => `${+(100 * share).toFixed(4)} %` : null);
     pen.save();
     pen.beginPath();
     pen.rect(box.left, box.top - 6, box.right - box.left + 8, box.bottom - box.top + 6);
@@ -309,7 +310,7 @@ class Chart {
     return best;
   }
 
-  text(value) { return this.isLoss ? decimal(value) : percent(value); }
+  text(value) { return this.isShare ? percent(value) : decimal(value); }
 
   place(value) {
     const { unit, words } = this.state;

@@ -1,4 +1,4 @@
-// The loss on a plane through weight space, with the runs' ways through it.
+// The loss on a plane through weight space, with the runs' trajectories through it.
 
 const LEVELS = 9;
 const LABEL_GAP = 22; // pixels between the losses written on contours, and from the sides
@@ -37,8 +37,8 @@ class Landscape {
     Object.assign(this, { figure, data, state, cursor: null });
     this.canvases = buildCanvases(figure);
     this.prepareHeights();
-    this.ways = data.ways.map((way) => ({ ...way, shown: true }));
-    this.rows = this.ways.map((way) => this.addRow(way));
+    this.trajectories = data.trajectories.map((trajectory) => ({ ...trajectory, shown: true }));
+    this.rows = this.trajectories.map((trajectory) => this.addRow(trajectory));
     this.listen();
   }
 
@@ -57,17 +57,17 @@ class Landscape {
     return Math.min(1, Math.max(0, Math.log(Math.max(loss, this.lowest) / this.lowest) / this.span));
   }
 
-  addRow(way) {
+  addRow(trajectory) {
     const row = this.figure.querySelector("tbody").insertRow(), head = document.createElement("th"), label = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
-    box.addEventListener("change", () => { way.shown = box.checked; row.classList.toggle("off", !box.checked); this.draw(); });
+    box.addEventListener("change", () => { trajectory.shown = box.checked; row.classList.toggle("off", !box.checked); this.draw(); });
     const name = document.createElement("span");
-    name.textContent = way.run;
+    name.textContent = trajectory.run;
     head.scope = "row";
-    label.append(box, swatch(way.style, true), name);
+    label.append(box, swatch(trajectory.style, true), name);
     head.append(label);
     row.append(head);
-    const cell = row.insertCell(), last = way.loss.length - 1;
+    const cell = row.insertCell(), last = trajectory.loss.length - 1;
     return { cell, last };
   }
 
@@ -94,7 +94,7 @@ class Landscape {
     drawAxes(pen, box, x, y, { x: this.word("x"), y: this.word("y"), grid: false });
     pen.save();
     pen.beginPath(); pen.rect(box.left, box.top, box.right - box.left, box.bottom - box.top); pen.clip();
-    for (const way of this.ways) if (way.shown) this.drawWay(pen, way);
+    for (const trajectory of this.trajectories) if (trajectory.shown) this.drawTrajectory(pen, trajectory);
     pen.restore();
     if (width > 560) this.drawKey(pen, box);
     this.drawExplained(pen, box);
@@ -169,7 +169,7 @@ class Landscape {
     }
   }
 
-  // Where a contour crosses the ray from the valley's floor that keeps clear of the ways; null near the edge.
+  // Where a contour crosses the ray from the valley's floor that keeps clear of the trajectories; null near the edge.
   placeOfLevel(ray, segments, box) {
     let best = null, bestGap = 12;
     for (const [first, second] of segments) {
@@ -190,7 +190,7 @@ class Landscape {
     pen.fillStyle = colour(level < 0.45 ? "map-low" : "map-high"); pen.fillText(text, ...place);
   }
 
-  // The longest of 24 rays from the lowest point; one with a dot of a way near it must be thrice as long.
+  // The longest of 24 rays from the lowest point; one with a dot of a trajectory near it must be thrice as long.
   rayForLevels(box, dots) {
     const [x, y] = this.floor(box);
     const rays = Array.from({ length: 24 }, (_, place) => {
@@ -205,7 +205,7 @@ class Landscape {
 
   dots() {
     const { x, y } = this.scales;
-    return this.ways.flatMap((way) => way.x.map((value, dot) => [x.toPixel(value), y.toPixel(way.y[dot])]));
+    return this.trajectories.flatMap((trajectory) => trajectory.x.map((value, dot) => [x.toPixel(value), y.toPixel(trajectory.y[dot])]));
   }
 
   // The lowest point of the grid, or the nearest to it that is not at the picture's edge.
@@ -217,19 +217,19 @@ class Landscape {
     return [box.left + across * (box.right - box.left), box.bottom - up * (box.bottom - box.top)];
   }
 
-  drawWay(pen, way) {
-    const { x, y } = this.scales, points = way.x.map((value, dot) => [x.toPixel(value), y.toPixel(way.y[dot])]);
+  drawTrajectory(pen, trajectory) {
+    const { x, y } = this.scales, points = trajectory.x.map((value, dot) => [x.toPixel(value), y.toPixel(trajectory.y[dot])]);
     const line = () => { pen.beginPath(); points.forEach((point) => pen.lineTo(...point)); pen.stroke(); };
     pen.strokeStyle = colour("paper"); pen.lineWidth = 4.5; pen.globalAlpha = 0.85; line(); pen.globalAlpha = 1;
-    pen.strokeStyle = pen.fillStyle = colour(`s${way.style % 8}`);
+    pen.strokeStyle = pen.fillStyle = colour(`s${trajectory.style % 8}`);
     pen.lineWidth = 2;
-    pen.setLineDash(DASHES[way.style % 8]); line(); pen.setLineDash([]);
+    pen.setLineDash(DASHES[trajectory.style % 8]); line(); pen.setLineDash([]);
     points.forEach((point, dot) => {
-      if (!Number.isInteger(way.epoch[dot]) && dot !== points.length - 1) return;
-      drawMark(pen, way.style, ...point, 4);
+      if (!Number.isInteger(trajectory.epoch[dot]) && dot !== points.length - 1) return;
+      drawMark(pen, trajectory.style, ...point, 4);
     });
     const end = points[points.length - 1];
-    for (const [ink, thick] of [["paper", 4.5], [`s${way.style % 8}`, 2]]) {
+    for (const [ink, thick] of [["paper", 4.5], [`s${trajectory.style % 8}`, 2]]) {
       pen.beginPath(); pen.arc(...end, 8.5, 0, 2 * Math.PI); pen.strokeStyle = colour(ink); pen.lineWidth = thick; pen.stroke();
     }
   }
@@ -272,7 +272,7 @@ class Landscape {
     });
   }
 
-  // Write the loss at the cursor and each way's nearest dot, or its last one.
+  // Write the loss at the cursor and each trajectory's nearest dot, or its last one.
   read() {
     const { pen } = prepare(this.canvases.over), { x, y, box } = this.scales, { words } = this.state;
     let text = this.top < this.highest ? words.clipped.replace("{limit}", shortened(this.top)) : "";
@@ -285,21 +285,21 @@ class Landscape {
       pen.beginPath(); pen.moveTo(px - 8, py); pen.lineTo(px + 8, py); pen.moveTo(px, py - 8); pen.lineTo(px, py + 8); pen.stroke();
     }
     this.figure.querySelector(".at").textContent = text;
-    this.ways.forEach((way, number) => this.readWay(pen, way, this.rows[number]));
+    this.trajectories.forEach((trajectory, number) => this.readTrajectory(pen, trajectory, this.rows[number]));
   }
 
-  readWay(pen, way, row) {
+  readTrajectory(pen, trajectory, row) {
     const { x, y } = this.scales, { words } = this.state;
     let best = row.last;
     if (this.cursor) {
-      const far = (dot) => (x.toPixel(way.x[dot]) - this.cursor[0]) ** 2 + (y.toPixel(way.y[dot]) - this.cursor[1]) ** 2;
-      way.x.forEach((_, dot) => { if (far(dot) < far(best)) best = dot; });
-      if (way.shown) {
-        pen.strokeStyle = colour(`s${way.style % 8}`); pen.lineWidth = 2;
-        pen.beginPath(); pen.arc(x.toPixel(way.x[best]), y.toPixel(way.y[best]), 6, 0, 2 * Math.PI); pen.stroke();
+      const far = (dot) => (x.toPixel(trajectory.x[dot]) - this.cursor[0]) ** 2 + (y.toPixel(trajectory.y[dot]) - this.cursor[1]) ** 2;
+      trajectory.x.forEach((_, dot) => { if (far(dot) < far(best)) best = dot; });
+      if (trajectory.shown) {
+        pen.strokeStyle = colour(`s${trajectory.style % 8}`); pen.lineWidth = 2;
+        pen.beginPath(); pen.arc(x.toPixel(trajectory.x[best]), y.toPixel(trajectory.y[best]), 6, 0, 2 * Math.PI); pen.stroke();
       }
     }
-    const epoch = Number.isInteger(way.epoch[best]) ? count(way.epoch[best]) : decimal(way.epoch[best], 2);
-    row.cell.textContent = words.dot.replace("{epoch}", epoch).replace("{iteration}", count(way.iteration[best])).replace("{loss}", decimal(way.loss[best] ?? NaN));
+    const epoch = Number.isInteger(trajectory.epoch[best]) ? count(trajectory.epoch[best]) : decimal(trajectory.epoch[best], 2);
+    row.cell.textContent = words.dot.replace("{epoch}", epoch).replace("{iteration}", count(trajectory.iteration[best])).replace("{loss}", decimal(trajectory.loss[best] ?? NaN));
   }
 }

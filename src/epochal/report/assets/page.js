@@ -25,18 +25,19 @@ const titled = (line, key) => {
   return line;
 };
 
-const linesOf = {
+const lossLines = {
   every: () => runs.map((run) => titled(run.losses(), "")),
-  losses: () => runs.flatMap((run) => [titled(run.atEpochs("train_loss", run.name, false), "train"),
-    titled(run.atEpochs("test_loss", run.name, true), "test")]),
-  accuracy: () => runs.map((run) => titled(run.atEpochs("test_accuracy", run.name, true), "")),
+  losses: () => runs.flatMap((run) => [titled(run.trainLoss(), "train"), titled(run.test("loss"), "test")]),
 };
+const metricLines = (name) => () => runs.map((run) => titled(run.test(name), ""));
 
 const buildCharts = () => {
   for (const figure of document.querySelectorAll("[data-chart]")) {
-    const name = figure.dataset.chart, isLoss = name !== "accuracy";
-    const options = { isLoss, hasBands: name === "every", yTitle: isLoss ? "axis_loss" : "axis_accuracy", yText: isLoss ? null : (share) => `${+(100 * share).toFixed(4)} %` };
-    charts.set(name, new Chart(figure, linesOf[name](), state, options));
+    const { chart: name, metric } = figure.dataset, isMetric = metric !== undefined;
+    const linesOf = isMetric ? metricLines(name) : lossLines[name];
+    const isShare = isMetric && name.endsWith("accuracy");
+    const options = { isLoss: !isMetric, hasBands: name === "every" && !isMetric, isShare, linesOf, yTitle: isMetric ? "" : "axis_loss" };
+    charts.set(isMetric ? `metric ${name}` : name, new Chart(figure, linesOf(), state, options));
   }
 };
 
@@ -47,7 +48,7 @@ const buildLineCharts = () => {
     const places = lines.flatMap((line) => [line.places[0], line.places.at(-1)]);
     const own = { unit: "t", isLogX: false, view: null, extent: [Math.min(...places), Math.max(...places)],
       get isLogY() { return state.isLogY; }, get words() { return state.words; } };
-    const chart = new Chart(figure, lines, own, { isLoss: true, hasBands: false, yTitle: "axis_loss", yText: null });
+    const chart = new Chart(figure, lines, own, { isLoss: true, hasBands: false, yTitle: "axis_loss" });
     lineCharts.push(chart);
     listenToPointer(chart, (value) => chart.read(value), false);
     listenToKeys(chart, (value) => chart.read(value), false);

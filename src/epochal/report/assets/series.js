@@ -81,13 +81,17 @@ class Run {
   }
 
   // Take in what a training has done since.
-  append(news) {
-    for (const part of ["low", "mean", "high"]) if (news.losses[part]) this[part] = joined(this[part], unpack(news.losses[part]));
-    this.total = news.iterations;
-    this.time.replaceFrom(news.time);
-    const { points } = this, known = points.train_iteration.findLastIndex((iteration) => iteration <= news.time.iteration[0]) + 1;
-    for (const name of ["epoch", "train_iteration", "train_loss"]) points[name] = [...points[name].slice(0, known), ...news.points[name]];
-    for (const name of ["test_iteration", "test_loss", "test_accuracy"]) points[name] = [...points[name], ...news.points[name]];
+  append({ losses, iterations, time, points: fresh }) {
+    for (const part of ["low", "mean", "high"]) if (losses[part]) this[part] = joined(this[part], unpack(losses[part]));
+    this.total = iterations;
+    this.time.replaceFrom(time);
+    const { points } = this, known = points.train_iteration.findLastIndex((iteration) => iteration <= time.iteration[0]) + 1;
+    for (const name of ["epoch", "train_iteration", "train_loss"]) points[name] = [...points[name].slice(0, known), ...fresh[name]];
+    const none = (rows) => Array(rows.test_iteration.length).fill(null); // for a metric that only later evaluations have
+    for (const name of new Set([...Object.keys(points.test), ...Object.keys(fresh.test)])) {
+      points.test[name] = [...(points.test[name] ?? none(points)), ...(fresh.test[name] ?? none(fresh))];
+    }
+    points.test_iteration = [...points.test_iteration, ...fresh.test_iteration];
   }
 
   // What the server is asked by: how far this run is known.
@@ -104,11 +108,15 @@ class Run {
       low: this.low ?? mean, mean, high: this.high ?? mean });
   }
 
-  atEpochs(kind, name, marked) {
-    const split = kind === "train_loss" ? "train" : "test";
-    const values = Float32Array.from(this.points[kind], (value) => value ?? NaN);
-    return new Line({ run: this, style: this.style, name, marked, bare: !marked, low: values, mean: values, high: values,
-      iterations: Float64Array.from(this.points[`${split}_iteration`]) });
+  // The training loss of each epoch.
+  trainLoss() { return this.atEpochs(this.points.train_loss, this.points.train_iteration, false); }
+
+  // A metric of the test set, with a mark at each evaluation.
+  test(metric) { return this.atEpochs(this.points.test[metric] ?? [], this.points.test_iteration, true); }
+
+  atEpochs(numbers, at, marked) {
+    const values = Float32Array.from(numbers, (value) => value ?? NaN), iterations = Float64Array.from(numbers.length ? at : []);
+    return new Line({ run: this, style: this.style, name: this.name, marked, bare: !marked, low: values, mean: values, high: values, iterations });
   }
 }
 

@@ -1,4 +1,4 @@
-// Following a training: ask the server that the page came from for what is new, and draw it.
+// Following a training: ask the server that the page came from for updates, and draw them.
 
 const WAIT = 2000; // milliseconds between two questions
 const WAIT_WHEN_OVER = 5000;
@@ -14,7 +14,7 @@ const watch = () => {
   const draw = () => {
     const begun = performance.now();
     if (!isStale || document.visibilityState !== "visible" || begun - drawnAt < IDLE_SHARE * cost) return;
-    for (const [name, chart] of charts) chart.renew(linesOf[name]());
+    for (const chart of charts.values()) chart.renew(chart.linesOf());
     drawAll();
     drawnAt = performance.now();
     [cost, isStale] = [drawnAt - begun, false];
@@ -22,10 +22,10 @@ const watch = () => {
   const ask = async () => {
     let isOver = false;
     try {
-      const answers = await Promise.all(runs.map(fetchNews));
+      const answers = await Promise.all(runs.map(fetchUpdate));
       isOver = answers.every((answer) => answer.is_over);
       if (answers.some((answer) => answer.reload) || (isOver && !wasOver)) { location.reload(); return; }
-      for (const [place, { news }] of answers.entries()) if (news) { takeIn(place, news); isStale = true; }
+      for (const [place, { update }] of answers.entries()) if (update) { takeIn(place, update); isStale = true; }
       draw();
       setLive(true);
     } catch { setLive(false); }
@@ -34,15 +34,16 @@ const watch = () => {
   setTimeout(ask, WAIT);
 };
 
-const fetchNews = async (run) => {
-  const answer = await fetch(`news?${new URLSearchParams({ run: run.name, ...run.known() })}`);
+const fetchUpdate = async (run) => {
+  const answer = await fetch(`updates?${new URLSearchParams({ run: run.name, ...run.known() })}`);
   if (!answer.ok) throw new Error(answer.statusText);
   return answer.json();
 };
 
-const takeIn = (place, news) => {
-  runs[place].append(news);
-  const box = document.querySelector(`[data-run="${place}"]`), { position } = news;
+const takeIn = (place, update) => {
+  runs[place].append(update);
+  const box = document.querySelector(`[data-run="${place}"]`), { position } = update;
   for (const name of ["epoch", "batch", "iteration"]) box.querySelector(`[data-now="${name}"]`).textContent = count(position[name]);
-  box.querySelector("progress").value = position.iteration;
+  const progress = box.querySelector("progress");
+  if (progress) progress.value = position.iteration; // a budget of time has no known end
 };

@@ -1,8 +1,7 @@
-"""From run folders and studies to the records of a report; what cannot be read is said beside what can."""
+"""From run folders and studies to the model of a page; what cannot be read is said beside what can."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sqlite3
@@ -15,14 +14,14 @@ import numpy as np
 import pytest
 
 from epochal.errors import DataError, RunError
-from epochal.record.folder import Change
 from epochal.record.schema import checksum
-from epochal.report import render
+from epochal.record.study_record import StudyRecord
+from epochal.report import read, render
+from epochal.report.model import Notice, Page, Predictions
 from epochal.run import Run, train
-from epochal.run import run as room
-from epochal.study.gather import gather
-from epochal.study.records import Notice, Predictions, position_of
-from epochal.study.study import Study
+from epochal.run import run as run_module
+from epochal.run.callbacks import StopWhen
+from epochal.run.test_outputs import OutputsReader
 from small import small_study, three_clouds
 
 CopyRun = Callable[..., Path]
@@ -31,13 +30,13 @@ CopyRun = Callable[..., Path]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 2 epochs on digits."""
-    path = tmp_path_factory.mktemp("gather") / "trained"
+    path = tmp_path_factory.mktemp("reader") / "trained"
     train("digits", model="linear", batch_size=100, epochs=2, run=path)
     return path
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     """Two batch sizes with two seeds each."""
     return small_study(tmp_path_factory.mktemp("studies") / "s", batch_sizes=[7, "all"], seeds=[0, 1])
 
@@ -53,9 +52,13 @@ def copy_run(trained: Path, tmp_path: Path) -> CopyRun:
 def stopped_run(path: str, after: int = 3) -> Run:
     """A run on digits that was asked to stop."""
     asked = iter(range(100))
-    return train(
-        "digits", model="linear", batch_size=500, epochs=50, run=path, should_stop=lambda: next(asked) >= after
-    )
+    stop = StopWhen(lambda: next(asked) >= after)
+    return train("digits", model="linear", batch_size=500, epochs=50, run=path, callbacks=stop)
+
+
+def read_all(*paths: str | Path) -> Page:
+    """Read everything, predictions included."""
+    return read(paths, outputs=OutputsReader())
 
 
 def keys(notices: tuple[Notice, ...]) -> list[str]:
@@ -64,25 +67,25 @@ def keys(notices: tuple[Notice, ...]) -> list[str]:
 
 class TestOneRun:
     def test_everything_of_it(self, trained: Path) -> None:
-        records = gather([trained], now=lambda: datetime(2025, 1, 2, 3, 4, tzinfo=UTC))
-        (run,) = records.runs
+        page = read([trained], outputs=OutputsReader(), now=lambda: datetime(2025, 1, 2, 3, 4, tzinfo=UTC))
+        (run,) = page.runs
         original = Run.open(trained)
-        assert (records.title, records.made, records.notices, records.study) == (
+        assert (page.title, page.made, page.notices, page.study) == (
             "trained",
             "2025-01-02T03:04",
             (),
             None,
         )
-        assert run.status == "finished"
-        assert run.is_over
-        np.testing.assert_array_equal(run.losses, original.history.losses)
-        assert run.epochs == original.history.epochs
+        assert run.record.status == "finished"
+        assert run.record.is_over
+        np.testing.assert_array_equal(run.record.history.losses, original.history.losses)
+        assert run.record.history.epochs == original.history.epochs
         assert run.weights_sha256 == original.weights_sha256
-        assert run.position == original.position
-        assert all(fact.agrees for fact in run.facts)
+        assert run.record.recorded == original.position
+        assert all(fact.agrees for fact in run.record.facts())
 
     def test_its_answers_have_the_accuracy_of_its_evaluation(self, trained: Path) -> None:
-        (run,) = gather([trained]).runs
+        (run,) = read_all(trained).runs
         assert isinstance(run.predictions, Predictions)
         evaluation = Run.open(trained).evaluate()
         assert run.predictions.confusion.sum() == evaluation.samples
@@ -94,7 +97,7 @@ class TestOneRun:
 
     def test_without_answers_it_needs_no_data(self, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("epochal.run.run.load_data", lambda *args, **options: pytest.fail("loaded"))
-        (run,) = gather([trained], predict=False).runs
+        (run,) = read([trained]).runs
         assert isinstance(run.predictions, Notice)
         assert run.weights_sha256 is None
 
@@ -103,7 +106,7 @@ class TestOneRun:
             raise DataError("the file is gone")
 
         monkeypatch.setattr("epochal.run.run.load_data", fail)
-        (run,) = gather([trained]).runs
+        (run,) = read_all(trained).runs
         assert run.predictions == Notice("unpredicted", {"reason": "the file is gone"})
         assert run.weights_sha256 is not None
 
@@ -114,50 +117,49 @@ class TestOneRun:
         file.write_text(
             file.read_text(encoding="utf-8").replace('data = "digits"', 'data = "kmnist"'), encoding="utf-8"
         )
-        (run,) = gather([path]).runs
+        (run,) = read_all(path).runs
         assert isinstance(run.predictions, Notice)
         assert "'kmnist' is not on this machine" in str(run.predictions.values["reason"])
 
     def test_parts_from_python(self, tmp_path: Path) -> None:
         train(three_clouds(), model="linear", batch_size=10, epochs=1, run=tmp_path / "own")
-        (run,) = gather([tmp_path / "own"]).runs
+        (run,) = read_all(tmp_path / "own").runs
         assert run.predictions == Notice("custom", {"parts": "data"})
-        assert "trained from Python with its own data" in render(gather([tmp_path / "own"]))
+        assert "trained from Python with its own data" in render(read_all(tmp_path / "own"))
 
     def test_a_regression_has_nothing_to_confuse(self, tmp_path: Path) -> None:
         x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
         train((x, x.sum(axis=1)), model="linear", batch_size=10, epochs=2, run=tmp_path / "r")
-        (run,) = gather([tmp_path / "r"]).runs
+        (run,) = read_all(tmp_path / "r").runs
         assert run.predictions == Notice("regression", {})
-        render(gather([tmp_path / "r"]))
+        render(read_all(tmp_path / "r"))
 
 
 class TestUnfinished:
     def test_a_stopped_run_is_shown_as_far_as_it_came(self, tmp_path: Path) -> None:
         stopped = stopped_run("stopped")
-        records = gather(["stopped"])
-        (run,) = records.runs
-        assert run.status == "stopped"
-        assert run.losses.size == stopped.history.losses.size
-        assert run.facts == ()
-        (notice,) = records.notices
+        page = read_all("stopped")
+        (run,) = page.runs
+        assert run.record.status == "stopped"
+        assert run.record.history.losses.size == stopped.history.losses.size
+        (notice,) = page.notices
         assert notice.key == "unfinished"
         assert (notice.values["status"], notice.values["iterations"]) == ("stopped", 150)
-        assert "is not at its end (stopped" in render(records)
+        assert "is not finished (stopped" in render(page)
 
     def test_a_killed_run_is_called_interrupted(self, tmp_path: Path) -> None:
         """A dead process leaves its session running and its lock free."""
         stopped_run("killed")
         _rewrite_session("killed", "running")
-        (run,) = gather(["killed"]).runs
-        assert run.status == "interrupted"
-        assert not run.is_over
+        (run,) = read_all("killed").runs
+        assert run.record.status == "interrupted"
+        assert not run.record.is_over
 
     def test_a_run_without_a_checkpoint_has_curves_but_no_answers(self, copy_run: CopyRun) -> None:
         path = copy_run()
         shutil.rmtree(path / "checkpoints")
-        (run,) = gather([path]).runs
-        assert run.losses.size == 30
+        (run,) = read_all(path).runs
+        assert run.record.history.losses.size == 30
         assert isinstance(run.predictions, Notice)
         assert "no checkpoint" in str(run.predictions.values["reason"])
 
@@ -176,89 +178,90 @@ def _rewrite_session(path: str, status: str) -> None:
 class TestSeveral:
     def test_the_same_run_twice_is_one(self, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(trained.parent)
-        assert len(gather([trained, "trained", f"{trained}/../trained"], predict=False).runs) == 1
+        assert len(read([trained, "trained", f"{trained}/../trained"]).runs) == 1
 
     def test_folders_of_one_name_are_told_apart(self, copy_run: CopyRun) -> None:
         paths = [copy_run("a/run"), copy_run("b/run")]
-        assert [run.name for run in gather(paths, predict=False).runs] == ["a/run", "b/run"]
+        assert [run.name for run in read(paths).runs] == ["a/run", "b/run"]
 
     def test_their_data_are_loaded_once(self, copy_run: CopyRun, monkeypatch: pytest.MonkeyPatch) -> None:
         loads = []
-        load = room.load_data
-        monkeypatch.setattr(room, "load_data", lambda source, **rest: loads.append(source) or load(source, **rest))
-        gather([copy_run("a"), copy_run("b")])
+        load = run_module.load_data
+        counted = lambda source, **rest: loads.append(source) or load(source, **rest)  # noqa: E731
+        monkeypatch.setattr(run_module, "load_data", counted)
+        read_all(copy_run("a"), copy_run("b"))
         assert sum(isinstance(source, str) for source in loads) == 1
 
     def test_what_cannot_be_compared_is_said(self, trained: Path, tmp_path: Path) -> None:
         train(three_clouds(), model="mlp", loss="mean-squared-error", batch_size=10, epochs=1, run=tmp_path / "other")
-        records = gather([trained, tmp_path / "other"], predict=False)
-        assert len(records.runs) == 2
-        assert {"other_data", "other_model", "other_loss"} <= set(keys(records.notices))
-        assert "different data (digits, clouds)" in render(records)
+        page = read([trained, tmp_path / "other"])
+        assert len(page.runs) == 2
+        assert {"other_data", "other_model", "other_loss"} <= set(keys(page.notices))
+        assert "different data (digits, clouds)" in render(page)
 
     def test_runs_of_one_kind_need_no_warning(self, copy_run: CopyRun) -> None:
-        assert gather([copy_run("a"), copy_run("b")], predict=False).notices == ()
+        assert read([copy_run("a"), copy_run("b")]).notices == ()
 
     def test_a_damaged_run_is_left_out_and_named(self, trained: Path, copy_run: CopyRun) -> None:
         damaged = copy_run("damaged")
         (damaged / "history.db").write_bytes(b"no history" * 1000)
-        records = gather([trained, damaged], predict=False)
-        assert [run.name for run in records.runs] == ["trained"]
-        (notice,) = records.notices
+        page = read([trained, damaged])
+        assert [run.name for run in page.runs] == ["trained"]
+        (notice,) = page.notices
         assert (notice.key, notice.values["run"]) == ("unreadable", "damaged")
         assert "history.db" in str(notice.values["reason"])
 
 
 def test_a_path_that_is_no_run_is_named_beside_those_that_are(trained: Path) -> None:
-    records = gather([trained, "gone"], predict=False)
-    assert len(records.runs) == 1
-    assert keys(records.notices) == ["unreadable"]
+    page = read([trained, "gone"])
+    assert len(page.runs) == 1
+    assert keys(page.notices) == ["unreadable"]
 
 
 class TestNothingToShow:
     def test_no_path(self) -> None:
         with pytest.raises(RunError, match="give a run folder or a study folder"):
-            gather([])
+            read_all()
 
     def test_no_such_folder(self) -> None:
         with pytest.raises(RunError, match=r"there is no run folder runs/gone"):
-            gather(["runs/gone"])
+            read_all("runs/gone")
 
     def test_a_folder_of_something_else(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="neither a run nor a study"):
-            gather([tmp_path])
+            read_all(tmp_path)
 
     @pytest.mark.parametrize("file", ["run.toml", "history.db"])
     def test_a_damaged_run_alone(self, copy_run: CopyRun, file: str) -> None:
         path = copy_run()
         (path / file).write_bytes(b"\x00 = broken")
         with pytest.raises(RunError, match=rf"{file} is damaged"):
-            gather([path])
+            read_all(path)
 
     def test_a_study_without_a_run(self, tmp_path: Path) -> None:
         study = small_study(tmp_path / "study", batch_sizes=[10], epochs=1)
         shutil.rmtree(study.path / "batch-10")
         with pytest.raises(RunError, match="holds no run yet"):
-            gather([study.path])
+            read_all(study.path)
 
 
 class TestStudies:
     @pytest.fixture
-    def copied(self, study: Study, tmp_path: Path) -> Path:
+    def copied(self, study: StudyRecord, tmp_path: Path) -> Path:
         return Path(shutil.copytree(study.path, tmp_path / "study"))
 
-    def test_its_runs_in_their_order(self, study: Study) -> None:
-        records = gather([study.path], predict=False)
-        assert [run.name for run in records.runs] == [member.name for member in study.members]
-        assert (records.title, records.study) == ("s", str(study.path))
-        assert records.target_accuracy == 0.95
-        assert [band.group for band in records.bands] == ["batch-7", "batch-all"]
+    def test_its_runs_in_their_order(self, study: StudyRecord) -> None:
+        page = read([study.path])
+        assert [run.name for run in page.runs] == [member.name for member in study.members]
+        assert (page.title, page.study) == ("s", str(study.path))
+        assert page.target_accuracy == 0.95
+        assert [band.group for band in page.bands] == ["batch-7", "batch-all"]
 
     def test_a_run_that_has_not_begun_is_named(self, copied: Path) -> None:
         shutil.rmtree(copied / "batch-7-seed-1")
-        records = gather([copied], predict=False)
-        assert len(records.runs) == 3
-        assert Notice("missing", {"run": "batch-7-seed-1"}) in records.notices
+        page = read([copied])
+        assert len(page.runs) == 3
+        assert Notice("missing", {"run": "batch-7-seed-1"}) in page.notices
 
     def test_a_landscape(self, copied: Path) -> None:
         grid = {"x": [0, 1], "y": [0, 1, 2], "loss": [[1, 2], [3, None], [5, 6]]}
@@ -269,34 +272,26 @@ class TestStudies:
             "paths": {"batch-7-seed-0": dots}, "lines": [line], "left_out": [{"run": "gone", "why": "no snapshots"}],
         }  # fmt: skip
         (copied / "landscape.json").write_text(json.dumps(content), encoding="utf-8")
-        records = gather([copied], predict=False)
-        (landscape,) = records.landscapes
+        page = read([copied])
+        (landscape,) = page.landscapes
         assert landscape.loss.shape == (3, 2)
         assert np.isnan(landscape.loss[1, 1])
-        assert landscape.ways[0].iteration.tolist() == [0]
+        assert landscape.trajectories[0].iteration.tolist() == [0]
         assert landscape.lines[0].end == ("a", 3.0)
-        assert Notice("no_way", {"run": "gone", "reason": "no snapshots"}) in records.notices
-        render(records)
+        assert Notice("no_trajectory", {"run": "gone", "reason": "no snapshots"}) in page.notices
+        render(page)
 
     @pytest.mark.parametrize("content", ["", "{}", '{"x": [0], "y": [0], "loss": [[1]]}', "[1, 2"])
     def test_a_damaged_landscape_is_left_out_and_said(self, copied: Path, content: str) -> None:
         (copied / "landscape.json").write_text(content, encoding="utf-8")
-        records = gather([copied], predict=False)
-        assert records.landscapes == ()
-        assert "landscape" in keys(records.notices)
+        page = read([copied])
+        assert page.landscapes == ()
+        assert "landscape" in keys(page.notices)
 
     def test_a_damaged_study(self, copied: Path) -> None:
         (copied / "study.toml").write_text("format = 1\n", encoding="utf-8")
         with pytest.raises(RunError, match=r"study\.toml is damaged"):
-            gather([copied])
+            read_all(copied)
 
     def test_studies_and_runs_together(self, copied: Path, trained: Path) -> None:
-        assert len(gather([copied, trained], predict=False).runs) == 5
-
-
-def test_the_position_goes_through_every_change(trained: Path) -> None:
-    file = Run.open(trained).file
-    assert position_of(file, 30).epoch == 2
-    changed = dataclasses.replace(file, changes=(Change(10, {"batch_size": 437}),))
-    position = position_of(changed, 11)
-    assert (position.iteration, position.epoch, position.offset) == (11, 1, 0)
+        assert len(read([copied, trained]).runs) == 5

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from epochal.errors import RunError
+from epochal.report.updates import Known, read_update
 from epochal.run import Run, resume, train
-from epochal.study.follow import Known, news_of
 
 
 @pytest.fixture(scope="module")
@@ -19,35 +19,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.parametrize("known", [0, 1, 15, 29, 50])
 def test_losses_from_what_is_known(run: Run, known: int) -> None:
-    news = news_of(run.path, Known(known, 0, -1))
-    assert news.first <= known
-    np.testing.assert_array_equal(news.losses[known - news.first :], run.history.losses[known:])
+    update = read_update(run.path, Known(known, 0, -1))
+    assert update.increment.first <= known
+    np.testing.assert_array_equal(update.increment.losses[known - update.increment.first :], run.history.losses[known:])
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 3])
 def test_epochs_and_tests_after_what_is_known(run: Run, epoch: int) -> None:
     rows = run.history.epochs
     end = rows[epoch - 1].end_iteration if epoch else 0
-    news = news_of(run.path, Known(50, epoch, end))
-    assert [row.epoch for row in news.epochs] == [row.epoch for row in rows[epoch:]]
-    assert [row.iteration for row in news.tests] == [row.end_iteration for row in rows[epoch:]]
-    assert (news.start.epoch, news.start.iteration) == (epoch, end)
-    assert news.start.samples == sum(row.samples for row in rows[:epoch])
-    assert news.start.seconds == pytest.approx(sum(row.seconds for row in rows[:epoch]))
+    update = read_update(run.path, Known(50, epoch, end))
+    assert [row.epoch for row in update.increment.epochs] == [row.epoch for row in rows[epoch:]]
+    assert [row.iteration for row in update.tests] == [row.end_iteration for row in rows[epoch:]]
+    assert (update.start.epoch, update.start.iteration) == (epoch, end)
+    assert update.start.samples == sum(row.samples for row in rows[:epoch])
+    assert update.start.seconds == pytest.approx(sum(row.seconds for row in rows[:epoch]))
 
 
 def test_it_knows_when_nothing_more_will_come(run: Run) -> None:
-    assert news_of(run.path, Known(0, 0, -1)).is_over
+    assert read_update(run.path, Known(0, 0, -1)).is_over
 
 
 def test_a_resumed_run_has_another_session(tmp_path: Path) -> None:
     path = tmp_path / "r"
     train("digits", model="linear", batch_size=100, epochs=1, run=path)
-    assert news_of(path, Known(0, 0, -1)).sessions == 1
+    assert len(read_update(path, Known(0, 0, -1)).increment.sessions) == 1
     resume(path, epochs=2)
-    assert news_of(path, Known(0, 0, -1)).sessions == 2
+    assert len(read_update(path, Known(0, 0, -1)).increment.sessions) == 2
 
 
 def test_a_run_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run folder"):
-        news_of(tmp_path / "gone", Known(0, 0, -1))
+        read_update(tmp_path / "gone", Known(0, 0, -1))

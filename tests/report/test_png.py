@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from epochal.report.pictures import png_address
+from epochal.report.png import png_address
 
 
 def pixels_of(address: str) -> np.ndarray:

@@ -1,0 +1,251 @@
+"""`read`: run folders and study folders into a `Page`.
+
+What cannot be read becomes a `Notice` beside the rest; only where nothing is left to show, an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epochal.errors import EpochalError, RunError
+from epochal.record.outputs_record import OutputsRecord
+from epochal.record.run_record import RunRecord
+from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands
+from epochal.report.mistakes import predictions_of
+from epochal.report.model import Interpolation, Landscape, Notice, Page, PageRun, Predictions, Trajectory
+from epochal.version import __version__
+
+_LATER = Notice("while_training", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The run folders that paths mean, by the runs' names on the page, and the study that they belong to."""
+
+    runs: tuple[tuple[str, Path], ...]
+    title: str
+    study: StudyRecord | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def read(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    outputs: Callable[[Path], OutputsRecord] | None = None,
+    now: Callable[[], datetime] | None = None,
+) -> Page:
+    """Read runs, or the runs of studies, for a page.
+
+    Args:
+        paths: run folders and study folders.
+        outputs: computes the outputs of a run on its test set; without it the page has no predictions, and no
+            checkpoint is read.
+        now: the clock for the page's date.
+
+    Raises:
+        RunError: where none of them can be shown.
+    """
+    found = find_runs(paths)
+    runs: list[PageRun] = []
+    notices = list(found.notices)
+    for name, path in found.runs:
+        try:
+            runs.append(_page_run(RunRecord.read(path), name, outputs))
+        except RunError as error:
+            notices.append(Notice("unreadable", {"run": name, "reason": str(error)}))
+
+    if not runs:
+        reasons = "; ".join(str(notice.values["reason"]) for notice in notices if "reason" in notice.values)
+        raise RunError(reasons or f"{found.title} holds no run yet")
+
+    landscapes, missing = _landscapes(found.study)
+    made = (now or _utc_now)().isoformat(timespec="minutes")
+    return Page(
+        title=found.title,
+        made=made.removesuffix("+00:00"),
+        version=__version__,
+        runs=tuple(runs),
+        landscapes=landscapes,
+        notices=(*notices, *missing, *_unfinished(runs), *_differences(runs)),
+        study=None if found.study is None else str(found.study.path),
+        target_accuracy=None if found.study is None else found.study.config.target_accuracy,
+        bands=() if found.study is None else _bands(found.study, runs),
+    )
+
+
+def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
+    """Return the run folders that these paths mean, and a notice for each that means none.
+
+    Raises `RunError` where there is no path, or a study is damaged.
+    """
+    if not paths:
+        raise RunError("give a run folder or a study folder; `epochal runs` lists the runs here")
+    studies = [Path(path) for path in paths if StudyRecord.is_at(Path(path))]
+    if len(paths) == 1 and studies:
+        return _runs_of_study(studies[0])
+
+    folders: dict[Path, Path] = {}
+    notices: list[Notice] = []
+    for path in map(Path, paths):
+        if path in studies:
+            inside = _runs_of_study(path)
+            folders.update((folder.resolve(), folder) for _, folder in inside.runs)
+            notices.extend(inside.notices)
+            continue
+        if (path / "run.toml").is_file():
+            folders.setdefault(path.resolve(), path)
+            continue
+        reason = f"{path} is neither a run nor a study: it has no run.toml and no study.toml"
+        if not path.is_dir():
+            reason = f"there is no run folder {path}; `epochal runs` lists the runs here"
+        notices.append(Notice("unreadable", {"run": str(path), "reason": reason}))
+
+    named = tuple(zip(_short_names(list(folders)), folders.values(), strict=True))
+    return Found(named, " · ".join(name for name, _ in named), notices=tuple(notices))
+
+
+def _runs_of_study(path: Path) -> Found:
+    study = StudyRecord.read(path)
+    named = tuple((member.name, study.folder_of(member)) for member in study.members)
+    notices = [Notice("missing", {"run": name}) for name, folder in named if not folder.is_dir()]
+    there = tuple((name, folder) for name, folder in named if folder.is_dir())
+    return Found(there, path.resolve().name, study, tuple(notices))
+
+
+def _short_names(paths: Sequence[Path]) -> list[str]:
+    """Name folders by their last part, or by as many parts as tell them apart."""
+    for parts in range(1, max((len(path.parts) for path in paths), default=1) + 1):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _page_run(record: RunRecord, name: str, outputs: Callable[[Path], OutputsRecord] | None) -> PageRun:
+    if outputs is None or record.status == "running" or record.path is None:
+        return PageRun(record, name, _LATER)
+    sha256 = None
+    try:
+        sha256 = record.checkpoint().weights_sha256
+        return PageRun(record, name, _predictions(record, record.path, outputs), sha256)
+    except EpochalError as error:
+        return PageRun(record, name, Notice("unpredicted", {"reason": str(error)}), sha256)
+
+
+def _predictions(record: RunRecord, path: Path, outputs: Callable[[Path], OutputsRecord]) -> Predictions | Notice:
+    if record.file.data.task != "classification":
+        return Notice("regression", {})
+    if not record.file.data.test:
+        return Notice("no_test", {})
+    if record.file.custom:
+        return Notice("custom", {"parts": ", ".join(record.file.custom)})
+    return predictions_of(outputs(path))
+
+
+def _bands(study: StudyRecord, runs: Sequence[PageRun]) -> tuple[Band, ...]:
+    """Return the study's bands from the records that were read already."""
+    records = {run.name: run.record for run in runs}
+    target = study.config.target_accuracy
+    return bands([ComparedRun(member, records.get(member.name), None, target) for member in study.members])
+
+
+def _landscapes(study: StudyRecord | None) -> tuple[tuple[Landscape, ...], tuple[Notice, ...]]:
+    """Return the landscapes that a study holds, and a notice for each that cannot be read."""
+    landscapes: list[Landscape] = []
+    notices: list[Notice] = []
+    for file in () if study is None else study.landscape_files.values():
+        try:
+            landscape = read_landscape(file)
+            landscapes.append(landscape)
+            notices.extend(Notice("no_trajectory", {"run": run, "reason": why}) for run, why in landscape.left_out)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            notices.append(Notice("landscape", {"reason": f"{file} is damaged: {type(error).__name__}: {error}"}))
+    return tuple(landscapes), tuple(notices)
+
+
+def read_landscape(file: Path) -> Landscape:
+    """Read a landscape's file. Raises `OSError`, `ValueError`, `KeyError` or `TypeError` where it is damaged."""
+    content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    x, y = (np.asarray(content[axis], np.float64) for axis in ("x", "y"))
+    loss = np.array([[math.nan if value is None else value for value in row] for row in content["loss"]], np.float64)
+    if loss.shape != (y.size, x.size) or min(loss.shape) < 2:
+        raise ValueError(f"a grid of {loss.shape} losses on {y.size} × {x.size} points")
+
+    trajectories = tuple(
+        Trajectory(
+            name,
+            np.array([point["iteration"] for point in points], np.int64),
+            *(np.array([point[axis] for point in points], np.float64) for axis in ("epoch", "x", "y", "loss")),
+        )
+        for name, points in content["paths"].items()
+    )
+    lines = tuple(
+        Interpolation(
+            (line["from"]["run"], float(line["from"]["epoch"])),
+            (line["to"]["run"], float(line["to"]["epoch"])),
+            np.array(line["t"], np.float64),
+            np.array([math.nan if value is None else value for value in line["loss"]], np.float64),
+        )
+        for line in content["lines"]
+    )
+
+    return Landscape(
+        kind=content["kind"],
+        split=content["split"],
+        samples=content["samples"],
+        of=content["of"],
+        x=x,
+        y=y,
+        loss=loss,
+        explained=tuple(map(float, content["explained"] or ())),
+        trajectories=trajectories,
+        lines=lines,
+        left_out=tuple((one["run"], one["why"]) for one in content["left_out"]),
+    )
+
+
+def _unfinished(runs: Sequence[PageRun]) -> list[Notice]:
+    notices = []
+    for run in runs:
+        status, plan, done = run.record.status, run.record.plan, run.record.history.iterations
+        values: dict[str, str | int] = {"run": run.name, "status": status, "iteration": done}
+        if status != "finished" and plan.is_open:
+            notices.append(Notice("unfinished_open", values))
+        elif status != "finished":
+            notices.append(Notice("unfinished", {**values, "iterations": plan.iterations}))
+    return notices
+
+
+def _differences(runs: Sequence[PageRun]) -> list[Notice]:
+    """Return what keeps these runs from being compared in everything."""
+    questions: dict[str, Callable[[RunRecord], tuple[Any, str]]] = {
+        "other_data": lambda run: (run.file.data.fingerprint, run.file.data.name),
+        "other_model": lambda run: (_model_of(run), run.file.model.name),
+        "other_loss": lambda run: (run.file.config.loss, str(run.file.config.loss)),
+        "other_device": lambda run: (dataclasses.replace(run.file.device, count=0), run.file.device.kind),
+    }
+    notices = []
+    for key, question in questions.items():
+        answers = dict(question(run.record) for run in runs)
+        if len(answers) > 1:
+            notices.append(Notice(key, {"names": ", ".join(dict.fromkeys(answers.values()))}))
+    return notices
+
+
+def _model_of(run: RunRecord) -> str:
+    model = dataclasses.asdict(run.file.model)
+    return json.dumps([model, run.file.data.sample_shape], sort_keys=True, default=str)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
