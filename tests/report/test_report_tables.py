@@ -7,7 +7,7 @@ from made_records import made_epochs, made_file, made_run
 
 from epochal.clock import Plan
 from epochal.record.run_record import RunRecord
-from epochal.report.tables import batch_cells, counters, epoch_cells, plan_rows, shown_epochs, totals
+from epochal.report.tables import batch_cells, counters, epoch_cells, plan_table, shown_epochs, totals
 from epochal.web.words import Words
 
 
@@ -15,11 +15,11 @@ def english(text: Words | str) -> str:
     return text.texts["en"] if isinstance(text, Words) else text
 
 
-class TestPlanRows:
+class TestPlanTableRows:
     def test_the_worked_example(self) -> None:
         """The article: 60,000 samples in batches of 100 make 600 batches; 30,000 iterations are 50 epochs."""
         run = made_run(samples=60_000, batch_size=100, iterations=30_000).record
-        rows = {english(row.name): (english(row.how), row.planned) for row in plan_rows(run)}
+        rows = {english(row.name): (english(row.how), row.planned) for row in plan_table(run)}
         assert rows["batches per epoch"] == ("N / B = 60,000 / 100", "600")
         assert rows["full epochs"] == ("30,000 / 600", "50")
         assert rows["updates after 10 epochs"] == ("10 × 600", "6,000")
@@ -32,7 +32,7 @@ class TestPlanRows:
     def test_a_ragged_last_batch(self, last: str, how: str, batches: str) -> None:
         config = dataclasses.replace(made_run().record.config, budget="2ep", last=last)
         run = made_run(file=made_file(config, 1797)).record
-        rows = {english(row.name): (english(row.how), row.planned) for row in plan_rows(run)}
+        rows = {english(row.name): (english(row.how), row.planned) for row in plan_table(run)}
         assert rows["batches per epoch"] == (how, batches)
         if last == "keep":
             assert rows["samples in the last batch"] == ("1,797 − 17 × 100", "97")
@@ -41,21 +41,21 @@ class TestPlanRows:
 
     def test_what_was_counted_stands_beside_and_a_difference_shows(self) -> None:
         run = made_run().record
-        rows = {english(row.name): row for row in plan_rows(run)}
+        rows = {english(row.name): row for row in plan_table(run)}
         assert (rows["full epochs"].counted, rows["full epochs"].agrees) == ("12", True)
         assert rows["iterations"].counted is None
         assert rows["epochs that used each sample exactly once"].agrees is True
 
         lost = dataclasses.replace(run, history=dataclasses.replace(run.history, epochs=run.history.epochs[:-1]))
-        rows = {english(row.name): row for row in plan_rows(lost)}
+        rows = {english(row.name): row for row in plan_table(lost)}
         assert (rows["full epochs"].counted, rows["full epochs"].agrees) == ("11", False)
 
     def test_only_a_finished_run_is_counted(self) -> None:
-        assert all(row.counted is None for row in plan_rows(made_run(done=30, status="stopped").record))
+        assert all(row.counted is None for row in plan_table(made_run(done=30, status="stopped").record))
 
     def test_a_plan_without_a_known_end_has_no_total(self) -> None:
         run: RunRecord = made_run(budget="90s").record
-        rows = {english(row.name): row for row in plan_rows(run)}
+        rows = {english(row.name): row for row in plan_table(run)}
         assert rows["batches per epoch"].counted == "10"
         assert "iterations" not in rows
         assert rows["epochs that used each sample exactly once"].planned == "12"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epochal.clock import Plan, Position, Unit
+from epochal.clock import Plan, Position
 from epochal.formats import count
+from epochal.plan_rows import plan_rows
 from epochal.record.rows import EpochRow
 from epochal.record.run_record import RunRecord
 from epochal.web.words import Words, known, say
@@ -16,8 +17,8 @@ _EPOCHS_AT_EACH_END = 20
 
 
 @dataclass(frozen=True, slots=True)
-class PlanRow:
-    """A number of the plan: what it is, how it comes about, and beside it what training counted."""
+class PlanTableRow:
+    """A number of the plan in words: what it is, how it comes about, and beside it what training counted."""
 
     name: Words | str
     how: Words | str
@@ -26,70 +27,21 @@ class PlanRow:
     agrees: bool | None = None
 
 
-def plan_rows(run: RunRecord) -> list[PlanRow]:
+def plan_table(run: RunRecord) -> list[PlanTableRow]:
     """Return the plan's arithmetic with the run's numbers in it, beside what a finished run counted."""
     facts = {fact.name: fact for fact in run.facts()} if run.status == "finished" else {}
-    budget = [] if run.plan.is_open else _budget_facts(run.plan)
     rows = []
-    for key, how, number in [*_epoch_facts(run.plan), *budget]:
-        fact = facts.pop(key, None)
+    for row in plan_rows(run.plan):
+        how = row.formula or say(f"how.{row.how}", **row.values)
+        fact = facts.pop(row.key, None)
         counted = count(fact.counted) if fact else None
-        rows.append(PlanRow(say(f"fact.{key}"), how, count(number), counted, fact.agrees if fact else None))
+        agrees = fact.agrees if fact else None
+        rows.append(PlanTableRow(say(f"fact.{row.key}"), how, count(row.number), counted, agrees))
 
     for key, fact in facts.items():  # those that no row above has
         name = say(f"fact.{key}") if known(f"fact.{key}") else key
         how = say("how.all_epochs") if key == "exact_epochs" else ""
-        rows.append(PlanRow(name, how, count(fact.planned), count(fact.counted), fact.agrees))
-    return rows
-
-
-def _epoch_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
-    n, b, batches = plan.samples, plan.batch_size, plan.batches_per_epoch
-    division = f"{count(n)} / {count(b)}"
-    if n % b == 0:
-        divide = f"N / B = {division}"
-    else:
-        divide = f"⌊N / B⌋ = ⌊{division}⌋" if plan.last == "drop" else f"⌈N / B⌉ = ⌈{division}⌉"
-
-    rows: list[tuple[str, Words | str, int]] = [
-        ("samples", say("how.given"), n),
-        ("batch_size", say("how.given"), b),
-        ("batches_per_epoch", divide, batches),
-        ("iterations_per_epoch", say("how.one_each_batch"), batches),
-        ("updates_per_epoch", say("how.one_each_iteration"), batches),
-    ]
-    if plan.dropped_per_epoch:
-        rows.append(("dropped", say("how.left_out"), plan.dropped_per_epoch))
-    elif plan.last_batch_size != b:
-        rows.append(("last_batch", f"{count(n)} − {count(batches - 1)} × {count(b)}", plan.last_batch_size))
-    rows.append(("samples_per_epoch", say("how.each_once"), plan.samples_per_epoch))
-    return rows
-
-
-def _budget_facts(plan: Plan) -> list[tuple[str, Words | str, int]]:
-    per_epoch, total, full = plan.iterations_per_epoch, plan.iterations, plan.full_epochs
-    rows: list[tuple[str, Words | str, int]]
-    if plan.budget.unit is Unit.EPOCHS:
-        rows = [
-            ("full_epochs", say("how.budget"), full),
-            ("iterations", f"{count(full)} × {count(per_epoch)}", total),
-        ]
-    else:
-        by_samples = plan.budget.unit is Unit.SAMPLES
-        given = say("how.paid", samples=count(plan.budget.amount)) if by_samples else say("how.budget")
-        quotient = f"{count(total)} / {count(per_epoch)}"
-        rows = [
-            ("iterations", given, total),
-            ("full_epochs", f"⌊{quotient}⌋" if plan.extra_iterations else quotient, full),
-        ]
-        if plan.extra_iterations:
-            rest = f"{count(total)} − {count(full)} × {count(per_epoch)}"
-            rows.append(("extra_iterations", rest, plan.extra_iterations))
-
-    rows.append(("updates", say("how.one_each_iteration"), total))
-    if full > 10:
-        rows.append(("updates_after_10", f"10 × {count(per_epoch)}", plan.iterations_after(epochs=10)))
-    rows.append(("samples_used", say("how.as_used"), plan.samples_used))
+        rows.append(PlanTableRow(name, how, count(fact.planned), count(fact.counted), fact.agrees))
     return rows
 
 

@@ -15,7 +15,7 @@ from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
 from epochal.report.model import Notice, Page, PageRun, Predictions
-from epochal.report.tables import Cell, PlanRow
+from epochal.report.tables import Cell, PlanTableRow
 from epochal.web.words import Words, duration, known, metric, say
 
 _LARGEST_MATRIX = 26
@@ -40,7 +40,7 @@ class RunView:
     epochs: list[Cell]
     strip_epoch: Words
     strip_run: Words
-    plan: list[PlanRow]
+    plan: list[PlanTableRow]
     changes: list[Words]
     key_numbers: list[tuple[Words | str, str | Words]]
     matrix: Matrix | None
@@ -67,7 +67,7 @@ class RunView:
                 batches=count(plan.batches_per_epoch),
             ),
             strip_run=_strip_run(record),
-            plan=tables.plan_rows(record),
+            plan=tables.plan_table(record),
             changes=[
                 say("plan.change", iteration=count(change.iteration), options=_options(change.options))
                 for change in record.file.changes
