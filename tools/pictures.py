@@ -20,7 +20,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from epochal import Run, compare, train
-from epochal.study import survey
+from epochal.study import landscape_of
 
 BATCH_SIZE = 100
 WAYS = {"batch-1": ("#c2410c", "o"), "batch-100": ("#1d4ed8", "s"), "batch-all": ("#15803d", "^")}
@@ -122,7 +122,8 @@ def main() -> None:
         study = compare(
             "mnist", models="mlp", batch_sizes=[1, BATCH_SIZE, "all"], epochs=20, run=f"{folder}/three-ways"
         )
-        figures = {"worked-example": draw_worked_example(run), "three-ways": draw_three_ways(survey(study))}
+        landscape = landscape_of(study).to_dict()
+        figures = {"worked-example": draw_worked_example(run), "three-ways": draw_three_ways(landscape)}
     for name, figure in figures.items():
         figure.savefig(options.folder / f"{name}.svg", metadata={"Date": None})
         print(options.folder / f"{name}.svg")

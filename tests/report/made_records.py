@@ -13,18 +13,16 @@ from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.order import Order
 from epochal.record.history import History
+from epochal.record.landscape_record import Interpolation, LandscapeRecord, Place, Trajectory
 from epochal.record.rows import EpochRow, EvaluationRow, SessionRow
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile
 from epochal.report.model import (
-    Interpolation,
-    Landscape,
     Mistake,
     Notice,
     Page,
     PageRun,
     Predictions,
-    Trajectory,
 )
 
 
@@ -135,7 +133,7 @@ def made_predictions(classes: tuple[str, ...] = ("cat", "dog", "<owl>")) -> Pred
     return Predictions(120, classes, confusion, (Mistake(7, 0, 1, 0.987, image), Mistake(9, 0, 1, 0.9, None)))
 
 
-def made_landscape(*trajectories: str, **others: Any) -> Landscape:
+def made_landscape(*trajectories: str, **others: Any) -> LandscapeRecord:
     x, y = np.linspace(-1, 3, 9), np.linspace(-2, 2, 7)
     loss = 0.1 + (x[None, :] - 2) ** 2 + y[:, None] ** 2
     dots = np.arange(4)
@@ -152,9 +150,13 @@ def made_landscape(*trajectories: str, **others: Any) -> Landscape:
             Trajectory(name, dots * 10, dots / 1.0, dots * 0.6, 1 - dots * 0.3, 2.0 / (1 + dots))
             for name in trajectories
         ),
-        "lines": (Interpolation(("run-1", 0.0), ("run-1", 3.0), np.linspace(0, 1, 5), np.linspace(2, 0.2, 5)),),
+        "lines": (
+            Interpolation(
+                Place("run-1", 0, 0.0), Place("run-1", 30, 3.0), np.linspace(0, 1, 5), np.linspace(2, 0.2, 5)
+            ),
+        ),
     }
-    return Landscape(**{**values, **others})
+    return LandscapeRecord(**{**values, **others})
 
 
 def made_page(*runs: PageRun, **others: Any) -> Page:

@@ -277,7 +277,7 @@ class TestStudies:
         assert landscape.loss.shape == (3, 2)
         assert np.isnan(landscape.loss[1, 1])
         assert landscape.trajectories[0].iteration.tolist() == [0]
-        assert landscape.lines[0].end == ("a", 3.0)
+        assert (landscape.lines[0].end.run, landscape.lines[0].end.epoch) == ("a", 3.0)
         assert Notice("no_trajectory", {"run": "gone", "reason": "no snapshots"}) in page.notices
         render(page)
 

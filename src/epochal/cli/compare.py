@@ -13,7 +13,7 @@ from epochal.errors import OptionError, RunError
 from epochal.options import FOLDER, SWITCH, count, option
 
 if TYPE_CHECKING:
-    from epochal.landscape.survey import SurveyOptions
+    from epochal.landscape import LandscapeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class CompareCommand:
         from epochal.cli.progress import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
-        from epochal.cli.studies import StudyProgress, print_study, survey_with_progress
+        from epochal.cli.studies import StudyProgress, print_study, show_landscape
         from epochal.study.planning import plan_study
         from epochal.study.runner import Parts, work
         from epochal.study.study import Study
@@ -55,15 +55,15 @@ class CompareCommand:
         if "data" not in self.given and self.run is not None and not Study.is_at(self.run):
             raise RunError(f"there is no study at {self.run}; to begin one there, name its data")
 
-        surveys = self._surveys()
+        landscapes = self._landscapes()
         console = open_console(quiet=self.json)
         config = plan_study(self.given, self.run)
         shared = config.shared
         parts = Parts(load_with_progress(console, shared.data, shared.target, shared.task))
         with stop_on_signal() as stop:
             study = work(config, parts, self.run, StudyProgress(console), stop.is_asked)
-            for options in surveys:
-                survey_with_progress(study, options, parts, console, stop.is_asked)
+            for options in landscapes:
+                show_landscape(study, options, parts, console, stop.is_asked)
 
         if self.json:
             print_json(study.to_dict())
@@ -71,14 +71,14 @@ class CompareCommand:
             print_study(study, console)
         return stop.exit_status
 
-    def _surveys(self) -> list[SurveyOptions]:
-        """Return what is to be surveyed. Raises `OptionError` for options of a landscape without one."""
-        from epochal.landscape.survey import SurveyOptions
+    def _landscapes(self) -> list[LandscapeOptions]:
+        """Return the landscapes that are wanted. Raises `OptionError` for options of a landscape without one."""
+        from epochal.landscape import LandscapeOptions
 
         given = {"grid": self.grid, "samples": self.landscape_samples}
         options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        pca, random = SurveyOptions(kind="pca", **options), SurveyOptions(kind="random", **options)
-        surveys = [pca] * self.landscape + [random] * self.random_landscape
-        if options and not surveys:
+        pca, random = LandscapeOptions(kind="pca", **options), LandscapeOptions(kind="random", **options)
+        landscapes = [pca] * self.landscape + [random] * self.random_landscape
+        if options and not landscapes:
             raise OptionError("--grid and --landscape-samples are for a landscape; add --landscape")
-        return surveys
+        return landscapes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,11 +22,12 @@ from epochal.cli.signals import stop_on_signal
 from epochal.clock import Plan
 from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
 from epochal.formats import duration, percent, plural
-from epochal.landscape.survey import Cancelled, SurveyOptions, survey
+from epochal.landscape import Cancelled, LandscapeOptions
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, TuningResult, bands, is_finished
 from epochal.run.callbacks import Callback
 from epochal.run.progress import ProgressBar
 from epochal.study.comparison import resume_study
+from epochal.study.landscapes import landscape_of
 from epochal.study.runner import Parts, RunStart, StudyCallback
 from epochal.study.study import Study
 
@@ -105,15 +107,14 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def survey_with_progress(
-    study: Study, options: SurveyOptions, parts: Parts, console: Console, should_stop: Callable[[], bool]
+def show_landscape(
+    study: Study, options: LandscapeOptions, parts: Parts, console: Console, should_stop: Callable[[], bool]
 ) -> None:
-    """Survey a landscape with a bar, unless a stop is asked for."""
+    """Compute a landscape with a bar, unless a stop is asked for."""
     if should_stop():
         return
     with _bar(console) as bar:
         task = bar.add_task(f"landscape ({options.kind})")
-
         estimate = _Estimate(console)
 
         def advance(done: int, total: int) -> None:
@@ -121,16 +122,17 @@ def survey_with_progress(
             estimate.update(done, total)
 
         try:
-            record = survey(study, options, parts=parts, progress=advance, should_stop=should_stop)
+            record = landscape_of(study, options, parts=parts, progress=advance, should_stop=should_stop)
         except Cancelled:
             console.print("the landscape was not finished, and not saved")
             return
-    losses = f"{options.grid} × {options.grid} losses over {record['samples']:,} of {record['of']:,} training samples"
-    explained = record["explained"]
-    share = f"; the plane explains {percent(sum(explained))} of the ways' variance" if explained else ""
-    console.print(f"\nlandscape ({options.kind}): {losses} in {record['seconds']:.0f} s{share}")
-    for left_out in record["left_out"]:
-        console.print(Text(f"  without {left_out['run']}: {left_out['why']}"))
+
+    losses = f"{options.grid} × {options.grid} losses over {record.samples:,} of {record.of:,} training samples"
+    explained = sum(record.explained)
+    share = f"; the plane explains {percent(explained)} of the trajectories' variance" if record.explained else ""
+    console.print(f"\nlandscape ({options.kind}): {losses} in {record.seconds:.0f} s{share}")
+    for run, why in record.left_out:
+        console.print(Text(f"  without {run}: {why}"))
 
 
 @dataclass(slots=True)
@@ -302,9 +304,10 @@ def _troubles(row: ComparedRun) -> list[str]:
 
 
 def _next_steps(study: StudyRecord, rows: Sequence[ComparedRun]) -> list[str]:
+    compare = shlex.join(["epochal", "compare", "--run", str(study.path)])
     if not is_finished(rows):
-        return [f"epochal compare --run {study.path}   (finishes what is not finished)"]
-    steps = [f"epochal report {study.path}   (one page with curves and landscape)"]
+        return [f"{compare}   (finishes what is not finished)"]
+    steps = [f"{shlex.join(['epochal', 'report', str(study.path)])}   (one page with curves and landscape)"]
     if not study.landscape_files:
-        steps.append(f"epochal compare --run {study.path} --landscape   (the loss around the runs' trajectories)")
+        steps.append(f"{compare} --landscape   (the loss around the runs' trajectories)")
     return ["try next:", *steps]

@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Int, Shaped
 
 Task: TypeAlias = Literal["classification", "regression"]
 
@@ -59,6 +59,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def take(self, indices: Int[np.ndarray, " taken"]) -> Split:
+        """Return the samples at these indices, in their order."""
+        return Split(self.x[indices], self.y[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

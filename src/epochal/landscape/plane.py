@@ -1,4 +1,4 @@
-"""Planes in weight space: the two principal directions of the runs' ways, and two filter-normalised random ones."""
+"""Planes in weight space: the two principal directions of trajectories, and two filter-normalised random ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights as vectors: the kept weights of a run's way, and their place in one fixed order of numbers."""
+"""Weights as vectors: the snapshots of a run's trajectory, and their place in one fixed order of numbers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from jaxtyping import Float, PyTree, Shaped
 
 from epochal.engine import Engine
 from epochal.errors import RunError
+from epochal.record.checkpoint_file import WEIGHTS
+from epochal.record.landscape_record import Place
 from epochal.run.run import Run, Snapshot
 
 Vector: TypeAlias = Float[np.ndarray, " weights"]
@@ -39,7 +41,7 @@ class WeightSpace:
         state = jax.eval_shape(engine.initial_state)
         paths, _ = jax.tree_util.tree_flatten_with_path(state)
         named = {jax.tree_util.keystr(path): leaf.shape for path, leaf in paths}
-        shapes = {name: shape for name, shape in named.items() if name.startswith(".params")}
+        shapes = {name: shape for name, shape in named.items() if name.startswith(WEIGHTS)}
         return cls(shapes, jax.tree.structure(state.params))
 
     @property
@@ -49,7 +51,7 @@ class WeightSpace:
 
     def holds(self, arrays: Arrays) -> bool:
         """Return whether these named arrays are weights of this model."""
-        return {name: array.shape for name, array in arrays.items() if name.startswith(".params")} == self.shapes
+        return {name: array.shape for name, array in arrays.items() if name.startswith(WEIGHTS)} == self.shapes
 
     def vector(self, arrays: Arrays) -> Vector:
         """Return named arrays as one float32 vector."""
@@ -72,28 +74,26 @@ class WeightSpace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dot:
-    """A point on a run's way: its weights after ``iteration`` updates, ``epoch`` epochs with the part of the last."""
+class Point:
+    """A point of a run's trajectory: where it is, and its weights."""
 
-    run: str
-    iteration: int
-    epoch: float
+    place: Place
     weights: Vector
 
 
-def read_way(name: str, run: Run, space: WeightSpace) -> tuple[Dot, ...]:
-    """Read the weights that a run kept on its way.
+def read_trajectory(name: str, run: Run, space: WeightSpace) -> tuple[Point, ...]:
+    """Read the weights that a run kept while training.
 
     Raises `RunError` where it kept none, they belong to another model, or one of their files is damaged.
     """
     if not run.snapshots:
-        raise RunError("it kept no weights on its way; train it with --snapshots")
-    return tuple(_read_dot(name, run, snapshot, space) for snapshot in run.snapshots)
+        raise RunError("it kept no weights while training; train it with --snapshots")
+    return tuple(_read_point(name, run, snapshot, space) for snapshot in run.snapshots)
 
 
-def _read_dot(name: str, run: Run, snapshot: Snapshot, space: WeightSpace) -> Dot:
+def _read_point(name: str, run: Run, snapshot: Snapshot, space: WeightSpace) -> Point:
     arrays = snapshot.load()
     if not space.holds(arrays):
         raise RunError("its model has other weights than the first run's")
     epoch = snapshot.epoch + snapshot.offset / run.plan.samples
-    return Dot(name, snapshot.iteration, epoch, space.vector(arrays))
+    return Point(Place(name, snapshot.iteration, epoch), space.vector(arrays))

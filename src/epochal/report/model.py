@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
+from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Band
 
@@ -82,61 +83,6 @@ class PageRun:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
-    """A run's trajectory through the landscape: a point for each snapshot of its weights."""
-
-    run: str
-    iteration: Int64[np.ndarray, " points"]
-    epoch: Float64[np.ndarray, " points"]
-    x: Float64[np.ndarray, " points"]
-    y: Float64[np.ndarray, " points"]
-    loss: Float64[np.ndarray, " points"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Interpolation:
-    """The loss along the linear interpolation from one set of weights to another.
-
-    Attributes:
-        start, end: run and epoch of the weights at its ends.
-        t: places on it: 0 is the start, 1 the end.
-    """
-
-    start: tuple[str, float]
-    end: tuple[str, float]
-    t: Float64[np.ndarray, " places"]
-    loss: Float64[np.ndarray, " places"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Landscape:
-    """The loss on a plane through weight space, and the runs' trajectories in it.
-
-    Attributes:
-        kind: ``"pca"`` or ``"random"``.
-        split: whose loss it is.
-        samples: how many samples each loss is the mean of.
-        of: how many there are.
-        x, y: coordinates of the grid, in units of weight distance.
-        loss: ``loss[row, column]`` is the loss at ``(x[column], y[row])``.
-        explained: shares of the trajectories' variance along x and y, 0 to 1; empty for random directions.
-        left_out: the runs without a trajectory, and why.
-    """
-
-    kind: str
-    split: str
-    samples: int
-    of: int
-    x: Float64[np.ndarray, " columns"]
-    y: Float64[np.ndarray, " rows"]
-    loss: Float64[np.ndarray, "rows columns"]
-    explained: tuple[float, ...]
-    trajectories: tuple[Trajectory, ...]
-    lines: tuple[Interpolation, ...] = ()
-    left_out: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Page:
     """Everything on one page.
 
@@ -154,7 +100,7 @@ class Page:
     made: str
     version: str
     runs: tuple[PageRun, ...]
-    landscapes: tuple[Landscape, ...] = ()
+    landscapes: tuple[LandscapeRecord, ...] = ()
     notices: tuple[Notice, ...] = ()
     study: str | None = None
     target_accuracy: float | None = None

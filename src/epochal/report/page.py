@@ -15,8 +15,9 @@ from markupsafe import Markup
 
 from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
+from epochal.record.landscape_record import LandscapeRecord
 from epochal.report import png, series, tables, views
-from epochal.report.model import Landscape, Page
+from epochal.report.model import Page
 from epochal.web.words import LANGUAGES, duration, known, messages, metric, percent, say
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
@@ -98,7 +99,7 @@ def _script_words(code: str) -> dict[str, str]:
     return {key.removeprefix("script."): text for key, text in messages(code).items() if key.startswith("script.")}
 
 
-def _pack_landscape(landscape: Landscape, page: Page) -> dict[str, Any]:
+def _pack_landscape(landscape: LandscapeRecord, page: Page) -> dict[str, Any]:
     names = [run.name for run in page.runs]
     return {
         "x": landscape.x.tolist(),
@@ -118,8 +119,8 @@ def _pack_landscape(landscape: Landscape, page: Page) -> dict[str, Any]:
         ],
         "lines": [
             {
-                "start": line.start,
-                "end": line.end,
+                "start": (line.start.run, line.start.epoch),
+                "end": (line.end.run, line.end.epoch),
                 "t": line.t.tolist(),
                 "loss": [series.finite(value) for value in line.loss],
             }
@@ -128,7 +129,7 @@ def _pack_landscape(landscape: Landscape, page: Page) -> dict[str, Any]:
     }
 
 
-def _map_words(landscape: Landscape) -> dict[str, Any]:
+def _map_words(landscape: LandscapeRecord) -> dict[str, Any]:
     """Return what is written around a landscape."""
     kind = landscape.kind if known(f"land.heading_{landscape.kind}") else "random"
     first, second = (*landscape.explained, 0.0, 0.0)[:2]

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from epochal.errors import EpochalError, RunError
+from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.outputs_record import OutputsRecord
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands
 from epochal.report.mistakes import predictions_of
-from epochal.report.model import Interpolation, Landscape, Notice, Page, PageRun, Predictions, Trajectory
+from epochal.report.model import Notice, Page, PageRun, Predictions
 from epochal.version import __version__
 
 _LATER = Notice("while_training", {})
@@ -159,59 +157,18 @@ def _bands(study: StudyRecord, runs: Sequence[PageRun]) -> tuple[Band, ...]:
     return bands([ComparedRun(member, records.get(member.name), None, target) for member in study.members])
 
 
-def _landscapes(study: StudyRecord | None) -> tuple[tuple[Landscape, ...], tuple[Notice, ...]]:
+def _landscapes(study: StudyRecord | None) -> tuple[tuple[LandscapeRecord, ...], tuple[Notice, ...]]:
     """Return the landscapes that a study holds, and a notice for each that cannot be read."""
-    landscapes: list[Landscape] = []
+    landscapes: list[LandscapeRecord] = []
     notices: list[Notice] = []
     for file in () if study is None else study.landscape_files.values():
         try:
-            landscape = read_landscape(file)
+            landscape = LandscapeRecord.read(file)
             landscapes.append(landscape)
             notices.extend(Notice("no_trajectory", {"run": run, "reason": why}) for run, why in landscape.left_out)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            notices.append(Notice("landscape", {"reason": f"{file} is damaged: {type(error).__name__}: {error}"}))
+        except RunError as error:
+            notices.append(Notice("landscape", {"reason": str(error)}))
     return tuple(landscapes), tuple(notices)
-
-
-def read_landscape(file: Path) -> Landscape:
-    """Read a landscape's file. Raises `OSError`, `ValueError`, `KeyError` or `TypeError` where it is damaged."""
-    content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    x, y = (np.asarray(content[axis], np.float64) for axis in ("x", "y"))
-    loss = np.array([[math.nan if value is None else value for value in row] for row in content["loss"]], np.float64)
-    if loss.shape != (y.size, x.size) or min(loss.shape) < 2:
-        raise ValueError(f"a grid of {loss.shape} losses on {y.size} × {x.size} points")
-
-    trajectories = tuple(
-        Trajectory(
-            name,
-            np.array([point["iteration"] for point in points], np.int64),
-            *(np.array([point[axis] for point in points], np.float64) for axis in ("epoch", "x", "y", "loss")),
-        )
-        for name, points in content["paths"].items()
-    )
-    lines = tuple(
-        Interpolation(
-            (line["from"]["run"], float(line["from"]["epoch"])),
-            (line["to"]["run"], float(line["to"]["epoch"])),
-            np.array(line["t"], np.float64),
-            np.array([math.nan if value is None else value for value in line["loss"]], np.float64),
-        )
-        for line in content["lines"]
-    )
-
-    return Landscape(
-        kind=content["kind"],
-        split=content["split"],
-        samples=content["samples"],
-        of=content["of"],
-        x=x,
-        y=y,
-        loss=loss,
-        explained=tuple(map(float, content["explained"] or ())),
-        trajectories=trajectories,
-        lines=lines,
-        left_out=tuple((one["run"], one["why"]) for one in content["left_out"]),
-    )
 
 
 def _unfinished(runs: Sequence[PageRun]) -> list[Notice]:

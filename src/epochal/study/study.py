@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.study_record import StudyRecord, is_finished
 from epochal.run.run import Run
 
@@ -32,3 +33,8 @@ class Study(StudyRecord):
     def is_finished(self) -> bool:
         """Whether every run came to its end, or diverged, which is an end too."""
         return is_finished(self.compared_runs())
+
+    @property
+    def landscapes(self) -> dict[str, LandscapeRecord]:
+        """The landscapes that were computed, by kind: ``pca``, ``random``. Raises `RunError` for a damaged one."""
+        return {kind: LandscapeRecord.read(file) for kind, file in self.landscape_files.items()}

@@ -14,11 +14,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Int64
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
-from epochal.data import Dataset, Split
+from epochal.data import Dataset
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
 from epochal.record.study_record import Trial, TuningResult
@@ -84,11 +83,7 @@ def validation_split(data: Dataset, seed: int) -> Dataset:
         raise DataError(f"{samples} training samples are too few to hold any out; give the learning rates with --lr")
     shuffled = Order(samples, seed).indices(_HELD_OUT, 0, samples)
     validation, rest = np.sort(shuffled[:held_out]), np.sort(shuffled[held_out:])
-    return dataclasses.replace(data, train=_take(data.train, rest), test=_take(data.train, validation))
-
-
-def _take(split: Split, indices: Int64[np.ndarray, " taken"]) -> Split:
-    return Split(split.x[indices], split.y[indices])
+    return dataclasses.replace(data, train=data.train.take(rest), test=data.train.take(validation))
 
 
 def _search_plan(config: TrainConfig, samples: int, held_in: int) -> Plan:
