@@ -187,7 +187,7 @@ class LandscapeRecord:
             raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
 
 
-def _numbers(values: Iterable[float | None]) -> Float64[np.ndarray, " n"]:
+def _numbers(values: Iterable[float | int | None]) -> Float64[np.ndarray, " n"]:
     return np.array([math.nan if value is None else value for value in values], np.float64)
 
 
