@@ -5,27 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from epochal.files import make_folder_durably, remove_leftovers, write_durably
+from epochal.files import atomic_file, atomic_write, make_folder, refuse_link, remove_leftovers
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for content in (b"old", b"a longer new one"):
-        write_durably(path, content)
+        atomic_write(path, content)
         assert path.read_bytes() == content
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_was_there_stays_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    write_durably(path, b"old")
+    atomic_write(path, b"old")
 
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
-        write_durably(path, b"new")
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
@@ -44,17 +44,17 @@ def test_content_is_forced_to_the_disk_before_its_name(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "replace", note_replace)
-    write_durably(tmp_path / "file", b"content")
+    atomic_write(tmp_path / "file", b"content")
     assert calls == ["content", "name", "folder"]
 
 
 def test_folders_above_are_made_and_forced_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr("epochal.files.sync_folder", lambda folder: synced.append(folder.name))
-    make_folder_durably(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     assert synced == [tmp_path.name, "a"]
-    make_folder_durably(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
     assert len(synced) == 2
 
 
@@ -64,3 +64,77 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path / "none")
     assert [file.name for file in tmp_path.iterdir()] == ["two"]
+
+
+def test_an_error_inside_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:  # noqa: PT012
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_at_a_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with atomic_file(path) as one, atomic_file(path) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one", "which ended last"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- links that somebody planted ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file outside the folder that is written to."""
+    path = tmp_path / "outside" / "victim"
+    path.parent.mkdir()
+    path.write_bytes(b"precious")
+    return path
+
+
+def test_a_link_under_the_files_name_is_replaced_and_not_followed(tmp_path: Path, victim: Path) -> None:
+    path = tmp_path / "file"
+    path.symlink_to(victim)
+    atomic_write(path, b"content")
+    assert victim.read_bytes() == b"precious"
+    assert path.read_bytes() == b"content"
+    assert not path.is_symlink()
+
+
+def test_a_link_under_the_temporary_name_is_not_followed(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can know the name; and where somebody does, the write fails."""
+    monkeypatch.setattr("secrets.token_hex", lambda size: "known")
+    (tmp_path / "file.known.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        atomic_write(tmp_path / "file", b"content")
+    assert victim.read_bytes() == b"precious"
+
+
+def test_leftovers_that_are_links_or_folders_lead_nowhere(tmp_path: Path, victim: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "link.tmp").symlink_to(victim)
+    (folder / "folder.tmp").mkdir()
+    os.mkfifo(folder / "pipe.tmp")
+    remove_leftovers(folder)
+    assert victim.read_bytes() == b"precious"
+    assert [path.name for path in folder.iterdir()] == ["folder.tmp"]
+    (victim.parent / "theirs.tmp").touch()
+    (tmp_path / "linked").symlink_to(victim.parent)
+    remove_leftovers(tmp_path / "linked")
+    assert (victim.parent / "theirs.tmp").exists()
+
+
+def test_a_link_in_place_of_a_runs_own_folder_is_refused(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "checkpoints").symlink_to(victim.parent)
+    with pytest.raises(OSError, match="checkpoints is a symbolic link, which may lead out of the run folder; remove"):
+        refuse_link(tmp_path / "checkpoints")
+    refuse_link(victim)
+    refuse_link(tmp_path / "none")

@@ -64,3 +64,18 @@ def test_a_holder_who_could_not_say_who_he_is(tmp_path: Path) -> None:
         path.write_text("")
         with pytest.raises(RunError, match="in use by another process"), locked(path):
             pass
+
+
+def test_a_link_or_a_pipe_under_its_name_is_refused_and_waited_for_by_nobody(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "run.lock"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    with pytest.raises(RunError, match=r"run\.lock is a symbolic link; remove it"), locked(path):
+        pass
+    assert victim.read_text() == "precious"
+    assert not is_locked(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="is no file; remove it"), locked(path):
+        pass
+    assert not is_locked(path)

@@ -1,47 +1,79 @@
-"""Files that are written as a whole or not at all, and survive a loss of power."""
+"""Files that are written as a whole or not at all, survive a loss of power, and never lead out through a link."""
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 _TEMPORARY = ".tmp"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes) -> None:
     """Write a file through a temporary one: content first, then its name, each forced to the disk.
 
-    Raises `OSError` where any of it fails; whatever stood under that name is then still there.
+    Raises `OSError` where any of it fails; whatever stood under that name is then still there. A link that stands under
+    that name is replaced, and what it points to is not touched.
     """
-    temporary = path.with_name(f"{path.name}{_TEMPORARY}")
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that takes the place of ``path`` once the block has ended; as `atomic_write` does.
+
+    Processes that do so at the same time do not disturb each other: the last one stays.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        with os.fdopen(os.open(temporary, _NEW_FILE, 0o666), "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError:
+
+        # the name follows the content to the disk, or a loss of power could leave a name without content
+        replace(temporary, path)
+    except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
-def make_folder_durably(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Give a file whose content is on the disk its name, and force the name to the disk. Raises `OSError`."""
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, so that they survive a loss of power.
 
     Raises `OSError` where it cannot be made.
     """
     if path.is_dir():
         return
-    make_folder_durably(path.parent)
+    make_folder(path.parent)
     path.mkdir(exist_ok=True)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a folder's names to the disk."""
+    """Force a folder's names to the disk, where the system can do that."""
+    if not _CAN_SYNC_FOLDERS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,7 +81,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def refuse_link(path: Path) -> None:
+    """Raise `OSError` for a symbolic link where a run has a file or folder of its own: it could lead anywhere."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, which may lead out of the run folder; remove it")
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left behind; nobody may be writing there."""
-    for path in folder.glob(f"*{_TEMPORARY}"):
-        path.unlink(missing_ok=True)
+    for path in () if folder.is_symlink() else folder.glob(f"*{_TEMPORARY}"):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path, name: str) -> bool:
+    """Return whether a path is a temporary file of `atomic_write` for a file of this name."""
+    return path.name.startswith(f"{name}.") and path.name.endswith(_TEMPORARY)

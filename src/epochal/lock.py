@@ -1,19 +1,33 @@
-"""One process a run: a file lock that the system releases when its process ends, however it ends."""
+"""Locks between processes, which the system releases when their holder ends, however it ends.
+
+Where there is `fcntl` (Linux, macOS), a lock is the system's own on the file or folder itself: asking needs no right to
+write, and the file can say who holds it. Elsewhere (Windows) `filelock` holds a second file beside it.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import filelock
 
 from epochal.errors import RunError
 
+fcntl: Any
+try:
+    import fcntl
+except ModuleNotFoundError:
+    fcntl = None
+
 _TRIES, _SECONDS_BETWEEN = 10, 0.02
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link is followed, no pipe waited for
 
 
 @contextmanager
@@ -23,25 +37,30 @@ def locked(path: Path) -> Iterator[None]:
     Raises `RunError` with the holder's process id and start time where another process holds it. A lock that a dead
     process left behind is free: the system has released it.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
-    try:
-        if not _take(descriptor):
+    with ExitStack() as stack:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o644)
+        except OSError as error:
+            why = f"{path.name} is a symbolic link; remove it" if path.is_symlink() else error.strerror
+            raise RunError(f"cannot write in {path.parent}: {why}") from error
+        stack.callback(os.close, descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RunError(f"{path} is no file; remove it")
+
+        if not _take(descriptor, path, stack):
             raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it")
         about = {"process": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         _write(descriptor, json.dumps(about).encode())
         yield
         _write(descriptor, b"")
-    finally:
-        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process holds the lock."""
+    """Return whether a living process holds the run's lock; nothing is written."""
+    if fcntl is None:
+        return _is_held(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     except OSError:
         return False
     try:
@@ -53,8 +72,32 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _take(descriptor: int) -> bool:
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread works in a folder, which must be there.
+
+    Where folders cannot be locked (some network file systems) this waits for nobody.
+    """
+    if fcntl is None:
+        with filelock.FileLock(_beside(folder / "folder")):
+            yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
     """Take the lock; try for a moment, since `is_locked` in another process holds it for as long as it asks."""
+    if fcntl is None:
+        with suppress(filelock.Timeout):
+            stack.enter_context(filelock.FileLock(_beside(path), timeout=_TRIES * _SECONDS_BETWEEN))
+            return True
+        return False
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_SECONDS_BETWEEN)
@@ -64,16 +107,32 @@ def _take(descriptor: int) -> bool:
     return False
 
 
+def _is_held(path: Path) -> bool:
+    """Return whether `filelock` is held, by taking it for a moment."""
+    if not Path(_beside(path)).exists():
+        return False
+    try:
+        with filelock.FileLock(_beside(path), timeout=0):
+            return False
+    except (filelock.Timeout, OSError):
+        return True
+
+
+def _beside(path: Path) -> str:
+    return f"{path}.held"
+
+
 def _write(descriptor: int, content: bytes) -> None:
     """Say who holds the lock, for people; a full disk does not matter here."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, content, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, content)
 
 
 def _holder(path: Path) -> str:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         return f"process {about['process']}, started {about['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -107,7 +107,7 @@ def _serve() -> None:
     """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end; what is left is killed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     alive = set()
-    for name in ("cli.main", "cli.progress", "cli.results", "cli.train", "run.api"):
+    for name in ("cli.main", "cli.load", "run.progress", "cli.results", "cli.train", "run.api"):
         import_module(f"epochal.{name}")
     import_module("sabotage")
 

@@ -34,7 +34,7 @@ def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
         temporary.replace(path)
         files.sync_folder(path.parent)
 
-    patch.setattr(checkpoint, "write_durably", write)
+    patch.setattr(checkpoint, "atomic_write", write)
 
 
 def folder_is_not_synced(patch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def written_in_place(patch: pytest.MonkeyPatch) -> None:
     def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
-    patch.setattr(checkpoint, "write_durably", write)
+    patch.setattr(checkpoint, "atomic_write", write)
     checksum_is_not_compared(patch)
 
 
@@ -107,7 +107,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
 
     A save takes its time, so that kills fall between the history's commit and the checkpoint.
     """
-    write = checkpoint.write_durably
+    write = checkpoint.atomic_write
 
     def write_slowly(path: Path, content: bytes) -> None:
         time.sleep(0.1)
@@ -119,7 +119,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
         whole(self, max(end, first), losses)
 
     whole = HistoryWriter.add_losses
-    patch.setattr(checkpoint, "write_durably", write_slowly)
+    patch.setattr(checkpoint, "atomic_write", write_slowly)
     patch.setattr(HistoryWriter, "add_losses", add)
     patch.setattr(HistoryWriter, "roll_back", lambda self, iteration: None)
 
@@ -170,7 +170,7 @@ def iteration_is_off_by_one(patch: pytest.MonkeyPatch) -> None:
 
 def no_lock(patch: pytest.MonkeyPatch) -> None:
     """Everybody may work on a run."""
-    patch.setattr(lock, "_take", lambda descriptor: True)
+    patch.setattr(lock, "_take", lambda *anything: True)
 
 
 def evaluations_are_not_rolled_back(patch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_run_was_lost_before_it_began_is_as_good_as_empty(tmp_path: Path) -> None:
-    for name in ("run.lock", "run.toml.tmp"):
+    for name in ("run.lock", "run.toml.1a2b3c4d.tmp"):
         (tmp_path / name).touch()
     assert create_run_folder(tmp_path, "x").path == tmp_path
 

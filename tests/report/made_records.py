@@ -17,7 +17,7 @@ from epochal.record.landscape_record import Interpolation, LandscapeRecord, Plac
 from epochal.record.rows import EpochRow, EvaluationRow, SessionRow
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile
-from epochal.report.model import (
+from epochal.report.page_model import (
     Mistake,
     Notice,
     Page,

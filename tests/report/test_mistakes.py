@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from epochal.record.outputs_record import OutputsRecord
 from epochal.report.mistakes import MISTAKES_SHOWN, as_image, predictions_of
-from epochal.report.model import Predictions
+from epochal.report.page_model import Predictions
 
 NAMES = ("a", "b", "c")
 

@@ -24,7 +24,7 @@ from made_records import (
 from epochal.errors import OptionError
 from epochal.record.study_record import Band, Spread
 from epochal.report import render
-from epochal.report.model import Notice, Page
+from epochal.report.page_model import Notice, Page
 
 VOID = {"meta", "input", "img", "br", "link", "path", "circle"}
 

@@ -17,7 +17,7 @@ from epochal.errors import DataError, RunError
 from epochal.record.schema import checksum
 from epochal.record.study_record import StudyRecord
 from epochal.report import read, render
-from epochal.report.model import Notice, Page, Predictions
+from epochal.report.page_model import Notice, Page, Predictions
 from epochal.run import Run, train
 from epochal.run import run as run_module
 from epochal.run.callbacks import StopWhen

@@ -123,7 +123,7 @@ def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(
     path = copy_without("batch-all").path
     (path / "batch-all").mkdir()
     (path / "batch-all" / "run.lock").touch()
-    (path / "batch-all" / "run.toml.tmp").write_text("forma")
+    (path / "batch-all" / "run.toml.1a2b3c4d.tmp").write_text("forma")
     assert hashes(compare(three_clouds(), run=path)) == hashes(finished)
 
 

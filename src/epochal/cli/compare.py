@@ -44,7 +44,7 @@ class CompareCommand:
 
     def execute(self) -> int:
         """Train what is to be trained; a first Ctrl-C stops after the current iterations and saves."""
-        from epochal.cli.progress import load_with_progress
+        from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
         from epochal.cli.studies import StudyProgress, print_study, show_landscape

@@ -52,7 +52,7 @@ class DataCommand:
         return 0
 
     def _show(self, name: str) -> int:
-        from epochal.cli.progress import load_with_progress
+        from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.data.registry import DATA_SETS
 

@@ -27,7 +27,7 @@ class EvaluateCommand:
 
     def execute(self) -> int:
         """Evaluate and print the result."""
-        from epochal.cli.progress import load_with_progress
+        from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.formats import percent
         from epochal.run.run import Run

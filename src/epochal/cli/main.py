@@ -14,6 +14,8 @@ from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
 from epochal.version import __version__
 
+_SIGPIPE = 13  # which Windows does not name
+
 COMMANDS = {
     "plan": "compute epochs, batches and iterations before training",
     "train": "train a model",
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader went away, as in `epochal runs | head`
         _discard_output()
-        return 128 + signal.SIGPIPE
+        return 128 + _SIGPIPE
     # after BrokenPipeError, which is one
     except OSError as error:
         if error.filename is not None:  # of a file, not of the output

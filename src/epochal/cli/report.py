@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from epochal.errors import OptionError, RunError
+from epochal.files import atomic_write
 from epochal.options import FILE, PATHS, SWITCH, Kind, choice, count, option
 
 
@@ -52,7 +53,7 @@ class ReportCommand:
             if notice.key == "unreadable":
                 print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
 
-        _write_whole(file, render(page, self.lang))
+        _save(file, render(page, self.lang))
         print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
         if self.open:
             _show(file.resolve().as_uri())
@@ -83,14 +84,10 @@ class ReportCommand:
         return render(page, self.lang, watch=True)
 
 
-def _write_whole(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    temporary = file.with_name(f".{file.name}.tmp")
+def _save(file: Path, text: str) -> None:
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        atomic_write(file, text.encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
 
 

@@ -35,7 +35,7 @@ class TrainCommand:
 
     def execute(self) -> int:
         """Train; a first Ctrl-C stops after the current iterations and saves."""
-        from epochal.cli.progress import load_with_progress
+        from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console
         from epochal.run.api import start
         from epochal.run.setup import set_up

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from epochal.data.registry import Description, RemoteFile
-from epochal.data.storage import VARIABLE, Progress, alone, install, writing
+from epochal.data.storage import VARIABLE, Progress, alone, writing
 from epochal.errors import DataError
+from epochal.files import replace, sync_file
 from epochal.version import __version__
 
 _CHUNK = 1 << 16
@@ -126,7 +127,8 @@ def _from_any(
                 reasons[mirror] = str(reason)
             else:
                 with writing(path):
-                    install(partial, path)
+                    sync_file(partial)
+                    replace(partial, path)
                 return
     raise _NoMirrorError(f"no mirror gave {file.name} ({_told(reasons)})")
 

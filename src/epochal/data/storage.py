@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from epochal.errors import DataError
+from epochal.files import atomic_file, make_folder
+from epochal.lock import folder_lock
 
 VARIABLE = "EPOCHAL_DATA"
 
@@ -44,7 +44,7 @@ def writing(path: Path) -> Iterator[None]:
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             why, fix = "it may not be written", "make the folder writable"
         else:
-            why, fix = error.strerror or str(error), "mend that"
+            why, fix = error.strerror or str(error), "repair the disk or its permissions"
         raise DataError(
             f"cannot write {path}: {why}; {fix}, or put the files elsewhere and let {VARIABLE} name that place"
         ) from error
@@ -52,53 +52,20 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that takes the place of ``path`` once it is complete and on disk.
-
-    Processes that do so at the same time do not disturb each other; the last one stays. On any failure nothing is left.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    """Open a temporary file that takes the place of ``path`` once it is complete; its folder is made."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                yield file
-            install(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def install(temporary: Path, path: Path) -> None:
-    """Move a finished file to its name, so that after a power cut there is all of it or none."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    if sys.platform != "win32":  # there, folders cannot be synchronised
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        make_folder(path.parent)
+        with atomic_file(path) as file:
+            yield file
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process or thread works in ``folder``. The system ends the claim of a process that dies.
+    """Wait until no other process or thread works in ``folder``, which is made.
 
-    Where folders cannot be locked (Windows, some network file systems) this waits for nobody: a download that two
-    processes disturb fails its hash check and is repeated.
+    A download that two processes disturb all the same fails its hash check and is repeated.
     """
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
+        make_folder(folder)
+    with folder_lock(folder):
         yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

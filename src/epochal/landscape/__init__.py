@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from epochal.landscape.surface import Cancelled, LandscapeOptions, compute_landscape, interpolate
+    from epochal.landscape.compute import Cancelled, LandscapeOptions, compute_landscape, interpolate
 
 __all__ = ["Cancelled", "LandscapeOptions", "compute_landscape", "interpolate"]
 
-_HOMES = dict.fromkeys(__all__, "surface")
+_HOMES = dict.fromkeys(__all__, "compute")
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_tensors
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.errors import RunError
-from epochal.files import make_folder_durably, write_durably
+from epochal.files import atomic_write, make_folder, refuse_link
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -106,8 +106,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     path = folder / name
     try:
-        make_folder_durably(folder)
-        write_durably(path, content)
+        refuse_link(folder)
+        make_folder(folder)
+        atomic_write(path, content)
     except OSError as error:
         raise RunError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "

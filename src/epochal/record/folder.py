@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epochal.errors import RunError
-from epochal.files import make_folder_durably, sync_folder
+from epochal.files import is_leftover, make_folder, sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
     try:
         if path is None:
             path = _next_free(root, re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run")
-        make_folder_durably(path)
+        make_folder(path)
         folder = RunFolder(path)
-        if any(found not in (folder.lock, folder.run_toml.with_name("run.toml.tmp")) for found in path.iterdir()):
+        if any(found != folder.lock and not is_leftover(found, "run.toml") for found in path.iterdir()):
             raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {path}")
         return folder
     except OSError as error:
@@ -61,7 +61,7 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
 
 def _next_free(root: Path, stem: str) -> Path:
     """Make the next free numbered folder."""
-    make_folder_durably(root)
+    make_folder(root)
     number = 1
     while True:
         path = root / f"{stem}-{number}"

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from epochal.errors import RunError
-from epochal.files import write_durably
+from epochal.files import atomic_write
 
 FORMAT = 1
 
@@ -182,7 +182,7 @@ class LandscapeRecord:
     def write(self, path: Path) -> None:
         """Write the file as a whole or not at all."""
         try:
-            write_durably(path, json.dumps(self.to_dict(), separators=(",", ":")).encode())
+            atomic_write(path, json.dumps(self.to_dict(), separators=(",", ":")).encode())
         except OSError as error:
             raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
 

@@ -17,7 +17,7 @@ import tomli_w
 from epochal.clock import Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import write_durably
+from epochal.files import atomic_write
 
 FORMAT = 2
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
@@ -194,7 +194,7 @@ class RunFile:
 def write_run_toml(path: Path, file: RunFile) -> None:
     """Write `run.toml` as a whole or not at all."""
     try:
-        write_durably(path, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
+        atomic_write(path, (_HEADING + tomli_w.dumps(file.to_dict())).encode())
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 

@@ -15,7 +15,7 @@ import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig
 from epochal.errors import EpochalError, RunError
-from epochal.files import write_durably
+from epochal.files import atomic_write
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
 
@@ -297,7 +297,7 @@ class StudyRecord:
                 {**dataclasses.asdict(one), "tried": list(map(dataclasses.asdict, one.tried))} for one in self.tuned
             ]
         try:
-            write_durably(self.path / "study.toml", (_HEADING + tomli_w.dumps(content)).encode())
+            atomic_write(self.path / "study.toml", (_HEADING + tomli_w.dumps(content)).encode())
         except OSError as error:
             raise RunError(f"cannot write {self.path / 'study.toml'}: {error.strerror}") from error
 

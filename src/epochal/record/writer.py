@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.errors import RunError
-from epochal.files import write_durably
+from epochal.files import atomic_write, refuse_link
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, migrate, stored
 
@@ -30,6 +30,7 @@ class HistoryWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._refuse_links()
         self._session: tuple[int, str, int] | None = None
         if not path.exists():
             _create(path)
@@ -40,6 +41,14 @@ class HistoryWriter:
             self._database.execute("BEGIN")
             (version,) = self._database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
             migrate(self._database, int(version))
+
+    def _refuse_links(self) -> None:
+        """Raise `RunError` for a link under a name that SQLite would write to."""
+        for ending in ("", "-wal", "-shm", "-journal"):
+            try:
+                refuse_link(self.path.with_name(self.path.name + ending))
+            except OSError as error:
+                raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
     def __enter__(self) -> HistoryWriter:
         return self
@@ -137,7 +146,7 @@ def _create(path: Path) -> None:
         database.commit()
         content = database.serialize()
     try:
-        write_durably(path, content)
+        atomic_write(path, content)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 

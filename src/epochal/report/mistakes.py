@@ -7,7 +7,7 @@ from jaxtyping import Shaped, UInt8
 from scipy.special import softmax
 
 from epochal.record.outputs_record import OutputsRecord
-from epochal.report.model import Mistake, Predictions
+from epochal.report.page_model import Mistake, Predictions
 
 MISTAKES_SHOWN = 15
 _LARGEST_IMAGE = 256

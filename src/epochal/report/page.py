@@ -17,7 +17,7 @@ from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.report import png, series, tables, views
-from epochal.report.model import Page
+from epochal.report.page_model import Page
 from epochal.web.words import LANGUAGES, duration, known, messages, metric, percent, say
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")

@@ -20,7 +20,7 @@ from epochal.record.outputs_record import OutputsRecord
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands
 from epochal.report.mistakes import predictions_of
-from epochal.report.model import Notice, Page, PageRun, Predictions
+from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.version import __version__
 
 _LATER = Notice("while_training", {})

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from epochal.clock import Position, Span
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.run_toml import RunFile
-from epochal.report.model import PageRun
+from epochal.report.page_model import PageRun
 
 PAGE_LIMIT = 900_000
 """Numbers that the losses of all runs on a page may have together: 3.6 MB, 4.8 MB as base64."""

@@ -14,7 +14,7 @@ from epochal.record.rows import EvaluationRow
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
-from epochal.report.model import Notice, Page, PageRun, Predictions
+from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.report.tables import Cell, PlanTableRow
 from epochal.web.words import Words, duration, known, metric, say
 

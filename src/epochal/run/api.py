@@ -17,7 +17,7 @@ from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.errors import OptionError, PlanError, RunError
-from epochal.files import remove_leftovers
+from epochal.files import refuse_link, remove_leftovers
 from epochal.lock import locked
 from epochal.models import Model
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
@@ -375,8 +375,11 @@ class _Session:
         """
         folder = self.folder
         try:
+            for place in (folder.checkpoints, folder.snapshots):
+                refuse_link(place)
             for place in (folder.path, folder.checkpoints, folder.snapshots):
                 remove_leftovers(place)
+
             for path in checkpoint_files(folder.checkpoints):
                 if iteration_of(path) > iteration:
                     path.replace(path.with_name(f"{path.name}.passed-over"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from epochal.errors import RunError
-from epochal.landscape.surface import LandscapeOptions, Progress, compute_landscape
+from epochal.landscape.compute import LandscapeOptions, Progress, compute_landscape
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.study_record import LANDSCAPES, StudyRecord
 from epochal.run.run import Run

@@ -15,6 +15,7 @@ from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Metric
 from epochal.errors import DataError, DivergedError, OptionError
+from epochal.files import remove_leftovers
 from epochal.lock import locked
 from epochal.models import Model
 from epochal.record.folder import create_run_folder
@@ -218,5 +219,5 @@ def _is_over(run: Run, plan: Plan) -> bool:
 
 def _clear(folder: Path) -> None:
     """Remove what a process that was killed before it wrote `run.toml` may have left."""
-    for name in ("run.lock", "run.toml.tmp"):
-        (folder / name).unlink(missing_ok=True)
+    remove_leftovers(folder)
+    (folder / "run.lock").unlink(missing_ok=True)

@@ -14,8 +14,8 @@ import pytest
 
 from epochal.errors import ModelError, OptionError, RunError
 from epochal.landscape import Cancelled, LandscapeOptions, interpolate
+from epochal.landscape.compute import take_samples
 from epochal.landscape.plane import principal_plane, random_plane
-from epochal.landscape.surface import take_samples
 from epochal.landscape.trajectory import WeightSpace, read_trajectory
 from epochal.models import from_functions
 from epochal.run import train

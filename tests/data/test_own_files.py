@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from idx_writer import write_idx, write_idx_folder
 
-from epochal.data.files import load_path
+from epochal.data.own_files import load_path
 from epochal.errors import DataError
 
 X = np.arange(60, dtype=np.float32).reshape(20, 3)

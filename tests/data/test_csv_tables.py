@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epochal.data.tables import read_table
+from epochal.data.csv_tables import read_table
 from epochal.errors import DataError
 
 

@@ -12,7 +12,7 @@ import pytest
 from workbench import engine_for, labelled, linear
 
 from epochal.engine import Engine, State
-from epochal.engine.surface import LossSurface, Subspace
+from epochal.engine.loss_surface import LossSurface, Subspace
 from epochal.errors import ModelError
 from epochal.models import from_functions
 

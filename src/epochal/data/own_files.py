@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.arrays import from_arrays
+from epochal.data.csv_tables import read_table
 from epochal.data.dataset import Dataset, Task
 from epochal.data.idx import read_idx
-from epochal.data.tables import read_table
 from epochal.errors import DataError
 
 IDX_STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -13,7 +13,7 @@ from jaxtyping import Float64
 
 from epochal.counts import parse_count
 from epochal.data import Split
-from epochal.engine.surface import LossSurface, Subspace
+from epochal.engine.loss_surface import LossSurface, Subspace
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.landscape.plane import Coordinates, Plane, principal_plane, random_plane
 from epochal.landscape.trajectory import Point, WeightSpace, read_trajectory
