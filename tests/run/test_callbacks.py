@@ -174,3 +174,16 @@ def test_a_divergence_is_recorded_and_names_what_helps(little_data: Path, quick_
     assert Run.open(quick_path / "run").status == "diverged"
     with pytest.raises(DivergedError, match=r"A smaller learning rate usually helps \(it is 1e\+30\)"):
         train(little_data, run=False, **options)
+
+
+def test_functions_do_for_simple_cases(little_data: Path) -> None:
+    """A function that listens and one that is asked, in place of a callback."""
+    told: list[Any] = []
+    run = train(
+        little_data, run=False, listener=told.append, should_stop=lambda: told[-1].position.epoch >= 1, **OPTIONS
+    )
+    assert run.status == "stopped"
+    assert run.position.epoch == 1
+    kinds = [type(one).__name__ for one in told]
+    assert (kinds[0], kinds[-1]) == ("Start", "End")
+    assert {"ChunkEnd", "EpochEnd"} < set(kinds)

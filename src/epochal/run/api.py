@@ -27,7 +27,7 @@ from epochal.record.rows import EvaluationRow, best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, present_versions, read_run_toml, write_run_toml
 from epochal.record.writer import HistoryWriter
-from epochal.run.callbacks import Callback, Callbacks, flat
+from epochal.run.callbacks import Callback, Callbacks, followers
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
 from epochal.run.fit import fit
@@ -47,6 +47,8 @@ def train(
     metrics: str | Metric | Iterable[str | Metric] | None = None,
     run: str | os.PathLike[str] | Literal[False] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
+    listener: Callable[[Any], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Run:
@@ -63,6 +65,8 @@ def train(
             Default: accuracy for classification, mae and r2 for regression.
         run: the folder to make; ``False`` writes nothing. Default: ``runs/DATA-MODEL-1``, or the next free number.
         callbacks: follow the training (`epochal.Callback`), and may end it.
+        listener: a function in place of a callback, called with all that callbacks are told.
+        should_stop: asked before each chunk of iterations; a true answer ends the training there.
         progress: whether to show a bar. Default: where there is a terminal or a notebook.
         options: the other fields of `TrainConfig`, such as ``batch_size=100``, ``epochs=10``, ``lr=0.1``.
 
@@ -88,8 +92,8 @@ def train(
     setup = set_up(config, dataset, custom)
 
     with progress_bar(progress) as bar:
-        followers = (*bar, *flat(callbacks))
-        return train_in_memory(setup, followers) if run is False else start(setup, run, followers)
+        told = (*bar, *followers(callbacks, listener, should_stop))
+        return train_in_memory(setup, told) if run is False else start(setup, run, told)
 
 
 def start(
@@ -98,7 +102,7 @@ def start(
     """Train what is set up, in a new run folder, to the end of its plan."""
     parameters = setup.engine.count_parameters()  # the model must fit before anything is written
     folder = create_run_folder(None if path is None else Path(path), f"{setup.data.name}-{setup.config.model}")
-    return _start_in_folder(folder, setup.run_file(parameters), setup, flat(callbacks))
+    return _start_in_folder(folder, setup.run_file(parameters), setup, followers(callbacks))
 
 
 def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | None = None) -> Run:
@@ -112,7 +116,7 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     writer = MemoryWriter()
     recorder = Recorder(writer)
     divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
-    members = Callbacks.of(recorder, divergence, *flat(callbacks))
+    members = Callbacks.of(recorder, divergence, *followers(callbacks))
     point = fit(
         setup.engine, setup.plan, Point(setup.engine.initial_state()), members, evaluate_every=config.evaluate_every
     )
@@ -131,6 +135,8 @@ def resume(
     loss: Callable[..., Any] | None = None,
     metrics: str | Metric | Iterable[str | Metric] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
+    listener: Callable[[Any], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     progress: bool | None = None,
     **changes: Any,
 ) -> Run:
@@ -146,6 +152,8 @@ def resume(
         loss: likewise.
         metrics: `Metric` objects of your own, likewise.
         callbacks: as for `train`.
+        listener: as for `train`.
+        should_stop: as for `train`.
         progress: as for `train`.
         changes: options that apply from the current iteration on: ``epochs``, ``iterations`` or ``budget`` (in all),
             ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``.
@@ -162,7 +170,8 @@ def resume(
         stack.enter_context(locked(folder.lock))
         record = RunRecord.read(folder.path, check=True)
         writer = stack.enter_context(HistoryWriter(folder.history_db))
-        session = _Session(folder, record.file, Recorder(writer), (*bar, *flat(callbacks)), record.history)
+        told = (*bar, *followers(callbacks, listener, should_stop))
+        session = _Session(folder, record.file, Recorder(writer), told, record.history)
 
         setup = Run(record).rebuild(custom, data)
         point = session.last_point(setup)
@@ -197,6 +206,8 @@ def rerun(
     loss: Callable[..., Any] | None = None,
     metrics: str | Metric | Iterable[str | Metric] | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
+    listener: Callable[[Any], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     progress: bool | None = None,
 ) -> Rerun:
     """Repeat a run from its `run.toml`, changes included, up to where it stands now, in the new folder ``to``.
@@ -215,7 +226,10 @@ def rerun(
         file = dataclasses.replace(file, config=file.config.changed({"iterations": until}))
     folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
     with progress_bar(progress) as bar:
-        return Rerun(original, _start_in_folder(folder, file, setup, (*bar, *flat(callbacks)), until=until))
+        return Rerun(
+            original,
+            _start_in_folder(folder, file, setup, (*bar, *followers(callbacks, listener, should_stop)), until=until),
+        )
 
 
 def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> Custom:
@@ -242,14 +256,14 @@ def _at_present(file: RunFile, setup: Setup) -> RunFile:
 
 
 def _start_in_folder(
-    folder: RunFolder, file: RunFile, setup: Setup, followers: tuple[Callback, ...], until: int | None = None
+    folder: RunFolder, file: RunFile, setup: Setup, told: tuple[Callback, ...], until: int | None = None
 ) -> Run:
     with locked(folder.lock):
         if folder.run_toml.exists():
             raise RunError(f"{folder.path} was begun by another process just now; choose another folder")
         write_run_toml(folder.run_toml, file)
         with HistoryWriter(folder.history_db) as writer:
-            session = _Session(folder, file, Recorder(writer), followers, History.empty(), until)
+            session = _Session(folder, file, Recorder(writer), told, History.empty(), until)
             session.work(Point(setup.engine.initial_state()), setup)
     return Run.open(folder.path, setup)
 
@@ -261,7 +275,7 @@ class _Session:
     folder: RunFolder
     file: RunFile
     recorder: Recorder
-    followers: tuple[Callback, ...]
+    told: tuple[Callback, ...]
     history: History
     until: int | None = None
 
@@ -337,12 +351,12 @@ class _Session:
         divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
         checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
         snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
-        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, *self.followers)
+        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, *self.told)
 
     def _warn(self, message: str) -> None:
         """Put a warning into the history and tell the caller's callbacks."""
         self.recorder.writer.add_event(self.history.iterations, "warned", message=message)
-        Callbacks.of(*self.followers).warn(message)
+        Callbacks.of(*self.told).warn(message)
 
     def _begin(self, position: Position, setup: Setup) -> None:
         """Forget what came after the position, and record who continues from there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -77,9 +78,21 @@ class End:
     status: str
 
     @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return self.point.position
+
+    @property
     def failed(self) -> bool:
         """Whether an error ended the training."""
         return self.status in ("diverged", "interrupted", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should know and that does not stop the training."""
+
+    message: str
 
 
 class Callback:
@@ -190,6 +203,33 @@ class StopWhen(Callback):
         return self._question()
 
 
+class Listener(Callback):
+    """Hands all that it is told to one function: `Start`, `ChunkEnd`, `EpochEnd`, `End` and `Warned`."""
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        self._function = function
+
+    def on_warning(self, message: str) -> None:
+        """Hand it on."""
+        self._function(Warned(message))
+
+    def on_start(self, start: Start) -> None:
+        """Hand it on."""
+        self._function(start)
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        """Hand it on."""
+        self._function(chunk)
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Hand it on."""
+        self._function(epoch)
+
+    def on_end(self, end: End) -> None:
+        """Hand it on."""
+        self._function(end)
+
+
 class EarlyStop(Callback):
     """Stops the training when a test metric has not become better for ``patience`` evaluations.
 
@@ -218,8 +258,12 @@ class EarlyStop(Callback):
             self.should_stop = self._waited >= self._patience
 
 
-def flat(callbacks: Callback | Iterable[Callback] | None) -> tuple[Callback, ...]:
-    """Return callbacks as a tuple: one, several, or none."""
-    if callbacks is None:
-        return ()
-    return (callbacks,) if isinstance(callbacks, Callback) else tuple(callbacks)
+def followers(
+    callbacks: Callback | Iterable[Callback] | None = None,
+    listener: Callable[[Any], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> tuple[Callback, ...]:
+    """Return as callbacks what a caller gave: one, several or none, a function that listens, and one that is asked."""
+    given = (callbacks,) if isinstance(callbacks, Callback) else tuple(callbacks or ())
+    listening = () if listener is None else (Listener(listener),)
+    return (*given, *listening, *(() if should_stop is None else (StopWhen(should_stop),)))

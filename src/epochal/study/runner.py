@@ -198,7 +198,7 @@ class _Runner:
                     follower.on_warning(f"{member.name}: {error}")
 
     def _resume(self, run: Run, setup: Setup, callbacks: Sequence[Callback]) -> None:
-        changes = {} if run.plan.budget == setup.plan.budget else {"budget": str(setup.plan.budget)}
+        changes: dict[str, Any] = {} if run.plan.budget == setup.plan.budget else {"budget": str(setup.plan.budget)}
         custom = setup.custom
         resume(
             run.path,
