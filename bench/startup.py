@@ -41,7 +41,7 @@ def main() -> None:
 
         commands = {
             "epochal --help": ["--help"],
-            "epochal plan": "plan --samples 60000 --batch-size 100 --iterations 30000".split(),
+            "epochal plan": ["plan", "--samples", "60000", "--batch-size", "100", "--iterations", "30000"],
             "epochal train --help": ["train", "--help"],
             f"epochal runs ({RUNS} runs)": ["runs"],
             "epochal show RUN": ["show", "runs/run-0"],
