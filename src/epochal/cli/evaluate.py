@@ -12,7 +12,7 @@ from epochal.options import choice, option, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateCommand:
-    """Evaluate a run's model: the loss and accuracy over each sample once.
+    """Evaluate a run's model: the loss and the run's metrics over each sample once.
 
     Example: epochal evaluate runs/mnist-mlp-1
     """
@@ -27,9 +27,10 @@ class EvaluateCommand:
 
     def execute(self) -> int:
         """Evaluate and print the result."""
+        from epochal import formats
         from epochal.cli.load import load_with_progress
+        from epochal.cli.results import print_classes
         from epochal.cli.screen import open_console, print_json
-        from epochal.formats import percent
         from epochal.run.run import Run
 
         console = open_console()
@@ -38,11 +39,13 @@ class EvaluateCommand:
         result = run.evaluate(data if self.split == "test" else replace(data, test=data.train))
 
         if self.json:
-            facts = {"samples": result.samples, "loss": result.loss, "accuracy": result.accuracy}
+            facts = {"samples": result.samples, "accuracy": result.accuracy, **result.values}
             print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})
             return 0
+
         console.print(f"{data.name}, {self.split} split: {result.samples:,} samples, each once")
-        console.print(
-            f"loss {result.loss:.4f}" + ("" if result.accuracy is None else f"   accuracy {percent(result.accuracy)}")
-        )
+        single = [name for name in result.values if name != "loss" and "/" not in name]
+        values = [f"{name} {formats.metric(name, result.values[name])}" for name in single]
+        console.print("   ".join([f"loss {result.loss:.4f}", *values]))
+        print_classes(result.values, console)
         return 0

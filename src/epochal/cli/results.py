@@ -10,7 +10,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.screen import add_rows, build_table
 from epochal.config import TrainConfig
-from epochal.record.rows import EvaluationRow
+from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import RunRecord
 
 _FACTS = {
@@ -41,7 +41,9 @@ def print_result(run: RunRecord, console: Console) -> None:
         console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True)
 
     if run.history.evaluations:
-        console.print(_evaluation(run.history.evaluations[-1]))
+        last = run.history.evaluations[-1]
+        console.print(_evaluation(last))
+        print_classes(last.metrics, console)
     rate = run.iterations_per_second
     console.print(f"{formats.duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
 
@@ -55,6 +57,17 @@ def _evaluation(row: EvaluationRow) -> str:
     single = [name for name in row.metrics if "/" not in name and name != "loss"]
     values = [f"test {name} {formats.metric(name, row.metrics[name])}" for name in single]
     return "   ".join([*values, f"test loss {row.loss:.4f}", f"({row.samples:,} samples, each once)"])
+
+
+def print_classes(metrics: Metrics, console: Console) -> None:
+    """Print a row for each class with its values of metrics such as ``recall/cat``, where there are any."""
+    values = {tuple(name.split("/", 1)): value for name, value in metrics.items() if "/" in name}
+    if not values:
+        return
+    names, classes = (list(dict.fromkeys(key[place] for key in values)) for place in (0, 1))
+    table = build_table(("class", "left"), *((name, "right") for name in names))
+    cells = ([one, *(formats.metric(name, values.get((name, one))) for name in names)] for one in classes)
+    console.print(add_rows(table, cells))
 
 
 def _next_steps(run: RunRecord) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -52,6 +52,18 @@ def build_table(*columns: tuple[str, str], title: str | None = None) -> Table:
     for heading, side in columns:
         table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
     return table
+
+
+def keep_words_whole(table: Table, rows: Sequence[Sequence[str]], width: int) -> None:
+    """Make columns as wide as their cells and the longest words of their headings, if the screen has room for that."""
+    headings = [max(map(len, str(column.header).split()), default=0) for column in table.columns]
+    widest = [max(map(len, cells)) for cells in zip(*rows, strict=True)] or headings
+    wanted = [max(pair) for pair in zip(headings, widest, strict=True)]
+    if sum(wanted) + 3 * len(wanted) > width:
+        table.padding = (0, 1, 0, 0)
+    if sum(wanted) + 2 * len(wanted) <= width:
+        for column, size in zip(table.columns, wanted, strict=True):
+            column.min_width = size
 
 
 def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:

@@ -77,7 +77,7 @@ class ShowCommand:
 def _print_epochs(run: RunRecord, console: Console) -> None:
     """Print a row for each epoch, with every metric that has one value; values of single classes are in --json."""
     from epochal import formats
-    from epochal.cli.screen import add_rows, build_table
+    from epochal.cli.screen import add_rows, build_table, keep_words_whole
 
     epochs = run.history.epochs
     metrics = [name for name in dict.fromkeys(name for row in epochs for name in row.test) if "/" not in name]
@@ -91,7 +91,7 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
     )
 
     table = build_table(*((name, "right") for name in columns), title=run.name)
-    rows = (
+    rows = [
         (
             formats.count(row.epoch) if row.complete else f"({row.epoch:,})",
             formats.count(row.iterations),
@@ -101,7 +101,8 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
             "yes" if row.is_exact else "NO",
         )
         for row in epochs
-    )
+    ]
+    keep_words_whole(table, rows, console.width)
 
     console.print(add_rows(table, rows))
 
