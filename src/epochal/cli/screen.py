@@ -63,7 +63,7 @@ def keep_words_whole(table: Table, rows: Sequence[Sequence[str]], width: int) ->
         table.padding = (0, 1, 0, 0)
     if sum(wanted) + 2 * len(wanted) <= width:
         for column, size in zip(table.columns, wanted, strict=True):
-            column.min_width = size
+            column.width = size
 
 
 def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:
