@@ -21,7 +21,7 @@ from epochal.report.page_model import Notice, Page, Predictions
 from epochal.run import Run, train
 from epochal.run import run as run_module
 from epochal.run.callbacks import StopWhen
-from epochal.run.test_outputs import OutputsReader
+from epochal.run.outputs import OutputsReader
 from small import small_study, three_clouds
 
 CopyRun = Callable[..., Path]

@@ -45,7 +45,7 @@ class ReportCommand:
 
     def _write(self) -> int:
         from epochal.report import read, render
-        from epochal.run.test_outputs import OutputsReader
+        from epochal.run.outputs import OutputsReader
 
         page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
@@ -78,7 +78,7 @@ class ReportCommand:
 
         page = read(self.runs)
         if all(run.record.is_over for run in page.runs):
-            from epochal.run.test_outputs import OutputsReader
+            from epochal.run.outputs import OutputsReader
 
             page = read(self.runs, outputs=OutputsReader())
         return render(page, self.lang, watch=True)

@@ -10,17 +10,39 @@ from importlib import import_module
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from epochal.errors import OptionError, RunError, unknown_name
-from epochal.record.rows import EpochRow, EventRow, SessionRow
-
-if TYPE_CHECKING:
-    from epochal.record.history import History
+from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 
 Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
+
+@runtime_checkable
+class Recorded(Protocol):
+    """What is turned into tables: a `epochal.record.history.History`."""
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Each iteration's."""
+
+    @property
+    def epochs(self) -> tuple[EpochRow, ...]:
+        """A row for each."""
+
+    @property
+    def evaluations(self) -> tuple[EvaluationRow, ...]:
+        """Of any split."""
+
+    @property
+    def sessions(self) -> tuple[SessionRow, ...]:
+        """A row for each process."""
+
+    @property
+    def events(self) -> tuple[EventRow, ...]:
+        """What happened."""
+
 
 TABLES = ("iterations", "epochs", "metrics", "sessions", "events")
 _ROWS: dict[str, type] = {
@@ -30,7 +52,7 @@ _ROWS: dict[str, type] = {
 }
 
 
-def columns_of(history: History, table: str = "iterations") -> Columns:
+def columns_of(history: Recorded, table: str = "iterations") -> Columns:
     """Return a table of the history as columns of equal length.
 
     ``iterations`` has a row for each: its number and its epoch's, both from 1, and the mean loss of its batch before
@@ -55,7 +77,7 @@ def columns_of(history: History, table: str = "iterations") -> Columns:
     return columns
 
 
-def _metrics(history: History) -> Columns:
+def _metrics(history: Recorded) -> Columns:
     """Return a row for each value of each evaluation."""
     rows = [
         (one.iteration, one.split, metric, value, one.samples)
@@ -66,24 +88,24 @@ def _metrics(history: History) -> Columns:
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _iterations(history: History) -> Columns:
+def _iterations(history: Recorded) -> Columns:
     losses = history.losses
     ends = [row.end_iteration for row in history.epochs if row.complete]
     numbers = np.arange(1, losses.size + 1)
     return {"iteration": numbers, "epoch": np.searchsorted(ends, numbers) + 1, "loss": losses}
 
 
-def to_pandas(history: History, table: str = "iterations") -> Any:
+def to_pandas(history: Recorded, table: str = "iterations") -> Any:
     """Return a table as a `pandas.DataFrame`. Raises `OptionError` where pandas is not installed."""
     return _optional("pandas").DataFrame(columns_of(history, table))
 
 
-def to_polars(history: History, table: str = "iterations") -> Any:
+def to_polars(history: Recorded, table: str = "iterations") -> Any:
     """Return a table as a `polars.DataFrame`. Raises `OptionError` where Polars is not installed."""
     return _optional("polars").DataFrame(columns_of(history, table), nan_to_null=False)
 
 
-def csv_blocks(history: History, table: str) -> Iterator[str]:
+def csv_blocks(history: Recorded, table: str) -> Iterator[str]:
     """Return a table as CSV in blocks of lines, the names first.
 
     Losses have as many digits as tell them apart from any other.
@@ -103,7 +125,7 @@ def _values(column: Any) -> Any:
     return map(str, column) if isinstance(column, np.ndarray) and column.dtype.kind == "f" else column
 
 
-def write_parquet(history: History, table: str, path: Path) -> None:
+def write_parquet(history: Recorded, table: str, path: Path) -> None:
     """Write a table as a Parquet file. Raises `OptionError` where Polars is not installed, `RunError` for no file."""
     frame = to_polars(history, table)
     try:
