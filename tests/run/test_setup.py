@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optax
 import pytest
 
+from epochal import rerun, resume, train
 from epochal.config import TrainConfig
 from epochal.data import Dataset, from_arrays
 from epochal.engine import METRICS
@@ -87,3 +89,10 @@ def test_metrics_are_chosen_by_name_or_given() -> None:
 
     assert names(None) == ["loss", "accuracy"]
     assert names(["log-loss", METRICS["roc-auc"]]) == ["loss", "log-loss", "roc-auc"]
+
+
+def test_changes_are_recorded_as_plain_values(tmp_path: Path) -> None:
+    run = train("digits", model="linear", iterations=3, run=tmp_path / "run")
+    resumed = resume(run.path, iterations=np.int64(6), lr="0.05", batch_size="50", evaluate_every=None)
+    assert resumed.file.changes[-1].options == {"lr": 0.05, "batch_size": 50, "budget": "6it"}
+    assert rerun(run.path, tmp_path / "again").is_same

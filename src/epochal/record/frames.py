@@ -19,6 +19,7 @@ from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 
 Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
 
+
 @runtime_checkable
 class Recorded(Protocol):
     """What is turned into tables: a `epochal.record.history.History`."""

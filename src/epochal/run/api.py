@@ -175,11 +175,11 @@ def resume(
 
         setup = Run(record).rebuild(custom, data)
         point = session.last_point(setup)
-        if changes:
+        if changes := {name: value for name, value in changes.items() if value is not None}:
             setup = session.change(point, setup, changes)
         elif record.history.last_status == "finished" and setup.plan.is_spent(point.position, point.seconds):
             return Run(record, setup)
-        session.work(point, setup)
+        setup = session.work(point, setup)
     return Run.open(path, setup)
 
 
@@ -264,7 +264,7 @@ def _start_in_folder(
         write_run_toml(folder.run_toml, file)
         with HistoryWriter(folder.history_db) as writer:
             session = _Session(folder, file, Recorder(writer), told, History.empty(), until)
-            session.work(Point(setup.engine.initial_state()), setup)
+            setup = session.work(Point(setup.engine.initial_state()), setup)
     return Run.open(folder.path, setup)
 
 
@@ -293,7 +293,8 @@ class _Session:
         Raises what `set_up` raises, and `PlanError` for a budget that is spent, before anything is written.
         """
         position = point.position
-        plan = self.file.present_config.changed(changes).plan(self.file.data.train)
+        config = self.file.present_config.changed(changes)
+        plan = config.plan(self.file.data.train)
         ends_here = plan.budget == Span.iterations(position.iteration) and self.history.last_status != "finished"
         if plan.is_spent(position, point.seconds) and not ends_here:
             raise PlanError(
@@ -301,11 +302,13 @@ class _Session:
                 f"budget of {plan.budget} is spent; give a larger one, such as --epochs {position.epoch + 10}"
             )
 
-        options = {name: value for name, value in changes.items() if name not in BUDGETS}
+        # as they were read, not as they were given: NumPy's numbers and texts are plain ones by now
+        options = {name: getattr(config, name) for name in changes if name not in BUDGETS}
         if BUDGETS & changes.keys():
             options["budget"] = str(plan.budget)
         if "batch_size" in options:
             options["batch_size"] = plan.batch_size
+
         file = self.file.with_change(position, options)
         setup = set_up(file.present_config, setup.data, setup.custom)
         setup.engine.prepare(point.state, setup.plan.next_batch_size(position))
@@ -315,8 +318,8 @@ class _Session:
         self.recorder.writer.add_event(position.iteration, "changed", **options)
         return setup
 
-    def work(self, point: Point, setup: Setup) -> None:
-        """Train from a point to the end, one configuration after another."""
+    def work(self, point: Point, setup: Setup) -> Setup:
+        """Train from a point to the end, one configuration after another; return what the last one was trained with."""
         self._begin(point.position, setup)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
         with CheckpointSaver(self.folder.checkpoints) as saver:
@@ -339,7 +342,7 @@ class _Session:
                 )
                 best = checkpoints.best
                 if is_last or point.position.iteration != change:
-                    break
+                    return setup
 
     def _callbacks(
         self, setup: Setup, saver: CheckpointSaver, best: EvaluationRow | None
