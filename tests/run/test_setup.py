@@ -91,6 +91,7 @@ def test_metrics_are_chosen_by_name_or_given() -> None:
     assert names(["log-loss", METRICS["roc-auc"]]) == ["loss", "log-loss", "roc-auc"]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_changes_are_recorded_as_plain_values(tmp_path: Path) -> None:
     run = train("digits", model="linear", iterations=3, run=tmp_path / "run")
     resumed = resume(run.path, iterations=np.int64(6), lr="0.05", batch_size="50", evaluate_every=None)
