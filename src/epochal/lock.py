@@ -49,6 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
         if not _take(descriptor, path, stack):
             raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it")
+
         about = {"process": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         _write(descriptor, json.dumps(about).encode())
         yield

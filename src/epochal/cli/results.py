@@ -44,6 +44,7 @@ def print_result(run: RunRecord, console: Console) -> None:
         last = run.history.evaluations[-1]
         console.print(_evaluation(last))
         print_classes(last.metrics, console)
+
     rate = run.iterations_per_second
     console.print(f"{formats.duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
 

@@ -157,6 +157,7 @@ class LandscapeRecord:
             split=content["split"],
             samples=content["samples"],
             of=content["of"],
+            # over which samples, and where
             x=x,
             y=y,
             loss=loss,

@@ -188,10 +188,12 @@ class RunRecord:
         return {
             "run": self.name,
             "status": self.status,
+            # what was trained
             "config": self.config.to_dict(),
             "data": content["data"],
             "model": content["model"],
             "plan": self.plan.facts(),
+            # how far it got
             "position": dataclasses.asdict(weights.position),
             "epochs": [_plain(row) for row in rows if row.complete],
             "partial_epoch": next((_plain(row) for row in rows if not row.complete), None),
@@ -199,6 +201,7 @@ class RunRecord:
             "seconds": self.seconds,
             "iterations_per_second": self.iterations_per_second,
             "sessions": len(self.history.sessions),
+            # with what
             "versions": content["versions"],
             "device": content["device"],
         }
@@ -233,11 +236,13 @@ def _plain(row: EpochRow) -> Mapping[str, Any]:
         "iterations": row.iterations,
         "end_iteration": row.end_iteration,
         "samples": row.samples,
+        # what it led to
         "train_loss": row.train_loss,
         "test_loss": row.test_loss,
         "test_accuracy": row.test_accuracy,
         **{f"test_{name}": value for name, value in row.test.items()},
         "seconds": row.seconds,
+        # whether each sample was used exactly once
         "audit": {
             "exact": row.is_exact,
             "samples": row.samples,

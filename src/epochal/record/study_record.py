@@ -161,6 +161,7 @@ class ComparedRun:
             "status": self.status,
             "problem": self.problem,
             "lr": record.config.lr if record else None,
+            # what it counted
             "method": plan.method if plan else None,
             "batch_size": plan.batch_size if plan else None,
             "batches_per_epoch": plan.batches_per_epoch if plan else None,
@@ -169,6 +170,7 @@ class ComparedRun:
             "epochs": self.epochs,
             "seconds": record.seconds if record else None,
             "training_seconds": self.training_seconds,
+            # what it led to
             "train_loss": self.train_loss,
             "test_loss": metrics.get("loss"),
             "test_accuracy": metrics.get("accuracy"),

@@ -47,6 +47,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             notices=[notice for notice in page.notices if not (watch and notice.key in unfinished)],
             subject=views.subject(page),
             watch=watch,
+            # the runs, and what they have in common
             views=[views.RunView.of(run) for run in page.runs],
             metrics=views.metrics_of(page),
             comparison=views.comparison(page),
@@ -55,6 +56,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             curve_notes=list(views.curve_notes(page, watch)),
             maps=[_map_words(landscape) for landscape in page.landscapes],
             map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
+            # what the script draws, and the script
             payload=_json(_payload(page, watch)),
             style=Markup(_style()),
             script=Markup(script),
@@ -73,6 +75,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(count=count, decimal=decimal, percent=percent, duration=duration, png=png.png_address)
+
     environment.globals.update(
         say=say,
         messages=messages,
@@ -105,6 +108,7 @@ def _pack_landscape(landscape: LandscapeRecord, page: Page) -> dict[str, Any]:
         "x": landscape.x.tolist(),
         "y": landscape.y.tolist(),
         "loss": [[series.finite(value) for value in row] for row in landscape.loss],
+        # what lies in it
         "trajectories": [
             {
                 "run": one.run,
@@ -117,6 +121,7 @@ def _pack_landscape(landscape: LandscapeRecord, page: Page) -> dict[str, Any]:
             }
             for place, one in enumerate(landscape.trajectories)
         ],
+        # between weights
         "lines": [
             {
                 "start": (line.start.run, line.start.epoch),
@@ -134,12 +139,14 @@ def _map_words(landscape: LandscapeRecord) -> dict[str, Any]:
     kind = landscape.kind if known(f"land.heading_{landscape.kind}") else "random"
     first, second = (*landscape.explained, 0.0, 0.0)[:2]
     both = percent(first + second, 1)
+
     is_pca = kind == "pca"
     about = (
         say("land.pca", share=both, first=percent(first, 1), second=percent(second, 1))
         if is_pca
         else say("land.random")
     )
+
     return {
         "heading": say(f"land.heading_{kind}"),
         "about": about,

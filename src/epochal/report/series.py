@@ -182,6 +182,7 @@ def _rows_after(file: RunFile, start: EpochTotals, done: int) -> Iterator[_Row]:
             epochs = (position.epoch + ends).astype(np.float64)
             position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
             batch = np.append(np.full(whole - 1, plan.batch_size), file.plan_at(position.iteration).batch_size)
+
             yield _Row(iterations, samples, epochs, batch)
             continue
 

@@ -67,6 +67,7 @@ class RunView:
                 batches=count(plan.batches_per_epoch),
             ),
             strip_run=_strip_run(record),
+            # the arithmetic and what became of it
             plan=tables.plan_table(record),
             changes=[
                 say("plan.change", iteration=count(change.iteration), options=_options(change.options))
@@ -75,6 +76,7 @@ class RunView:
             key_numbers=_key_numbers(record),
             matrix=Matrix.of(run.predictions) if isinstance(run.predictions, Predictions) else None,
             class_values=ClassValues.of(record.history.tests),
+            # how to make it again, and with what it was made
             commands=_commands(run),
             environment=_environment(run),
             now=tables.counters(record.recorded, plan),

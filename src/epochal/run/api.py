@@ -89,6 +89,7 @@ def train(
         config = dataclasses.replace(config, model=custom.model.name)
     if custom.data:
         config = dataclasses.replace(config, data=dataset.name)
+
     setup = set_up(config, dataset, custom)
 
     with progress_bar(progress) as bar:
