@@ -1,4 +1,4 @@
-"""The house: one idea a file name, and paragraphs in long functions. That imports go down is checked by import-linter."""
+"""The house: one idea a file name, and paragraphs in long functions. Imports are checked by import-linter."""
 
 from __future__ import annotations
 
