@@ -61,13 +61,10 @@ def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
     if not np.isfinite(x).all():
         raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; fix them")
 
-    outputs = run.predict(x)
     names = run.data.class_names
     if names is None:
-        return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(outputs)]
+        return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(run.predict(x))]
 
-    shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
     return [
         {
             "file": str(path),
@@ -76,5 +73,5 @@ def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
             "probability": float(row.max()),
             "probabilities": dict(zip(names, row.tolist(), strict=True)),
         }
-        for i, row in enumerate(shares)
+        for i, row in enumerate(run.predict_proba(x))
     ]
