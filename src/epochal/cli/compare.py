@@ -47,7 +47,8 @@ class CompareCommand:
         from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.cli.signals import stop_on_signal
-        from epochal.cli.studies import StudyProgress, print_study, show_landscape
+        from epochal.cli.studies import StudyProgress, show_landscape
+        from epochal.cli.study_tables import print_study
         from epochal.study.planning import plan_study
         from epochal.study.runner import Parts, work
         from epochal.study.study import Study

@@ -55,7 +55,7 @@ class ShowCommand:
 
     def _show_study(self, study: StudyRecord) -> None:
         from epochal.cli.screen import open_console, print_json
-        from epochal.cli.studies import print_study
+        from epochal.cli.study_tables import print_study
 
         if self.json:
             print_json(study.to_dict())
