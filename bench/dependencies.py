@@ -22,7 +22,7 @@ IMPORTS = {
     "rich": "rich.progress",
     "jinja2": "jinja2",
 }
-NOT_IMPORTED = ("scipy", "scikit-learn")
+NOT_IMPORTED = ("scipy", "scikit-learn", "filelock")
 _REPEATS = 5
 
 

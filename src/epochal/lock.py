@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import filelock
+from typing import TYPE_CHECKING, Any
 
 from epochal.errors import RunError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 fcntl: Any
 try:
@@ -80,7 +81,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Where folders cannot be locked (some network file systems) this waits for nobody.
     """
     if fcntl is None:
-        with filelock.FileLock(_beside(folder / "folder")):
+        with _file_lock(folder / "folder", timeout=-1):
             yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -95,8 +96,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
     """Take the lock; try for a moment, since `is_locked` in another process holds it for as long as it asks."""
     if fcntl is None:
-        with suppress(filelock.Timeout):
-            stack.enter_context(filelock.FileLock(_beside(path), timeout=_TRIES * _SECONDS_BETWEEN))
+        with suppress(TimeoutError):
+            stack.enter_context(_file_lock(path, timeout=_TRIES * _SECONDS_BETWEEN))
             return True
         return False
     for attempt in range(_TRIES):
@@ -110,17 +111,24 @@ def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
 
 def _is_held(path: Path) -> bool:
     """Return whether `filelock` is held, by taking it for a moment."""
-    if not Path(_beside(path)).exists():
+    if not _beside(path).exists():
         return False
     try:
-        with filelock.FileLock(_beside(path), timeout=0):
+        with _file_lock(path, timeout=0):
             return False
-    except (filelock.Timeout, OSError):
+    except OSError:  # which a time-out is, too
         return True
 
 
-def _beside(path: Path) -> str:
-    return f"{path}.held"
+def _file_lock(path: Path, timeout: float) -> BaseFileLock:
+    """Return filelock's lock beside a path; its time-out is a `TimeoutError`."""
+    import filelock  # where there is fcntl, nobody needs it
+
+    return filelock.FileLock(_beside(path), timeout=timeout)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.held")
 
 
 def _write(descriptor: int, content: bytes) -> None:

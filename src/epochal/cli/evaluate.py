@@ -46,6 +46,6 @@ class EvaluateCommand:
         console.print(f"{data.name}, {self.split} split: {result.samples:,} samples, each once")
         single = [name for name in result.values if name != "loss" and "/" not in name]
         values = [f"{name} {formats.metric(name, result.values[name])}" for name in single]
-        console.print("   ".join([f"loss {result.loss:.4f}", *values]))
+        console.print("   ".join([f"loss {result.loss:.4f}", *values]), soft_wrap=not console.is_terminal)
         print_classes(result.values, console)
         return 0

@@ -42,7 +42,7 @@ def print_result(run: RunRecord, console: Console) -> None:
 
     if run.history.evaluations:
         last = run.history.evaluations[-1]
-        console.print(_evaluation(last))
+        console.print(_evaluation(last), soft_wrap=not console.is_terminal)
         print_classes(last.metrics, console)
 
     rate = run.iterations_per_second

@@ -73,7 +73,8 @@ class ProgressBar(Callback):
         if (self._console.is_terminal or plan.is_open) and not is_last and now - self._line_at < wait:
             return
         self._line_at = now
-        self._console.print(Text(epoch_line(row, plan, self._rate)))
+        line = Text(epoch_line(row, plan, self._rate))
+        self._console.print(line, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
 
     def on_end(self, end: End) -> None:
         """Show where it ended."""

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
-from scipy.special import softmax
 
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
@@ -210,6 +209,8 @@ class Run:
         """
         if self.data.class_names is None:
             raise ModelError("a regression has no classes, and so no probabilities; use predict")
+        from scipy.special import softmax  # a twentieth of a second that a training need not wait for
+
         probabilities: Float[np.ndarray, "n classes"] = softmax(self.predict(x), axis=1)
         return probabilities
 
