@@ -19,7 +19,7 @@ class Problem:
     """A row's work and its data.
 
     Attributes:
-        x, y: training images ``(n, 28, 28)`` float32, as the recipe makes them, and labels ``(n,)`` int32.
+        x, y: training images ``(n, 28, 28)`` float32, as the preprocessing makes them, and labels ``(n,)`` int32.
         x_test, y_test: the same of the test set's first 2,000: enough for a difference of a point or two.
         batch: samples an update.
     """
@@ -51,11 +51,11 @@ class Problem:
 
     @cached_property
     def x(self) -> np.ndarray:
-        return self.dataset.recipe(self.images)
+        return self.dataset.preprocessing(self.images)
 
     @cached_property
     def x_test(self) -> np.ndarray:
-        return self.dataset.recipe(self.test_images)
+        return self.dataset.preprocessing(self.test_images)
 
     @property
     def y_test(self) -> np.ndarray:

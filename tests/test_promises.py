@@ -21,7 +21,7 @@ import pytest
 from epochal import EpochalError, Model, Order, Plan, from_arrays, train
 from epochal.cli import main
 from epochal.data import Dataset
-from epochal.data.dataset import Recipe
+from epochal.data.dataset import Preprocessing
 from epochal.errors import RunError
 from epochal.run import Run, resume
 from epochal.run.callbacks import StopWhen
@@ -33,7 +33,9 @@ from epochal.run.callbacks import StopWhen
 def numbered(n: int) -> Dataset:
     """Samples whose target is their own number."""
     number = np.arange(n, dtype=np.float32)
-    return from_arrays(number[:, None], number, test=(number[:, None], number), name="numbered", recipe=Recipe.of(0, 1))
+    return from_arrays(
+        number[:, None], number, test=(number[:, None], number), name="numbered", preprocessing=Preprocessing.of(0, 1)
+    )
 
 
 def number_of_sample(outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -215,7 +217,7 @@ def over_the_nominal_number_of_micro_batches(slopes: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("micro_batch", [None, 4])
 def test_every_sample_of_a_batch_weighs_the_same(micro_batch: int | None) -> None:
-    data = from_arrays(POINTS, HEIGHTS, test=(POINTS, HEIGHTS), recipe=Recipe.of(0, 1))
+    data = from_arrays(POINTS, HEIGHTS, test=(POINTS, HEIGHTS), preprocessing=Preprocessing.of(0, 1))
     run = train(data, model=line(), batch_size=10, epochs=3, lr=RATE, micro_batch=micro_batch)
     trained = np.concatenate([run.params["slope"], run.params["start"]])
     assert trained == pytest.approx(descend(run.plan, mean_over_samples), abs=1e-5)
@@ -230,7 +232,7 @@ def test_averages_are_weighted_by_samples() -> None:
     """2,345 test samples, more than are computed at once, and not a multiple of it; the last are the hardest."""
     x = np.linspace(0, 1, 2_345, dtype=np.float32)[:, None]
     y = np.where(np.arange(2_345) < 2_000, 0, 5).astype(np.float32)
-    data = from_arrays(x[:20], y[:20], test=(x, y), recipe=Recipe.of(0, 1))
+    data = from_arrays(x[:20], y[:20], test=(x, y), preprocessing=Preprocessing.of(0, 1))
     run = train(data, model=line(), batch_size=6, epochs=2)
     errors = (x[:, 0] * run.params["slope"] + run.params["start"] - y).astype(np.float64) ** 2
     mean_of_means = np.mean([errors[start : start + 1_000].mean() for start in (0, 1_000, 2_000)])

@@ -109,7 +109,7 @@ class Loop:
     def __init__(self, problem: Problem, device: str) -> None:
         self.forward, params = self.build(problem)
         init, update = build_optimizer(problem.work.optimizer, problem.work.lr)
-        batch, recipe = problem.batch, problem.dataset.recipe
+        batch, preprocessing = problem.batch, problem.dataset.preprocessing
 
         def loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
             scores = jax.nn.log_softmax(self.forward(params, x))
@@ -120,12 +120,12 @@ class Loop:
             def iterate(i: jax.Array, carry: Any) -> Any:
                 params, state = carry
                 indices = lax.dynamic_slice(order, (i * batch,), (batch,))
-                gradient = jax.grad(loss)(params, recipe(x[indices]), y[indices])
+                gradient = jax.grad(loss)(params, preprocessing(x[indices]), y[indices])
                 return update(params, gradient, state)
 
             return lax.fori_loop(first, last, iterate, carry)
 
-        self.recipe, self.run = recipe, run
+        self.preprocessing, self.run = preprocessing, run
         self.carry = (params, init(params))
         self.x, self.y = jnp.asarray(problem.images), jnp.asarray(problem.y)
         self.batches = problem.samples // batch

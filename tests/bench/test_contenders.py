@@ -75,7 +75,7 @@ def test_a_contender_learns_a_tiny_problem_in_the_iterations_that_it_was_told(na
     done = one.train(60)
     assert done.iterations == 60
     assert done.seconds > 0
-    accuracy = (one.predict(dataset.recipe(dataset.test.x)) == dataset.test.y).mean()
+    accuracy = (one.predict(dataset.preprocessing(dataset.test.x)) == dataset.test.y).mean()
     assert accuracy > before + 0.5
 
 

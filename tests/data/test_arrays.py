@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epochal.data.arrays import from_arrays, held_out_rows
-from epochal.data.dataset import Recipe
+from epochal.data.dataset import Preprocessing
 from epochal.errors import DataError
 
 X = np.arange(40, dtype=np.float32).reshape(20, 2) % 7
@@ -25,14 +25,14 @@ def test_uint8_stays_uint8_and_becomes_numbers_from_0_to_1() -> None:
     data = from_arrays(images, Y, test=(images, Y))
     assert data.train.x.dtype == np.uint8
     np.testing.assert_array_equal(data.train.x, images)
-    np.testing.assert_array_equal(data.recipe(images), images * np.float32(1 / 255))
-    assert data.recipe.shift.shape == data.recipe.scale.shape == ()
+    np.testing.assert_array_equal(data.preprocessing(images), images * np.float32(1 / 255))
+    assert data.preprocessing.shift.shape == data.preprocessing.scale.shape == ()
 
 
 def test_a_table_is_standardised_by_its_training_split_alone() -> None:
     train = np.random.default_rng(0).normal([5, -3, 100], [1, 20, 0.5], (500, 3))
     data = from_arrays(train, np.zeros(500), test=(train * 1000, np.zeros(500)))
-    inputs = data.recipe(data.train.x)
+    inputs = data.preprocessing(data.train.x)
     assert inputs.dtype == np.float32
     np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(inputs.std(axis=0), 1, atol=1e-4)
@@ -41,20 +41,20 @@ def test_a_table_is_standardised_by_its_training_split_alone() -> None:
 def test_a_constant_feature_becomes_zero() -> None:
     table = np.column_stack([np.full(20, 0.1), np.arange(20)])
     data = from_arrays(table, Y, test=(table, Y))
-    np.testing.assert_array_equal(data.recipe(data.train.x)[:, 0], 0)
-    assert data.recipe.scale[0] == 1
+    np.testing.assert_array_equal(data.preprocessing(data.train.x)[:, 0], 0)
+    assert data.preprocessing.scale[0] == 1
 
 
 def test_other_floats_share_one_shift_and_scale() -> None:
     signals = np.random.default_rng(0).normal(10, 4, (50, 8, 3)).astype(np.float32)
     data = from_arrays(signals, np.zeros(50), test=(signals, np.zeros(50)))
-    assert data.recipe.shift.shape == ()
-    assert abs(data.recipe(signals).std() - 1) < 1e-4
+    assert data.preprocessing.shift.shape == ()
+    assert abs(data.preprocessing(signals).std() - 1) < 1e-4
 
 
-def test_a_given_recipe_is_used() -> None:
-    data = from_arrays(X, Y, recipe=Recipe.of(shift=1, scale=2))
-    assert data.recipe(np.array([3.0]))[0] == 4
+def test_a_given_preprocessing_is_used() -> None:
+    data = from_arrays(X, Y, preprocessing=Preprocessing.of(shift=1, scale=2))
+    assert data.preprocessing(np.array([3.0]))[0] == 4
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from epochal.data.dataset import Dataset, Recipe, Split
+from epochal.data.dataset import Dataset, Preprocessing, Split
 
 BASE = Dataset(
     "base",
     Split(np.arange(12, dtype=np.uint8).reshape(3, 2, 2), np.array([0, 1, 0], np.int32)),
     Split(np.arange(4, dtype=np.uint8).reshape(1, 2, 2), np.array([1], np.int32)),
-    Recipe.of(shift=0, scale=1 / 255),
+    Preprocessing.of(shift=0, scale=1 / 255),
     ("a", "b"),
 )
 
@@ -48,8 +48,8 @@ def test_byte_order_and_memory_layout_are_not_part_of_the_content() -> None:
         {"train": Split(BASE.train.x.reshape(3, 4), BASE.train.y)},
         {"train": Split(BASE.train.x.view(np.int8), BASE.train.y)},
         {"train": Split(BASE.train.x, 1 - BASE.train.y)},
-        {"recipe": Recipe.of(shift=0, scale=1 / 256)},
-        {"recipe": Recipe.of(shift=0, scale=[1 / 255])},
+        {"preprocessing": Preprocessing.of(shift=0, scale=1 / 256)},
+        {"preprocessing": Preprocessing.of(shift=0, scale=[1 / 255])},
         {"class_names": ("b", "a")},
         {"class_names": None},
     ],
@@ -62,13 +62,13 @@ def test_a_data_set_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         BASE.name = "other"  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
-        BASE.recipe.scale[...] = 0
+        BASE.preprocessing.scale[...] = 0
 
 
-def test_the_recipe_is_one_formula_for_numpy_and_jax() -> None:
+def test_preprocessing_is_one_formula_for_numpy_and_jax() -> None:
     import jax.numpy as jnp
 
-    recipe = Recipe.of(shift=[1, 2], scale=[0.5, 3])
+    preprocessing = Preprocessing.of(shift=[1, 2], scale=[0.5, 3])
     stored = np.array([[3, 4], [5, 0]], np.uint8)
-    np.testing.assert_array_equal(recipe(stored), np.float32([[1, 6], [2, -6]]))
-    np.testing.assert_array_equal(np.asarray(recipe(jnp.asarray(stored))), recipe(stored))
+    np.testing.assert_array_equal(preprocessing(stored), np.float32([[1, 6], [2, -6]]))
+    np.testing.assert_array_equal(np.asarray(preprocessing(jnp.asarray(stored))), preprocessing(stored))

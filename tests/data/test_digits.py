@@ -23,7 +23,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     found = rows(data.train.x) + rows(data.test.x)
     assert sorted(found) == sorted(known)
     assert [known[image] for image in found] == [*data.train.y, *data.test.y]
-    assert data.recipe(data.train.x).max() == 1
+    assert data.preprocessing(data.train.x).max() == 1
 
 
 def test_digits_hold_out_a_fifth_of_each_class() -> None:

@@ -100,7 +100,7 @@ def test_mnist_is_mnist(mnist_folder: Path) -> None:
     assert data.train.x.dtype == np.uint8
     assert list(data.train.y[:10]) == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert list(np.bincount(data.train.y)) == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert abs(data.recipe(data.train.x[:10_000]).mean() - 0.1307) < 0.001
+    assert abs(data.preprocessing(data.train.x[:10_000]).mean() - 0.1307) < 0.001
     assert data.fingerprint == describe("mnist").fingerprint
 
 

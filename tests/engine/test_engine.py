@@ -143,7 +143,7 @@ def test_samples_stay_in_their_storage_type_on_the_device() -> None:
 
     engine = engine_for(Model("sums", lambda key: (jnp.float32(1), ()), apply), data)
     outputs = engine.predict(engine.initial_state(), data.train)
-    assert outputs[:, 0] == pytest.approx(data.recipe(data.train.x).sum(axis=(1, 2)), rel=1e-6)
+    assert outputs[:, 0] == pytest.approx(data.preprocessing(data.train.x).sum(axis=(1, 2)), rel=1e-6)
     assert {samples.x.dtype for samples in engine._residence._held.values()} == {np.dtype(np.uint8)}
 
 
@@ -151,4 +151,4 @@ def test_more_samples_than_the_device_can_index_are_refused() -> None:
     """Indices beyond 2³¹ would be negative there. The arrays are views of one number and take no memory."""
     x, y = np.broadcast_to(np.uint8(0), (2**31, 1)), np.broadcast_to(np.int32(0), (2**31,))
     with pytest.raises(DataError, match="2,147,483,648 samples are more than the 2,147,483,647 that one device can"):
-        put_on_device(Split(x, y), labelled().recipe)
+        put_on_device(Split(x, y), labelled().preprocessing)

@@ -25,7 +25,7 @@ def engine_for(*args: Any, **options: Any) -> Engine:
 def by_hand(engine: Engine, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Each sample's cross-entropy, and whether it is classified correctly, in double precision."""
     params = engine.initial_state().params
-    x = engine.data.recipe(split.x).astype(np.float64)
+    x = engine.data.preprocessing(split.x).astype(np.float64)
     scores = x @ np.asarray(params["matrix"], np.float64) + np.asarray(params["bias"], np.float64)
     losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(x)), split.y]
     return losses, scores.argmax(axis=1) == split.y
@@ -82,7 +82,7 @@ def test_training_samples_can_be_evaluated_too_and_nothing_is_trained() -> None:
     assert engine.evaluate(state, engine.data.test).samples == 11
 
 
-def test_a_split_of_somebody_elses_is_prepared_with_the_recipe_that_was_trained_with() -> None:
+def test_a_split_of_somebody_elses_is_prepared_with_the_preprocessing_that_was_trained_with() -> None:
     engine = engine_for(linear(), labelled(30, test=5))
     split = labelled(30, test=5, seed=9).test
     losses, _ = by_hand(engine, split)

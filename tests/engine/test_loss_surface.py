@@ -47,7 +47,7 @@ def test_each_sample_counts_once_in_a_smaller_last_slice() -> None:
     surface = LossSurface(engine, engine.data.train)
     x, y = np.asarray(engine.data.train.x), engine.data.train.y
     params = engine.initial_state().params
-    scores = engine.data.recipe(x) @ np.asarray(params["matrix"]) + np.asarray(params["bias"])
+    scores = engine.data.preprocessing(x) @ np.asarray(params["matrix"]) + np.asarray(params["bias"])
     each = np.asarray(optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(scores), jnp.asarray(y)))
     (losses,) = surface.losses(subspace_around(engine), np.zeros((1, 2)))
     assert losses[0] == pytest.approx(each.mean(dtype=np.float64), rel=1e-5)

@@ -13,7 +13,7 @@ import optax
 from epochal.audit import Audit
 from epochal.clock import Plan, Position, Span
 from epochal.data import Dataset, from_arrays
-from epochal.data.dataset import Recipe
+from epochal.data.dataset import Preprocessing
 from epochal.engine import CAPACITY, ChunkResult, Engine, Optimizer, State, build_task
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.models import Model
@@ -34,7 +34,7 @@ def numbered(n: int, test: int = 1) -> Dataset:
     """Samples whose target is their own number, so that a loss tells which samples a batch had."""
     number = np.arange(max(n, test), dtype=np.float32)
     parts = (number[:n, None], number[:n]), (number[:test, None], number[:test])
-    return from_arrays(*parts[0], test=parts[1], name="numbered", recipe=Recipe.of(0, 1))
+    return from_arrays(*parts[0], test=parts[1], name="numbered", preprocessing=Preprocessing.of(0, 1))
 
 
 def number_of_sample(outputs: jax.Array, targets: jax.Array) -> jax.Array:

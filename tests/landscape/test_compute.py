@@ -51,7 +51,7 @@ def loss_by_hand(weights: np.ndarray, space: WeightSpace) -> float:
     named = dict(zip(space.shapes, space.arrays(weights.astype(np.float64)), strict=True))
     matrices = [array for name, array in sorted(named.items()) if array.ndim == 2]
     biases = [array for name, array in sorted(named.items()) if array.ndim == 1]
-    hidden = np.maximum(data.recipe(data.train.x).astype(np.float64) @ matrices[0] + biases[0], 0)
+    hidden = np.maximum(data.preprocessing(data.train.x).astype(np.float64) @ matrices[0] + biases[0], 0)
     scores = hidden @ matrices[1] + biases[1]
     scores -= scores.max(axis=1, keepdims=True)
     shares = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(scores)), data.train.y]

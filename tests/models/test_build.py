@@ -170,7 +170,7 @@ LEARNED = {"linear": (0.5, 60), "mlp": (0.2, 60), "rnn": (0.2, 150), "cnn": (0.3
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns_real_digits(name: str) -> None:
     data = load_data("digits")
-    x = jnp.asarray(data.recipe(data.train.x[:500]))
+    x = jnp.asarray(data.preprocessing(data.train.x[:500]))
     y = jnp.asarray(data.train.y[:500])
     options: dict[str, Any] = {"cnn": {"channels": (4, 6), "kernel": 3, "hidden": (32,)}}.get(name, {})
     model, (lr, steps) = build_model(name, data.sample_shape, data.outputs, **options), LEARNED[name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from epochal.data.arrays import from_arrays
-    from epochal.data.dataset import Dataset, Recipe, Split
+    from epochal.data.dataset import Dataset, Preprocessing, Split
     from epochal.data.loading import load_data
     from epochal.data.registry import Available, Description, available, describe
 
@@ -18,7 +18,7 @@ __all__ = [
     "Available",
     "Dataset",
     "Description",
-    "Recipe",
+    "Preprocessing",
     "Split",
     "available",
     "describe",
@@ -30,7 +30,7 @@ _HOMES = {
     "Available": "registry",
     "Dataset": "dataset",
     "Description": "registry",
-    "Recipe": "dataset",
+    "Preprocessing": "dataset",
     "Split": "dataset",
     "available": "registry",
     "describe": "registry",

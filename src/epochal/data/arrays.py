@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int32, Shaped
 
-from epochal.data.dataset import Dataset, Recipe, Split, Task, frozen
+from epochal.data.dataset import Dataset, Preprocessing, Split, Task, frozen
 from epochal.data.draws import bits
 from epochal.errors import DataError
 
@@ -30,7 +30,7 @@ def from_arrays(
     seed: int = 0,
     task: Task | None = None,
     class_names: Sequence[str] | None = None,
-    recipe: Recipe | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Dataset:
     """Return a `Dataset` of these samples and targets, or say what is wrong with them and in which row.
 
@@ -51,7 +51,7 @@ def from_arrays(
         seed: of that choice. The same seed, samples and fraction give the same split everywhere.
         task: overrides what the type of ``y`` says, such as ``"regression"`` for integer targets.
         class_names: names for the classes 0, 1, …; without them the distinct labels, sorted, are the classes.
-        recipe: from stored sample to model input. The default is 1/255 for uint8; for tables ``(n, features)``
+        preprocessing: from stored sample to model input. The default is 1/255 for uint8; for tables ``(n, features)``
             each feature is shifted and scaled to mean 0 and deviation 1 over the training split (scale 1 where it
             is constant); for other arrays one shift and scale do so.
 
@@ -71,7 +71,7 @@ def from_arrays(
         xs = [xs[0][~chosen], xs[0][chosen]]
         ys = [ys[0][~chosen], ys[0][chosen]]
     train, held_out = (Split(frozen(xs[i]), frozen(ys[i])) for i in (0, 1))
-    return Dataset(name, train, held_out, recipe or _recipe(train.x), names)
+    return Dataset(name, train, held_out, preprocessing or _default_preprocessing(train.x), names)
 
 
 def held_out_rows(labels: Int[np.ndarray, " n"], fraction: Fraction, seed: int) -> Bool[np.ndarray, " n"]:
@@ -212,15 +212,15 @@ def _extremes(array: Array) -> tuple[Array, Array]:
     return np.asarray(low), np.asarray(high)
 
 
-def _recipe(x: Array) -> Recipe:
-    """Return the default recipe for training samples ``x``."""
+def _default_preprocessing(x: Array) -> Preprocessing:
+    """Return the default preprocessing for training samples ``x``."""
     if x.dtype == np.uint8:
-        return Recipe.of(shift=0, scale=1 / 255)
+        return Preprocessing.of(shift=0, scale=1 / 255)
     low, high = _extremes(x)
     mean, deviation = _moments(x)
     varies = (low < high) & (deviation > 1e-30)  # below that, 1 / deviation is beyond float32
     scale = np.divide(1.0, deviation, where=varies, out=np.ones_like(deviation))
-    return Recipe.of(shift=np.where(varies, mean, low), scale=scale)
+    return Preprocessing.of(shift=np.where(varies, mean, low), scale=scale)
 
 
 def _task(y: Array) -> Task:

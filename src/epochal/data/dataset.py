@@ -1,4 +1,4 @@
-"""What a data set is: two splits of samples, and the recipe that turns a stored sample into model input."""
+"""What a data set is: two splits of samples, and the preprocessing that turns a stored sample into model input."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Task: TypeAlias = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recipe:
+class Preprocessing:
     """How a stored sample becomes model input: ``(x - shift) * scale`` in float32.
 
-    >>> Recipe.of(shift=0, scale=1 / 16)(np.array([0, 8, 16], np.uint8))
+    >>> Preprocessing.of(shift=0, scale=1 / 16)(np.array([0, 8, 16], np.uint8))
     array([0. , 0.5, 1. ], dtype=float32)
 
     Attributes:
@@ -31,8 +31,8 @@ class Recipe:
     scale: Float32[np.ndarray, ...]
 
     @classmethod
-    def of(cls, shift: Any, scale: Any) -> Recipe:
-        """Return the recipe with these numbers or arrays as float32."""
+    def of(cls, shift: Any, scale: Any) -> Preprocessing:
+        """Return the preprocessing with these numbers or arrays as float32."""
         return cls(frozen(np.asarray(shift, np.float32)), frozen(np.asarray(scale, np.float32)))
 
     def __call__(self, x: Any) -> Any:
@@ -75,14 +75,14 @@ class Dataset:
         name: what the user calls it.
         train: the N samples that an epoch visits.
         test: samples that training never sees.
-        recipe: turns stored samples into model input.
+        preprocessing: turns stored samples into model input.
         class_names: one name for each class number; ``None`` for regression.
     """
 
     name: str
     train: Split
     test: Split
-    recipe: Recipe
+    preprocessing: Preprocessing
     class_names: tuple[str, ...] | None
 
     @property
@@ -127,8 +127,8 @@ class Dataset:
         yield "train.y", self.train.y
         yield "test.x", self.test.x
         yield "test.y", self.test.y
-        yield "shift", self.recipe.shift
-        yield "scale", self.recipe.scale
+        yield "shift", self.preprocessing.shift
+        yield "scale", self.preprocessing.scale
 
 
 def frozen(array: Shaped[np.ndarray, ...]) -> Shaped[np.ndarray, ...]:

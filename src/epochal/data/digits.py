@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from epochal.data.arrays import from_arrays
-from epochal.data.dataset import Dataset, Recipe
+from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.draws import permutation, signed_units
 from epochal.data.registry import describe
 from epochal.data.storage import Progress
@@ -33,7 +33,9 @@ def load_digits() -> Dataset:
     table = np.loadtxt(_packaged_table(), delimiter=",", dtype=np.uint8)
     images, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1]
     names = describe("digits").class_names
-    return from_arrays(images, labels, name="digits", class_names=names, recipe=Recipe.of(shift=0, scale=1 / 16))
+    return from_arrays(
+        images, labels, name="digits", class_names=names, preprocessing=Preprocessing.of(shift=0, scale=1 / 16)
+    )
 
 
 def _packaged_table() -> list[str]:

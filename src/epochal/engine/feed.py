@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt32
 
-from epochal.data import Recipe, Split
+from epochal.data import Preprocessing, Split
 from epochal.data.dataset import to_input
 from epochal.errors import DataError
 from epochal.order import Order
@@ -71,10 +71,12 @@ class Resident(NamedTuple):
         return prepared
 
 
-def put_on_device(split: Split, recipe: Recipe) -> Resident:
+def put_on_device(split: Split, preprocessing: Preprocessing) -> Resident:
     """Copy a split to the default device, as it is stored. Raises `DataError` for more samples than it can index."""
     if len(split) > _MOST:
         raise DataError(
             f"{len(split):,} samples are more than the {_MOST:,} that one device can hold; use a part of them"
         )
-    return Resident(jnp.asarray(split.x), jnp.asarray(split.y), jnp.asarray(recipe.shift), jnp.asarray(recipe.scale))
+    return Resident(
+        jnp.asarray(split.x), jnp.asarray(split.y), jnp.asarray(preprocessing.shift), jnp.asarray(preprocessing.scale)
+    )

@@ -62,7 +62,7 @@ class LossSurface:
                 "weights alone; a landscape needs a model without one"
             )
         self._model_state = state.model_state
-        self._samples = put_on_device(self.split, self.engine.data.recipe)
+        self._samples = put_on_device(self.split, self.engine.data.preprocessing)
         self._losses_at = jax.jit(build_losses_at(self.engine.model, self.engine.task.losses, self.engine.slice_size))
 
     def loss(self, params: Params) -> float:
