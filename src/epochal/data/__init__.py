@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.data.arrays import from_arrays
@@ -38,13 +39,4 @@ _HOMES = {
     "load_data": "loading",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its module when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'epochal.data' has no attribute '{name}'")
-    return getattr(import_module(f"epochal.data.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

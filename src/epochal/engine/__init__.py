@@ -1,6 +1,5 @@
 """State, pure train step, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
-from epochal.engine.chunk import CAPACITY
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
@@ -8,6 +7,7 @@ from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, def
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import available_processors, keep_compiled_programs, offer_processors
 from epochal.engine.state import State, named_leaves
+from epochal.engine.step import CAPACITY
 from epochal.engine.task import Task, build_task
 
 __all__ = [

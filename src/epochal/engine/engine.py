@@ -17,7 +17,6 @@ from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.engine import checks
-from epochal.engine.chunk import CAPACITY, Chunk, Record, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation
 from epochal.engine.feed import Resident
@@ -25,7 +24,7 @@ from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
 from epochal.engine.state import State, initial_state
-from epochal.engine.step import StepConfig
+from epochal.engine.step import CAPACITY, Chunk, Record, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
 from epochal.models import Model
 from epochal.order import Order
