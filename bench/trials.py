@@ -22,7 +22,7 @@ from jax import Array, lax
 
 from epochal.clock import Position
 from epochal.data import from_arrays
-from epochal.engine import Engine, build_optimizer, build_task, offer_processors
+from epochal.engine import Engine, build_optimizer, build_task, offer_cores
 from epochal.models import build_model
 from epochal.models.rnn import remember
 from epochal.order import Order
@@ -176,7 +176,7 @@ TRIALS = {"shards": shards, "rnn": rnn, "products": products, "gather": gather}
 
 
 def main() -> None:
-    offer_processors()
+    offer_cores()
     for name in sys.argv[1:] or TRIALS:
         print(TRIALS[name].__doc__.split("\n")[0])
         TRIALS[name]()

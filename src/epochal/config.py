@@ -306,6 +306,7 @@ class StudyConfig:
                 "lr": lr,
                 "seed": seed,
             }
+
             name = self._name(values)
 
             # the name comes first: a searched rate does not change it

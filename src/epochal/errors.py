@@ -1,4 +1,4 @@
-"""What a user can mend: one small family of exceptions, and how they name the nearest right word."""
+"""What a user can fix: one small family of exceptions, and how they name the nearest right word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class EpochalError(Exception):
-    """Something that the user can mend; its text says what, with which values, the likely cause and the fix.
+    """Something that the user can fix; its text says what, with which values, the likely cause and the fix.
 
     The command line prints the text in a line or two and exits with status 2. Any other exception is a bug.
     """

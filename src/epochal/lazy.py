@@ -1,4 +1,4 @@
-"""Public names that are imported when first asked for (PEP 562), so that a room's door stays light."""
+"""Public names that are imported when first asked for (PEP 562), so that importing a package stays light."""
 
 from __future__ import annotations
 

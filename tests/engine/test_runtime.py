@@ -86,7 +86,7 @@ def test_where_users_have_no_numbers_the_folder_is_used(
 )
 def test_cores_are_offered_unless_jax_was_told(told: dict[str, str]) -> None:
     code = (
-        "from epochal.engine import offer_processors as offer; offer(); import jax; print(len(jax.devices())); offer()"
+        "from epochal.engine import offer_cores as offer; offer(); import jax; print(len(jax.devices())); offer()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=True
@@ -97,6 +97,6 @@ def test_cores_are_offered_unless_jax_was_told(told: dict[str, str]) -> None:
 
 def test_a_process_in_which_jax_has_started_keeps_its_devices() -> None:
     count = "print(len(jax.devices()))"
-    code = f"import jax; {count}; from epochal.engine import offer_processors as offer; offer(); {count}"
+    code = f"import jax; {count}; from epochal.engine import offer_cores as offer; offer(); {count}"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1"]

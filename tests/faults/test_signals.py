@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a stop after the chunk in hand, saved, with a word on how to go on; the second leaves at once."""
+"""Ctrl-C and SIGTERM: a stop after the current chunk, saved, with a word on how to continue; the second leaves at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_first_stops_and_saves(
     assert child.wait() == status
     assert time.monotonic() - asked < 10  # about a second on a machine that does nothing else
     text = child.log.read_text()
-    assert "stopping after the iterations in hand" in text
+    assert "stopping after the current iterations" in text
     assert f"epochal resume {tmp_path / 'run'}" in text
     run = Run.open(tmp_path / "run")
     assert run.status == "stopped"

@@ -73,6 +73,7 @@ class DataCommand:
         if name in DATA_SETS:
             about = DATA_SETS[name]
             facts |= {"title": about.title, "source": about.source, "licence": about.licence}
+
         if self.json:
             print_json(facts)
             return 0

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks training to stop after the chunk in hand, the second leaves at once.
+"""Ctrl-C and SIGTERM: the first asks training to stop after the current chunk, the second leaves at once.
 
 Before and after a training, Ctrl-C ends the command with `KeyboardInterrupt`, wherever it falls.
 """
@@ -88,7 +88,7 @@ def _watch(reader: socket.socket, request: StopRequest) -> None:
             request.signals.append(received[0])
             if len(request.signals) > 1:
                 _leave(request.exit_status)
-            print("\nstopping after the iterations in hand; once more leaves at once", file=sys.stderr, flush=True)
+            print("\nstopping after the current iterations; once more leaves at once", file=sys.stderr, flush=True)
 
 
 def _leave(status: int) -> None:

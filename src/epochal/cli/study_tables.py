@@ -102,8 +102,10 @@ def _result_columns(target: float, metrics: Sequence[str]) -> tuple[Column[Compa
         ("test loss", lambda row: _number(row.test.loss if row.test else None)),
         *((f"test {name}", _test_cell(name)) for name in metrics),
     )
+
     if "accuracy" not in metrics:
         return columns
+
     to = f"to {100 * target:g} %"
     return (
         *columns,

@@ -1,4 +1,4 @@
-"""The data room: named data sets, the user's own files, splits, fingerprints; NumPy only, and never JAX.
+"""Data: named sets, the user's files, splits, fingerprints; NumPy only, and never JAX.
 
 `registry` knows names and sizes from the standard library alone; everything that holds arrays is imported on first use.
 """

@@ -110,14 +110,18 @@ def _plain(values: Any, which: str) -> Array:
     if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
         row = int(np.argmax(np.ma.getmaskarray(values).reshape(len(values), -1).any(axis=1)))
         raise DataError(f"{which}: row {row} has a masked (missing) value; fill it in or leave the row out")
+
+    # lists become arrays here, and ragged ones are told apart
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise DataError(f"{which}: its rows have different lengths; every sample needs the same shape") from error
+
     if array.ndim == 0:
         raise DataError(f"{which} is the single value {array!r:.60}; give one row for each sample")
     if not array.size:
         raise DataError(f"{which} is empty: its shape is {array.shape}; give at least one sample")
+
     if array.dtype == object:
         odd = next((row for row, value in enumerate(array.ravel()) if not isinstance(value, str)), None)
         if odd is not None:
@@ -125,6 +129,7 @@ def _plain(values: Any, which: str) -> Array:
             row = odd // (array.size // len(array))
             raise DataError(f"{which}: row {row} holds {value!r:.60} ({type(value).__name__}); give plain numbers")
         array = array.astype(str)
+
     if array.dtype.kind not in "biufU":
         raise DataError(f"{which} has type {array.dtype}; give integers, floats or (for classes) texts")
     return array
@@ -165,15 +170,15 @@ def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
         raise DataError(f"{which} holds text such as '{array.flat[0]!s:.40}'; regression needs numbers")
     with np.errstate(over="ignore"):
         short = array.astype(np.float32, copy=False)
+
     for start, block in _blocks(short):
         good = np.isfinite(block).reshape(len(block), -1)
         if not good.all():
             row, column = (int(i) for i in np.argwhere(~good)[0])
             value = array[start + row].ravel()[column]
             cause = "beyond 32-bit floats" if np.isfinite(value) else "a missing or overflowed value"
-            raise DataError(
-                f"{which}: row {start + row} (from 0) holds {value} ({cause}); mend it or leave the row out"
-            )
+            raise DataError(f"{which}: row {start + row} (from 0) holds {value} ({cause}); fix or remove that row")
+
     if array.dtype.kind != "b" and array.dtype.itemsize > 2 and array.dtype != np.float32:
         _check_resolution(array, short, which)
     return short
@@ -234,17 +239,22 @@ def _classes(
     if task == "regression":
         raise DataError("class names were given for a regression; leave out one of the two")
     labels = [_labels(y, which, named=class_names is not None) for y, which in zip(ys, _WHICH, strict=False)]
+
+    # the classes that there are, sorted
     if class_names is None:
         known: Array = np.unique(labels[0])
     elif labels[0].dtype.kind == "U":
         known = np.unique(np.array(class_names, str))
     else:
         known = np.arange(len(class_names))
+
+    # very many different integers may be meant as quantities
     if class_names is None and task is None and known.dtype.kind == "i" and len(known) > max(20, len(ys[0]) // 5):
         raise DataError(
             f"y holds {len(known):,} different integers in {len(ys[0]):,} rows: quantities or classes? "
             "Say task='regression' or task='classification'"
         )
+
     names = tuple(str(name) for name in (known if class_names is None else class_names))
     if len(set(names)) != len(names):
         raise DataError(
@@ -262,9 +272,11 @@ def _labels(y: Array, which: str, *, named: bool) -> Array:
         return y
     if y.dtype.kind == "b":
         return y.astype(np.int64 if named else str)
+
     good = (y >= 0) & (y <= 2**53)  # false for NaN
     if y.dtype.kind == "f":
         good &= y == np.floor(y)
+
     if not good.all():
         row = int(np.argmin(good))
         raise DataError(

@@ -56,6 +56,7 @@ def _read(
     if not any(line.strip() for line in iter(lines.readline, "")):
         raise DataError(f"{path}: has a header but no rows")
     lines.seek(start)
+
     texts: list[str] = []
 
     def keep(text: str) -> float:
@@ -71,6 +72,7 @@ def _read(
         raise DataError(f"{path}: {error}") from error
     if table.shape[1] != len(columns) or not np.isfinite(table).all() or any(t.lower() in _MISSING for t in texts):
         _explain(path, separator, columns, place)
+
     features = table[:, :-1] if place == len(columns) - 1 else np.delete(table, place, axis=1)  # a view where it can be
     return features, _typed(texts, path, columns[place], task)
 
@@ -105,7 +107,7 @@ def _explain(path: Path, separator: str, columns: list[str], place: int) -> None
                 if at != place and not _is_number(text):
                     raise DataError(f"{where}: '{text:.40}' is no number; only the target may be text, so encode it")
                 if at != place and not np.isfinite(float(text)):
-                    raise DataError(f"{where}: '{text}' is not finite; mend it or leave the line out")
+                    raise DataError(f"{where}: '{text}' is not finite; fix or remove that line")
 
 
 def _typed(texts: list[str], path: Path, column: str, task: Task | None) -> Shaped[np.ndarray, " n"]:
@@ -119,7 +121,7 @@ def _typed(texts: list[str], path: Path, column: str, task: Task | None) -> Shap
         number, word = numbers.index(True), numbers.index(False)
         raise DataError(
             f"{path}: the target column '{column}' mixes numbers ('{texts[number]}') and texts ('{texts[word]:.40}'); "
-            "mend it, or say task='classification' to take all as class names"
+            "fix it, or say task='classification' to take all as class names"
         )
     return np.array(texts)
 

@@ -1,7 +1,7 @@
 """`digits`, which scikit-learn brings along, and `digits-60k`, which is made from it.
 
 Every number here is either an integer or a float that holds its value exactly, so that every machine makes the
-same bits: sums and products below stay within what float32 or float64 represents, in whatever order they are added.
+same bytes: sums and products below stay within what float32 or float64 represents, in whatever order they are added.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def _coefficients(count: int, purpose: str) -> tuple[Float32[np.ndarray, "count 
     half_angle, wide, high, shear, right, down = random[:, :6].T * [[0.12], [0.15], [0.15], [0.2], [2.0], [2.0]]
     cosine = (1 - half_angle**2) / (1 + half_angle**2)  # by the tangent of half the angle, without a sine table
     sine = 2 * half_angle / (1 + half_angle**2)
+
     half_pixel = _POINTS / 2
     across = [
         _SIDE / 2 + right * _POINTS,
@@ -132,6 +133,8 @@ def _coefficients(count: int, purpose: str) -> tuple[Float32[np.ndarray, "count 
         sine * (1 + high) * half_pixel,
         (shear * sine + cosine) * (1 + high) * half_pixel,
     ]
+
+    # rounded to whole multiples, so that sums are exact in any order
     knots = random[:, 6:].reshape(count, 2, -1) * (_POINTS / 81)
     columns, rows = (
         np.rint(np.column_stack([*affine, elastic]) * _UNIT).astype(np.float32)

@@ -113,6 +113,8 @@ def _from_any(
     partial = path.with_name(f"{path.name}.part")
     reasons: dict[str, str] = {}
     left = list(mirrors)
+
+    # a mirror that cannot have the file is asked once, one that broke off in each round
     for turn in range(rounds):
         if turn and left:
             pause(2.0 ** (turn - 1))
@@ -126,6 +128,7 @@ def _from_any(
             except _BrokenError as reason:
                 reasons[mirror] = str(reason)
             else:
+                # whole and checked: from here on it has its name
                 with writing(path):
                     sync_file(partial)
                     replace(partial, path)
@@ -161,12 +164,14 @@ def _ask(url: str, done: int, partial: Path, timeout: float) -> http.client.HTTP
     try:
         answer: http.client.HTTPResponse = urlopen(Request(url, headers=headers), timeout=timeout)
         return answer
+
     except HTTPError as error:
         error.close()
         if error.code == 416:
             _discard(partial)
         kind = _BrokenError if error.code in _WORTH_RETRYING or error.code >= 500 else _UselessError
         raise kind(f"HTTP status {error.code}") from error
+
     except URLError as error:
         if isinstance(error.reason, socket.gaierror):
             raise _UselessError("unknown host, or no network") from error
@@ -198,6 +203,8 @@ def _append(answer: http.client.HTTPResponse, partial: Path, file: RemoteFile, d
         except OSError:
             partial.unlink(missing_ok=True)
             raise
+
+    # what was received is kept only where it can be continued
     if done > file.size:
         _discard(partial)
         raise _UselessError(f"sends more than the expected {file.size:,} bytes")

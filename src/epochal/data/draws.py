@@ -1,4 +1,4 @@
-"""Random numbers that are the same bits on every machine and with every NumPy: a pure function of a key.
+"""Random numbers that are bit-identical on every machine and with every NumPy: a pure function of a key.
 
 NumPy promises no stable stream from its generators across versions; this one is ten lines of integer arithmetic.
 Source: Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014 (SplitMix64).

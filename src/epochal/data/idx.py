@@ -73,11 +73,13 @@ def _header(stream: BufferedIOBase, path: Path, dimensions: int | None) -> tuple
             f"{path}: begins with the bytes {magic.hex(' ') or '(none)'}, an IDX file with 00 00, a type code and the "
             "number of dimensions (00 00 08 03 for images); is this the right file?"
         )
+
     if dimensions not in (None, magic[3]):
         raise DataError(
             f"{path}: holds an array of {magic[3]} dimension(s), expected {dimensions}; "
             "are image and label files exchanged?"
         )
+
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise DataError(f"{path}: truncated within its header of {4 + 4 * magic[3]} bytes; get it again")
@@ -95,8 +97,10 @@ def _fill(stream: BufferedIOBase, array: Shaped[np.ndarray, ...], path: Path) ->
                 f"{path}: truncated: {place:,} bytes of content, expected {len(content):,} "
                 f"({_times(array.shape)}); get it again"
             )
+
         content[place : place + len(piece)] = np.frombuffer(piece, np.uint8)
         place += len(piece)
+
     if stream.read(1):
         raise DataError(
             f"{path}: oversized: bytes follow the {len(content):,} that its header announces "

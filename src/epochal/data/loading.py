@@ -66,6 +66,7 @@ def _load_named(about: Description, progress: Progress | None) -> Dataset:
         data = load_idx_folder(_published_files(about, progress), name=about.name, class_names=about.class_names)
     else:
         data = _generated(about, progress)
+
     sizes = (len(data.train), len(data.test), data.sample_shape)
     if sizes != (about.train, about.test, about.sample_shape) or about.fingerprint not in (None, data.fingerprint):
         raise DataError(
@@ -107,6 +108,7 @@ def _generated(about: Description, progress: Progress | None) -> Dataset:
             return replace(kept, name=about.name)
     except DataError:
         pass
+
     data = make_digits_60k(progress)
     try:
         with whole_file(path) as file:

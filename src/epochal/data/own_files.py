@@ -78,11 +78,13 @@ def _load_npz(path: Path, seed: int, task: Task | None) -> Dataset:
         raise
     except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path}: damaged, or no plain arrays ({error}); write it with numpy.savez") from error
+
     if set(arrays) not in ({"x", "y"}, {"x_train", "y_train"}, {"x_train", "y_train", "x_test", "y_test"}):
         found = ", ".join(sorted(arrays)) or "nothing"
         raise DataError(f"{path}: holds {found}; expected x and y, or x_train, y_train, x_test and y_test")
     x, y = (arrays[key] if key in arrays else arrays[f"{key}_train"] for key in ("x", "y"))
     test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+
     with _naming(path):
         return from_arrays(x, y, test=test, name=path.stem, seed=seed, task=task)
 

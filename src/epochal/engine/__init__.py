@@ -5,7 +5,7 @@ from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
 from epochal.engine.placement import check_shards
-from epochal.engine.runtime import available_processors, keep_compiled_programs, offer_processors
+from epochal.engine.runtime import available_cores, keep_compiled_programs, offer_cores
 from epochal.engine.state import State, named_leaves
 from epochal.engine.step import CAPACITY
 from epochal.engine.task import Task, build_task
@@ -21,13 +21,13 @@ __all__ = [
     "Optimizer",
     "State",
     "Task",
-    "available_processors",
+    "available_cores",
     "build_optimizer",
     "build_task",
     "check_shards",
     "default_learning_rate",
     "keep_compiled_programs",
     "named_leaves",
-    "offer_processors",
+    "offer_cores",
     "warmup_updates",
 ]

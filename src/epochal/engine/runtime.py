@@ -11,17 +11,17 @@ import platformdirs
 _MOST_DEVICES = 8
 
 
-def available_processors() -> int:
+def available_cores() -> int:
     """Return how many CPU cores this process may use: on a CPU they decide how products are split, so last bits."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def offer_processors() -> None:
+def offer_cores() -> None:
     """Let CPU cores, up to 8 of them, be devices, unless JAX was told how many or has started already."""
     if jax.config.values["jax_num_cpu_devices"] > 0 or "device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     try:
-        jax.config.update("jax_num_cpu_devices", min(available_processors(), _MOST_DEVICES))
+        jax.config.update("jax_num_cpu_devices", min(available_cores(), _MOST_DEVICES))
     except RuntimeError:
         return
 

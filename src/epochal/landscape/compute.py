@@ -91,6 +91,7 @@ def compute_landscape(
     ends = _lines_of(trajectories)
     field.counter.total = len(points) + options.grid**2 + len(ends) * len(_ALONG_LINE)
 
+    # the losses along the trajectories say where random directions lie
     losses = field.at(points)
     weights = np.stack([point.weights for point in points])
     last = {id(trajectory[-1]) for trajectory in trajectories.values()}
@@ -98,6 +99,7 @@ def compute_landscape(
     is_pca = options.kind == "pca"
     plane = principal_plane(weights) if is_pca else random_plane(points[center].weights, field.space, options.seed)
 
+    # the grid holds all trajectories, in the plane's coordinates
     places = plane.project(weights)
     x, y = _axes(places, options)
     grid = np.stack([axis.ravel() for axis in np.meshgrid(x, y)], axis=1)

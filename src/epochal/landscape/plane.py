@@ -53,20 +53,25 @@ def principal_plane(points: Vectors) -> Plane:
     Raises `RunError` for points that span no plane.
     """
     mean = np.concatenate([points[:, part].mean(axis=0, dtype=np.float64) for part in _blocks(points.shape[1])])
+
+    # in blocks of weights, so that no second copy of all points is needed
     inner = np.zeros((len(points), len(points)))
     for part in _blocks(mean.size):
         centred = points[:, part].astype(np.float64) - mean[part]
         inner += centred @ centred.T
+
     variances, vectors = np.linalg.eigh(inner)
     if not np.isfinite(variances).all() or len(points) < 3 or variances[-2] <= _LEAST_SHARE * variances.sum():
         raise RunError(
             f"the {len(points)} points at which weights were kept span no plane; train for more epochs, or more runs"
         )
+
     largest, shares = vectors[:, [-1, -2]], variances[[-1, -2]]
     largest = largest * np.sign(largest[np.abs(largest).argmax(axis=0), [0, 1]]) / np.sqrt(shares)
     directions = np.concatenate(
         [largest.T @ (points[:, part].astype(np.float64) - mean[part]) for part in _blocks(mean.size)], axis=1
     )
+
     explained = shares / variances.sum()
     return Plane(mean, directions, (float(explained[0]), float(explained[1])))
 

@@ -45,7 +45,7 @@ class EpochSums:
     def add(
         self, losses: Float32[np.ndarray, " iterations"], batch_size: int, seconds: float, audit: Audit
     ) -> EpochSums:
-        """Add a chunk. Losses are added one after another, so that chunks of any length give the same bits."""
+        """Add a chunk. Losses are added one after another, so that chunks of any length give bit-identical sums."""
         terms = np.concatenate([[self.loss_sum], losses.astype(np.float64) * batch_size])
         return EpochSums(
             float(np.add.accumulate(terms)[-1]),

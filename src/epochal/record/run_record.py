@@ -165,10 +165,12 @@ class RunRecord:
         epochs = [row for row in rows if row.complete]
         facts = []
         if epochs:
+            # in every full epoch alike
             facts = [
                 Fact("batches_per_epoch", plan.batches_per_epoch, _shared([row.iterations for row in epochs])),
                 Fact("samples_per_epoch", plan.samples_per_epoch, _shared([row.samples for row in epochs])),
             ]
+
         if plan.is_open:
             return [*facts, Fact("exact_epochs", len(epochs), sum(row.is_exact for row in epochs))]
 

@@ -214,6 +214,7 @@ def read_run_toml(path: Path) -> RunFile:
         raise RunError(f"{folder} is no run folder: it has no run.toml") from None
     except RunError:
         raise
+
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, EpochalError) as error:

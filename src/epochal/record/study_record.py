@@ -168,6 +168,7 @@ class ComparedRun:
             "iterations": iterations,
             "updates": iterations,
             "epochs": self.epochs,
+            # how long it took
             "seconds": record.seconds if record else None,
             "training_seconds": self.training_seconds,
             # what it led to

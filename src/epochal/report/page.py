@@ -58,6 +58,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
             # what the script draws, and the script
             payload=_json(_payload(page, watch)),
+            # everything inside, so that the page needs no other file
             style=Markup(_style()),
             script=Markup(script),
             script_hash=_hash(script),
@@ -84,6 +85,7 @@ def _environment() -> Environment:
         shown_epochs=tables.shown_epochs,
         tell=views.tell,
     )
+
     return environment
 
 
@@ -105,6 +107,7 @@ def _script_words(code: str) -> dict[str, str]:
 def _pack_landscape(landscape: LandscapeRecord, page: Page) -> dict[str, Any]:
     names = [run.name for run in page.runs]
     return {
+        # the grid
         "x": landscape.x.tolist(),
         "y": landscape.y.tolist(),
         "loss": [[series.finite(value) for value in row] for row in landscape.loss],
@@ -147,6 +150,7 @@ def _map_words(landscape: LandscapeRecord) -> dict[str, Any]:
         else say("land.random")
     )
 
+    # what is written around the map
     return {
         "heading": say(f"land.heading_{kind}"),
         "about": about,

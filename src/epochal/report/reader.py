@@ -68,6 +68,7 @@ def read(
 
     landscapes, missing = _landscapes(found.study)
     made = (now or _utc_now)().isoformat(timespec="minutes")
+
     return Page(
         title=found.title,
         made=made.removesuffix("+00:00"),
@@ -103,6 +104,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
         if (path / "run.toml").is_file():
             folders.setdefault(path.resolve(), path)
             continue
+
         reason = f"{path} is neither a run nor a study: it has no run.toml and no study.toml"
         if not path.is_dir():
             reason = f"there is no run folder {path}; `epochal runs` lists the runs here"

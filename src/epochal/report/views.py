@@ -73,6 +73,7 @@ class RunView:
                 say("plan.change", iteration=count(change.iteration), options=_options(change.options))
                 for change in record.file.changes
             ],
+            # what it led to
             key_numbers=_key_numbers(record),
             matrix=Matrix.of(run.predictions) if isinstance(run.predictions, Predictions) else None,
             class_values=ClassValues.of(record.history.tests),

@@ -165,6 +165,7 @@ def resume(
     """
     folder = RunFolder(Path(path))
     read_run_toml(folder.run_toml)  # says what is wrong before a lock file is made
+
     custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(progress))
@@ -226,6 +227,7 @@ def rerun(
     if setup.plan.is_open:  # the same iterations, however long they take this time
         file = dataclasses.replace(file, config=file.config.changed({"iterations": until}))
     folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
+
     with progress_bar(progress) as bar:
         return Rerun(
             original,
@@ -323,6 +325,7 @@ class _Session:
         """Train from a point to the end, one configuration after another; return what the last one was trained with."""
         self._begin(point.position, setup)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
+
         with CheckpointSaver(self.folder.checkpoints) as saver:
             while True:
                 iteration = point.position.iteration
@@ -341,6 +344,7 @@ class _Session:
                     until=self.until if is_last else change,
                     stopped="stopped" if is_last else "changed",
                 )
+
                 best = checkpoints.best
                 if is_last or point.position.iteration != change:
                     return setup
@@ -370,8 +374,10 @@ class _Session:
             for name, version in present.versions.items()
             if known.versions.get(name) != version
         ]
+
         if known.device.gives_other_bits(present.device):
             changed.append(f"device {known.device} → {present.device}")
+
         if changed:
             self._warn(
                 "this environment differs from the one the run started in; results may not be bit-identical: "
@@ -401,6 +407,7 @@ class _Session:
             for path in checkpoint_files(folder.checkpoints):
                 if iteration_of(path) > iteration:
                     path.replace(path.with_name(f"{path.name}.passed-over"))
+
             for path in checkpoint_files(folder.snapshots):
                 if iteration_of(path) > iteration:
                     path.unlink()

@@ -93,6 +93,7 @@ def _end_epoch(
     complete = position.offset == 0
     epoch = position.epoch if complete else position.epoch + 1
     expected = audit.after(epoch - 1, used)
+
     evaluation = _evaluate(engine, point) if evaluate else None
 
     row = EpochRow(

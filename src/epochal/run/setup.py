@@ -18,13 +18,13 @@ from epochal.engine import (
     Metric,
     Optimizer,
     Task,
-    available_processors,
+    available_cores,
     build_optimizer,
     build_task,
     check_shards,
     default_learning_rate,
     keep_compiled_programs,
-    offer_processors,
+    offer_cores,
     warmup_updates,
 )
 from epochal.engine.optimizer import check_rate, option_names
@@ -80,9 +80,9 @@ class Setup:
 
     @property
     def present_device(self) -> DeviceFacts:
-        """The kind of device that this process trains on, how many of them, and the processors it may use."""
+        """The kind of device that this process trains on, how many of them, and the CPU cores that it may use."""
         devices = self.engine.cut(self.plan.batch_size).devices
-        return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_processors())
+        return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_cores())
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
@@ -107,7 +107,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     """
     # Before anything asks JAX for a device: from then on, the process keeps the devices that it has.
     keep_compiled_programs()
-    offer_processors()
+    offer_cores()
 
     custom = custom or Custom()
     if custom.model is not None:

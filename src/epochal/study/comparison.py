@@ -67,6 +67,7 @@ def compare(
     }
 
     config = plan_study(given, run)
+
     shared = config.shared
     dataset = load_data(
         shared.data if data is None or name is not None else data, target=shared.target, task=shared.task

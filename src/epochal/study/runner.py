@@ -133,6 +133,7 @@ def _check(config: StudyConfig, parts: Parts) -> None:
             continue
         setup = parts.set_up(member.config)
         setup.engine.count_parameters()
+
         same = seen.setdefault(dataclasses.replace(member, config=setup.config).group, member)
         if same is not member:
             raise OptionError(f"{same.name} and {member.name} are the same training of {setup.plan.samples:,} samples")
@@ -187,6 +188,7 @@ class _Runner:
 
         with self.callback.follow(RunStart(member.name, setup.config, number, count, setup.plan)) as followers:
             callbacks = (*followers, StopWhen(self.should_stop))
+
             try:
                 if run is None:
                     _clear(folder)

@@ -49,6 +49,7 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
         config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
         schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
     )  # fmt: skip
+
     default = set_up(plain, split, custom).config
     assert default.lr is not None
 
@@ -56,12 +57,14 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
         default.lr, lambda lr: _validation_loss(dataclasses.replace(plain, lr=lr), split, custom, should_stop)
     )
     tried = tuple(Trial(rate, losses[rate]) for rate in sorted(losses))
+
     best = min(tried, key=lambda one: one.loss)
     if not math.isfinite(best.loss):
         raise OptionError(
             f"no learning rate from {tried[0].lr:g} to {tried[-1].lr:g} trains batch size {config.batch_size} to a "
             "finite loss; give one with --lr"
         )
+    # what was found, and how
     return TuningResult(
         model=config.model,
         optimizer=str(default.optimizer),

@@ -66,6 +66,7 @@ class _PageHandler(BaseHTTPRequestHandler):
         if self.headers.get("Host", "").rpartition(":")[0] not in (ADDRESS, "localhost"):
             self._answer(403, "text/plain", "this server answers its own machine alone")  # DNS rebinding
             return
+
         address = urlsplit(self.path)
         try:
             if (route := self.routes.get(address.path)) is None:
@@ -76,6 +77,7 @@ class _PageHandler(BaseHTTPRequestHandler):
                 self._answer(200, "text/html", content)
             else:
                 self._answer(200, "application/json", json.dumps(content))
+
         except EpochalError as error:
             self._answer(503, "text/plain", str(error))
         except (KeyError, ValueError):

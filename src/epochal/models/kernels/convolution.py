@@ -91,7 +91,7 @@ def _of_corners(winners: Array, gradient: Array) -> list[Array]:
 
 
 @runtime_checkable
-class _Way(Protocol):
+class _Products(Protocol):
     """How the products are computed: what `winograd` and `direct` have in common."""
 
     def bytes_per_tile(self, side: int, channels: int, features: int) -> int:
@@ -110,17 +110,17 @@ class _Way(Protocol):
         """Return the gradient of the kernel from that of what was prepared."""
 
 
-def _way(kernel: Array) -> _Way:
+def _products(kernel: Array) -> _Products:
     side, _, channels, _ = kernel.shape
     return winograd if side in winograd.SIDES and channels >= _MANY_CHANNELS else direct
 
 
 def _forward_in_tiles(x: Images, kernel: Kernel, bias: Bias) -> tuple[Pooled, Winners]:
-    way = _way(kernel)
-    prepared = way.prepare(kernel)
+    products = _products(kernel)
+    prepared = products.prepare(kernel)
 
     def block(x: Array) -> tuple[tuple[Array, Array], tuple[()]]:
-        pooled, winners = _relu_pool(way.corners(x, prepared), bias)
+        pooled, winners = _relu_pool(products.corners(x, prepared), bias)
         shape = (len(x), x.shape[1] // 2, x.shape[2] // 2, len(bias))
         return (pooled.reshape(shape), winners.reshape(shape)), ()
 
@@ -140,21 +140,21 @@ def _computed_once(pooled: Array, winners: Array) -> tuple[Array, Array]:
 
 
 def _backward_in_tiles(x: Images, kernel: Kernel, winners: Winners, gradient: Pooled) -> tuple[Images, Kernel]:
-    way = _way(kernel)
-    prepared = way.prepare(kernel)
+    products = _products(kernel)
+    prepared = products.prepare(kernel)
 
     def block(x: Array, winners: Array, gradient: Array) -> tuple[Array, Any]:
         corners = [corner.reshape(-1, kernel.shape[-1]) for corner in _of_corners(winners, gradient)]
-        return way.gradients(x, prepared, corners)
+        return products.gradients(x, prepared, corners)
 
     of_x, of_prepared = over_blocks(block, _images_at_a_time(x, kernel), x, winners, gradient)
-    return of_x, way.restore(of_prepared, kernel.shape)
+    return of_x, products.restore(of_prepared, kernel.shape)
 
 
 def _images_at_a_time(x: Array, kernel: Array) -> int:
     side, _, channels, features = kernel.shape
     tiles = (x.shape[1] // 2) * (x.shape[2] // 2)
-    return max(1, _BLOCK_BYTES // (tiles * _way(kernel).bytes_per_tile(side, channels, features)))
+    return max(1, _BLOCK_BYTES // (tiles * _products(kernel).bytes_per_tile(side, channels, features)))
 
 
 def over_blocks(
