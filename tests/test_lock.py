@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -79,3 +80,29 @@ def test_a_link_or_a_pipe_under_its_name_is_refused_and_waited_for_by_nobody(tmp
     with pytest.raises(RunError, match="is no file; remove it"), locked(path):
         pass
     assert not is_locked(path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_named_as_the_cause(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    cause = rf"cannot lock .*run\.lock: {os.strerror(number)}; its disk has no locks"
+    with pytest.raises(RunError, match=cause), locked(tmp_path / "run.lock"):
+        pass
+    assert not is_locked(tmp_path / "run.lock")
+
+
+def test_a_lock_that_another_process_holds_is_no_missing_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "run.lock"
+    path.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(RunError, match="in use by another process"), locked(path):
+        pass
+    assert is_locked(path)

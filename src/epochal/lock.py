@@ -6,6 +6,7 @@ write, and the file can say who holds it. Elsewhere (Windows) `filelock` holds a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -28,6 +29,7 @@ except ModuleNotFoundError:
     fcntl = None
 
 _TRIES, _SECONDS_BETWEEN = 10, 0.02
+_HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # every other error says that nothing can be locked there
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link is followed, no pipe waited for
 
 
@@ -36,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the run's lock while the block runs.
 
     Raises `RunError` with the holder's process id and start time where another process holds it. A lock that a dead
-    process left behind is free: the system has released it.
+    process left behind is free: the system has released it. Raises it, too, on a disk without locks.
     """
     with ExitStack() as stack:
         try:
@@ -48,7 +50,13 @@ def locked(path: Path) -> Iterator[None]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunError(f"{path} is no file; remove it")
 
-        if not _take(descriptor, path, stack):
+        try:
+            is_taken = _take(descriptor, path, stack)
+        except OSError as error:
+            raise RunError(
+                f"cannot lock {path}: {error.strerror}; its disk has no locks, so put the folder on a local one"
+            ) from error
+        if not is_taken:
             raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it")
 
         about = {"process": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -67,8 +75,8 @@ def is_locked(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno in _HELD
     finally:
         os.close(descriptor)
     return False
@@ -94,7 +102,10 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
-    """Take the lock; try for a moment, since `is_locked` in another process holds it for as long as it asks."""
+    """Take the lock; try for a moment, since `is_locked` in another process holds it for as long as it asks.
+
+    Raises `OSError` where nothing can be locked.
+    """
     if fcntl is None:
         with suppress(TimeoutError):
             stack.enter_context(_file_lock(path, timeout=_TRIES * _SECONDS_BETWEEN))
@@ -103,9 +114,12 @@ def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_SECONDS_BETWEEN)
-        with suppress(OSError):
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
     return False
 
 
