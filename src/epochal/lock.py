@@ -56,6 +56,7 @@ def locked(path: Path) -> Iterator[None]:
             raise RunError(
                 f"cannot lock {path}: {error.strerror}; its disk has no locks, so put the folder on a local one"
             ) from error
+
         if not is_taken:
             raise RunError(f"{path.parent} is in use by {_holder(path)}; wait for it, or stop it")
 
@@ -111,9 +112,11 @@ def _take(descriptor: int, path: Path, stack: ExitStack) -> bool:
             stack.enter_context(_file_lock(path, timeout=_TRIES * _SECONDS_BETWEEN))
             return True
         return False
+
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_SECONDS_BETWEEN)
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from epochal.config import Task
 from epochal.data import Dataset, load_data
-from epochal.data.dataset import Task
 
 
 def load_with_progress(console: Console, source: str, target: str | None = None, task: Task | None = None) -> Dataset:

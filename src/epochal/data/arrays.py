@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int32, Shaped
 
-from epochal.data.dataset import Dataset, Preprocessing, Split, Task, frozen
+from epochal.config import Task
+from epochal.data.dataset import Dataset, Preprocessing, Split, frozen
 from epochal.data.draws import bits
 from epochal.errors import DataError
 

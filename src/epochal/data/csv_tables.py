@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from epochal.data.dataset import Task
+from epochal.config import Task
 from epochal.errors import DataError, unknown_name
 
 _MISSING = ("", "na", "n/a", "nan", "null", "?")

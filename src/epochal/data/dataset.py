@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int, Shaped
 
-Task: TypeAlias = Literal["classification", "regression"]
+from epochal.config import Task
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from epochal.config import Task
 from epochal.data.arrays import from_arrays
-from epochal.data.dataset import Dataset, Task
+from epochal.data.dataset import Dataset
 from epochal.data.own_files import IDX_STEMS, find_idx, load_idx_folder, load_path
 from epochal.data.registry import DATA_SETS, Description, describe, generated_file
 from epochal.data.storage import Progress, cache_folder, own_folder, whole_file

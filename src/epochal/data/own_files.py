@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.config import Task
 from epochal.data.arrays import from_arrays
 from epochal.data.csv_tables import read_table
-from epochal.data.dataset import Dataset, Task
+from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx
 from epochal.errors import DataError
 
