@@ -81,6 +81,22 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file for reading. Raises `OSError` where it cannot be read, and for what is no file.
+
+    A named pipe that stands in its place would otherwise keep its reader waiting for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.open("rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """Return a file's content; as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def refuse_link(path: Path) -> None:
     """Raise `OSError` for a symbolic link where a run has a file or folder of its own: it could lead anywhere."""
     if path.is_symlink():

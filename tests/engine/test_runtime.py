@@ -85,9 +85,7 @@ def test_where_users_have_no_numbers_the_folder_is_used(
     "told", [{}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, {"JAX_NUM_CPU_DEVICES": "3"}]
 )
 def test_cores_are_offered_unless_jax_was_told(told: dict[str, str]) -> None:
-    code = (
-        "from epochal.engine import offer_cores as offer; offer(); import jax; print(len(jax.devices())); offer()"
-    )
+    code = "from epochal.engine import offer_cores as offer; offer(); import jax; print(len(jax.devices())); offer()"
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=True
     )

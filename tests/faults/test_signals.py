@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a stop after the current chunk, saved, with a word on how to continue; the second leaves at once."""
+"""Ctrl-C and SIGTERM: a stop after the current chunk, saved, with a word on how to go on; the second leaves at once."""
 
 from __future__ import annotations
 

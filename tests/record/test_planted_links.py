@@ -1,7 +1,8 @@
-"""Links that somebody planted in a run folder: nothing outside it is written, moved or removed through them."""
+"""Links and pipes that somebody planted in a run folder: nothing outside it is touched, and no reader hangs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,21 @@ def test_a_link_at_a_name_that_is_written_leads_nowhere(name: str, run: Run, out
     assert untouched(outside)
     assert not (run.path / "run.toml").is_symlink()
     assert not (run.path / "report.html").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["run.toml", "newest checkpoint"])
+def test_a_pipe_in_place_of_a_file_is_named(name: str, run: Run) -> None:
+    path = max(run.folder.checkpoints.iterdir()) if name == "newest checkpoint" else run.path / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="it is no file"):
+        resume(run.path, epochs=5)
+
+
+def test_a_checkpoint_that_begins_with_any_bytes_is_passed_over(run: Run) -> None:
+    (path,) = run.folder.checkpoints.iterdir()
+    path.write_bytes(b"\xff" * 100)
+    assert main(["show", str(run.path)]) == 0
+    with pytest.raises(RunError, match="is damaged"):
+        resume(run.path, epochs=5)

@@ -23,13 +23,14 @@ from safetensors.numpy import save as save_tensors
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.errors import RunError
-from epochal.files import atomic_write, make_folder, refuse_link
+from epochal.files import atomic_write, make_folder, open_regular, read_regular, refuse_link
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
 FORMAT = 1
 WEIGHTS, OPTIMIZER = ".params", ".optimizer_state"
 """How the names of the weights' and the optimizer's arrays begin; what else there is belongs to the model."""
+_LONGEST_HEADER = 100_000_000  # bytes; what safetensors allows
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
 
 
@@ -159,7 +160,7 @@ def newest_checkpoint(
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint. Raises `RunError` where its content is not what was saved."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
     match = _NAME.fullmatch(path.name)
@@ -191,7 +192,7 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
 def read_position(path: Path) -> Position:
     """Read a checkpoint's position from its header, without its arrays."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             about = _about(file.read(8), file.read)
         return Position(about["iteration"], about["epoch"], about["offset"])
     except (OSError, KeyError, ValueError) as error:
@@ -209,7 +210,11 @@ def _from_bytes(content: bytes) -> Checkpoint:
 
 def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
     """Return Epochal's part of a safetensors header."""
-    about: dict[str, Any] = json.loads(json.loads(read(int.from_bytes(size, "little")))["__metadata__"]["epochal"])
+    length = int.from_bytes(size, "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError("it does not begin as a safetensors file does")
+
+    about: dict[str, Any] = json.loads(json.loads(read(length))["__metadata__"]["epochal"])
     if about["format"] > FORMAT:
         raise ValueError(f"it has format {about['format']}, and this Epochal reads up to {FORMAT}")
     return about

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from epochal.errors import RunError
-from epochal.files import atomic_write
+from epochal.files import atomic_write, read_regular
 
 FORMAT = 1
 
@@ -174,7 +174,7 @@ class LandscapeRecord:
     def read(cls, path: Path) -> LandscapeRecord:
         """Read a landscape's file. Raises `RunError` where it is damaged."""
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return cls.from_dict(json.loads(read_regular(path)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"{type(error).__name__}: {error}"
             again = f"`epochal compare --run {path.parent} --landscape` makes it again"

@@ -17,7 +17,7 @@ import tomli_w
 from epochal.clock import Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write
+from epochal.files import atomic_write, read_regular
 
 FORMAT = 2
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
@@ -205,7 +205,7 @@ def read_run_toml(path: Path) -> RunFile:
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}; `epochal runs` lists the runs here")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_regular(path).decode())
         if content["format"] > FORMAT:
             raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
         return RunFile.from_dict(content)

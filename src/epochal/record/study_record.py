@@ -15,7 +15,7 @@ import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write
+from epochal.files import atomic_write, read_regular
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
 
@@ -253,7 +253,7 @@ class StudyRecord:
         """Read `study.toml`. Raises `RunError` where the folder is no study, or is damaged."""
         file = path / "study.toml"
         try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            content = tomllib.loads(read_regular(file).decode())
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
             tuned = tuple(TuningResult.from_dict(values) for values in content.get("tuned", ()))
