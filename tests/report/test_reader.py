@@ -281,7 +281,18 @@ class TestStudies:
         assert Notice("no_trajectory", {"run": "gone", "reason": "no snapshots"}) in page.notices
         render(page)
 
-    @pytest.mark.parametrize("content", ["", "{}", '{"x": [0], "y": [0], "loss": [[1]]}', "[1, 2"])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "",
+            "{}",
+            '{"x": [0], "y": [0], "loss": [[1]]}',
+            "[1, 2",
+            '{"paths": []}',
+            '{"x": [1' + "0" * 400 + "]}",
+            "[" * 100_000,
+        ],
+    )
     def test_a_damaged_landscape_is_left_out_and_said(self, copied: Path, content: str) -> None:
         (copied / "landscape.json").write_text(content, encoding="utf-8")
         page = read([copied])

@@ -175,7 +175,7 @@ class LandscapeRecord:
         """Read a landscape's file. Raises `RunError` where it is damaged."""
         try:
             return cls.from_dict(json.loads(read_regular(path)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
             again = f"`epochal compare --run {path.parent} --landscape` makes it again"
             raise RunError(f"{path} is damaged: {what}; {again}") from error
