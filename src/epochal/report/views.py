@@ -233,6 +233,7 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
     file, history = run.record.file, run.record.history
     device = ", ".join(map(str, (file.device.kind, file.device.platform, file.device.count)))
     shape = " × ".join(map(str, file.data.sample_shape))
+
     rows: list[tuple[Words, str | Words]] = [
         (say("about.folder"), run.path),
         (say("about.data"), f"{file.data.name}, {shape}"),
@@ -258,6 +259,7 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         plain = {name: value for name, value in event.detail.items() if isinstance(value, (str, int, float))}
         detail = f" ({_options(plain)})" if plain else ""
         when = event.time[:19].replace("T", " ")
+
         text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
         rows.append((say("about.events"), text))
     return rows
