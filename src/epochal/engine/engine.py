@@ -120,7 +120,7 @@ class Engine:
         if position.offset + count * batch_size > self.order.samples:
             raise ValueError(f"{count} batches of {batch_size} from {position} leave the epoch")
 
-        # What is compiled on the way is no time of training.
+        # Compiling comes before the clock starts: it is no time of training.
         chunk = self._chunk(state, batch_size)
         started = time.perf_counter()
         arguments = chunk_arguments(self.order, position, count, self.rate, self._training_key(), chunk.shards)

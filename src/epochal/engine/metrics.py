@@ -20,9 +20,9 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from epochal.errors import ModelError, OptionError, unknown_name
+from epochal.models.model import Outputs
 
 Kind: TypeAlias = Literal["classification", "regression"]
-Outputs: TypeAlias = Float[Array, "batch outputs"]
 Targets: TypeAlias = Shaped[Array, "batch *targets"]
 Sums: TypeAlias = PyTree[Any]
 

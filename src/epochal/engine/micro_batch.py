@@ -34,7 +34,7 @@ def device_memory() -> int | None:
 
 
 def fast_micro_batch(batch_size: int, values: int) -> int:
-    """Return the micro-batch to begin with for samples of so many values: the whole batch, except on a CPU.
+    """Return the micro-batch to begin with for samples of this many values: the whole batch, except on a CPU.
 
     There, slices whose input takes about 4 MiB stay in the cache: full-batch descent of `mlp` on MNIST is a quarter
     faster in slices of 1,250 than in one piece (docs/performance.md). A divisor of the batch is preferred, since a

@@ -198,7 +198,7 @@ def build_optimizer(
     warmup: int = 0,
     updates: int = 0,
 ) -> Optimizer:
-    """Return a named optimizer for a training of so many updates.
+    """Return a named optimizer for a training of this many updates.
 
     Args:
         name: one of `OPTIMIZERS`.

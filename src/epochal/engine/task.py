@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from epochal.data import Dataset, Split
-from epochal.engine.metrics import Metric, choose_metrics
+from epochal.engine.metrics import Kind, Metric, Targets, choose_metrics
 from epochal.errors import DataError, ModelError, OptionError, unknown_name
+from epochal.models.model import Outputs
 
-Kind: TypeAlias = Literal["classification", "regression"]
-Outputs: TypeAlias = Float[Array, "batch outputs"]
-Targets: TypeAlias = Shaped[Array, "batch *targets"]
 SampleLosses: TypeAlias = Float[Array, " batch"]
 Losses: TypeAlias = Callable[[Outputs, Targets], SampleLosses]
 

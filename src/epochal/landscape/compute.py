@@ -165,7 +165,7 @@ def _find_point(name: str, run: Run, epoch: int | float, space: WeightSpace) -> 
 
 
 def take_samples(split: Split, samples: int, seed: int) -> Split:
-    """Return so many samples of a split, chosen by the seed; the split itself where it has no more."""
+    """Return this many samples of a split, chosen by the seed; the split itself where it has no more."""
     if samples >= len(split):
         return split
     indices = np.sort(Order(len(split), seed).indices(_CHOICE, 0, samples))

@@ -160,7 +160,7 @@ def _images_at_a_time(x: Array, kernel: Array) -> int:
 def over_blocks(
     function: Callable[..., tuple[PyTree[Array], PyTree[Array]]], most: int, *arrays: Array
 ) -> tuple[PyTree[Array], PyTree[Array]]:
-    """Apply a function to at most so many rows of the arrays at a time, in a loop.
+    """Apply a function to at most ``most`` rows of the arrays at a time, in a loop.
 
     The function returns a pair: what belongs to rows, which is put together again, and what is summed over all rows.
     The blocks are equal; the last one is filled up with zeros, for which a function's sums must be zero.

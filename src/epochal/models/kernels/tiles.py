@@ -2,7 +2,7 @@
 
 A convolution with an odd k × k kernel that keeps the image's size, followed by 2×2 pooling, needs for each pooled
 pixel a tile of n × n inputs, n = k + 1: tile (t, u) begins at row 2t and column 2u of the padded image. `tiles` cuts
-them, applying a small matrix along rows and columns on the way; `untile` is its transpose. Both are sums of slices of
+them, applying a small matrix along rows and columns as it does; `untile` is its transpose. Both are sums of slices of
 whole arrays, which XLA's CPU compiler turns into vector loops; the padding between the two directions also keeps it
 from computing the first direction again for each use in the second.
 """

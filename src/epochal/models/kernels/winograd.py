@@ -59,7 +59,7 @@ def transforms(side: int) -> Transforms:
 
 
 def _evaluate(points: list[Fraction], terms: int) -> list[list[Fraction]]:
-    """Return the matrix that evaluates a polynomial of so many terms at the points, and last at infinity."""
+    """Return the matrix that evaluates a polynomial of this many terms at the points, and last at infinity."""
     return [[p**j for j in range(terms)] for p in points] + [[Fraction(j == terms - 1) for j in range(terms)]]
 
 
