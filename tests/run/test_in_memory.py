@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optax
 import pytest
 
 from epochal import train
@@ -46,3 +47,16 @@ def test_its_folder_cannot_be_asked_for(little_data: Path) -> None:
     run = train(little_data, run=False, model="linear", epochs=1)
     with pytest.raises(RunError, match="trained with run=False, so nothing of it is on the disk"):
         _ = run.path
+
+
+def test_values_inside_a_loss_of_the_users_are_read_again() -> None:
+    scale = {"by": 1.0}
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        return scale["by"] * optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+
+    first = [0.0, 0.0]
+    for place, scale["by"] in enumerate((1.0, 5.0)):
+        run = train("digits", model="linear", loss=loss, iterations=1, run=False, progress=False)
+        first[place] = float(run.history.losses[0])
+    assert first[1] == pytest.approx(5 * first[0])

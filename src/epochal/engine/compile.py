@@ -91,5 +91,12 @@ def _shapes(arguments: Any) -> Hashable:
 
 def _settings() -> Hashable:
     """Return JAX's own settings that change what is compiled."""
-    names = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_debug_nans")
+    names = (
+        "jax_enable_x64",
+        "jax_default_matmul_precision",
+        "jax_default_prng_impl",
+        "jax_debug_nans",
+        "jax_threefry_partitionable",
+        "jax_numpy_dtype_promotion",
+    )
     return tuple(jax.config.values[name] for name in names)

@@ -48,4 +48,4 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
 
     # One object for equal arguments lets trainings share what was compiled for it. Building costs nothing but checks.
     model = MODELS[name](sample_shape, outputs, **options)
-    return _KNOWN.setdefault((name, tuple(sample_shape), outputs, repr(sorted(model.options.items()))), model)
+    return _KNOWN.setdefault((MODELS[name], tuple(sample_shape), outputs, repr(sorted(model.options.items()))), model)

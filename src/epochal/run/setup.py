@@ -27,6 +27,7 @@ from epochal.engine import (
     offer_cores,
     warmup_updates,
 )
+from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
 from epochal.errors import ModelError, OptionError
 from epochal.models import Model, build_model
@@ -53,6 +54,12 @@ class Custom:
             )
         if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
             raise OptionError(f"optimizer must be a name or an Optax transformation, got {shown(self.optimizer)}")
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether there are parts that may hold values which change from one training to the next, unseen."""
+        own_metrics = any(not isinstance(metric, str) for metric in self.metrics or ())
+        return own_metrics or any(part is not None for part in (self.model, self.optimizer, self.loss))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +136,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
         seed=config.seed,
         micro_batch=config.micro_batch,
         shards=config.shards,
+        programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
     resolved = dataclasses.replace(
