@@ -16,6 +16,13 @@ for name in ("pwrite", "sched_getaffinity", "getuid", "O_NOFOLLOW", "O_NONBLOCK"
     if hasattr(os, name):
         delattr(os, name)
 
+open_file = os.open
+def open_no_folder(path, *arguments, **named):
+    if os.path.isdir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    return open_file(path, *arguments, **named)
+os.open = open_no_folder
+
 import epochal.files
 epochal.files._CAN_SYNC_FOLDERS = False
 from epochal.cli import main
@@ -67,6 +74,44 @@ assert not is_locked(path)
     assert answer.returncode == 0, answer.stderr
     assert "is in use by process" in answer.stdout
     assert elsewhere(code, tmp_path / "run.lock").returncode == 0, "and free afterwards"
+
+
+def test_a_run_in_use_is_not_resumed_there_either(tmp_path: Path) -> None:
+    data, run = save_little_data(tmp_path / "little.npz"), tmp_path / "run"
+    trained = elsewhere("sys.exit(main(sys.argv[1:]))", "train", data, "--model", "linear", "--epochs", 2, "--run", run)
+    assert trained.returncode == 0, trained.stderr
+    code = """
+from pathlib import Path
+import subprocess
+from epochal.lock import locked
+with locked(Path(sys.argv[1]) / "run.lock"):
+    words = [sys.executable, "-c", ELSEWHERE + "sys.exit(main(sys.argv[1:]))", "resume", sys.argv[1], "--epochs", "4"]
+    second = subprocess.run(words, capture_output=True, text=True)
+print(second.returncode, second.stderr)
+"""
+    answer = elsewhere(f"ELSEWHERE = {ELSEWHERE!r}\n{code}", run)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("2 ")
+    assert "is in use by process" in answer.stdout
+    resumed = elsewhere("sys.exit(main(sys.argv[1:]))", "resume", run, "--epochs", 4)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_link_under_the_locks_name_is_refused_there_too(tmp_path: Path) -> None:
+    """Where the system cannot refuse it on opening, it is looked for before."""
+    victim, lock = tmp_path / "victim", tmp_path / "run" / "run.lock"
+    victim.write_text("precious")
+    lock.parent.mkdir()
+    lock.symlink_to(victim)
+    code = """
+from pathlib import Path
+from epochal.lock import locked
+with locked(Path(sys.argv[1])):
+    pass
+"""
+    answer = elsewhere(code, lock)
+    assert "run.lock is a symbolic link" in answer.stderr
+    assert victim.read_text() == "precious"
 
 
 def test_nothing_of_the_command_line_needs_what_windows_lacks() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.errors import RunError
+from epochal.files import refuse_link
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -42,6 +43,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
+            refuse_link(path)  # Windows has no O_NOFOLLOW
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o644)
         except OSError as error:
             why = f"{path.name} is a symbolic link; remove it" if path.is_symlink() else error.strerror
