@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epochal import Run, resume, train
+from epochal import Run, rerun, resume, train
 from epochal.clock import Position
 from epochal.errors import DivergedError
 from epochal.run.callbacks import Callback, Callbacks, ChunkEnd, EarlyStop, End, EpochEnd, Start, StopWhen
@@ -133,6 +133,30 @@ def test_an_error_in_one_ends_all_and_is_raised(
     assert resume(path).weights_sha256 == whole.weights_sha256
 
 
+def test_an_error_at_the_end_comes_after_the_last_point_was_saved(little_data: Path, quick_path: Path) -> None:
+    class FailsAtTheEnd(Callback):
+        def on_end(self, end: End) -> None:
+            raise ValueError("mine")
+
+    log, path = Log(), quick_path / "run"
+    with pytest.raises(ValueError, match="mine"):
+        train(little_data, run=path, callbacks=[log, FailsAtTheEnd(), log], **OPTIONS)
+    run = Run.open(path)
+    assert run.status == "finished"
+    assert run.position.iteration == run.history.iterations == 18
+    assert log.named("end")
+
+
+@pytest.mark.parametrize(("stop", "status"), [(5, "stopped"), (12, "changed")])
+def test_only_a_recorded_change_is_called_one(stop: int, status: str, little_data: Path, tmp_path: Path) -> None:
+    run = train(little_data, run=tmp_path / "run", callbacks=StopAfter(9), **OPTIONS)
+    resume(run.path, lr=0.01)
+    again = rerun(run.path, tmp_path / "again", callbacks=StopAfter(stop)).repeated
+    kinds = [event.kind for event in again.history.events]
+    assert again.status == "stopped"
+    assert ("changed" in kinds) == (status == "changed")
+
+
 def test_they_end_in_reverse_order_and_each_once() -> None:
     ended: list[str] = []
 
@@ -145,14 +169,14 @@ def test_they_end_in_reverse_order_and_each_once() -> None:
             if self.fails:
                 raise ValueError(self.name)
 
-    members = Callbacks.of(Named("a"), None, Named("b", fails=True), Named("c"))
+    members = Callbacks.of(Named("a"), None, Named("b", fails=True), Named("c"), told=[Named("d"), Named("e")])
     point: Any = Point.__new__(Point)
     members._running.extend(members.members)
     with pytest.raises(ValueError, match="b"):
         members.end(End(point, "finished"))
     members.fail(End(point, "failed"))
     members.fail(End(point, "failed"))
-    assert ended == ["c", "b", "a"]
+    assert ended == ["e", "d", "c", "b", "a"]
 
 
 def test_early_stopping_waits_for_a_better_value(little_data: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from epochal import rerun, resume, train
+from epochal.clock import Plan
 from epochal.errors import OptionError
 from little import EachIteration, StopAfter, little_data
 
@@ -49,6 +51,22 @@ def test_repeated_it_has_as_many_iterations_and_the_same_weights(little_data: Pa
     assert again.is_same
     assert again.repeated.status == "finished"
     assert again.repeated.history.iterations == run.history.iterations
+
+
+@pytest.mark.parametrize("longer", [{"budget": "0.04s"}, {"iterations": 20_000}, {"epochs": 4_000}])
+def test_repeated_through_changes_it_needs_no_clock(
+    longer: dict[str, Any], little_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = train(little_data, model="linear", batch_size=4, budget="0.02s", run=tmp_path / "run").path
+    resume(path, lr=0.02, budget="0.03s")
+    run = resume(path, **longer)
+
+    spent = Plan.is_spent
+    monkeypatch.setattr(Plan, "is_spent", lambda plan, position, seconds: spent(plan, position, 1e6 * seconds))
+    again = rerun(run.path, tmp_path / "again")
+    assert again.is_same
+    assert again.repeated.status == "finished"
+    assert again.repeated.history.losses.tobytes() == run.history.losses.tobytes()
 
 
 def test_a_schedule_needs_an_end(little_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 from epochal.errors import DataError, EpochalError, OptionError, RunError
 from epochal.lock import locked
 from epochal.models import from_functions
-from epochal.run import train
+from epochal.record.run_toml import write_run_toml
+from epochal.run import resume, train
 from epochal.run.callbacks import ChunkEnd, EpochEnd
 from epochal.run.run import Run
 from epochal.study import Study, compare, resume_study
@@ -172,6 +174,23 @@ def test_named_data_are_resumed_from_the_folder_alone_and_for_longer(tmp_path: P
         resume_study(path, seconds=1.0)
     with pytest.raises(OptionError, match="unknown budget 'lr'"):
         resume_study(path, lr=0.1)
+
+
+def test_a_run_that_went_further_by_hand_is_over(tmp_path: Path) -> None:
+    study = compare("digits", run=tmp_path / "s", models="linear", batch_sizes=[479], epochs=2)
+    longer = resume(study.path / "batch-479", epochs=4)
+    again = resume_study(study.path)
+    assert again.is_finished
+    assert hashes(again) == {"batch-479": longer.weights_sha256}
+
+
+def test_a_run_whose_seconds_are_spent_is_over_under_any_plan(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"models": "linear", "batch_sizes": [479]}
+    study = compare("digits", run=tmp_path / "s", epochs=None, seconds=0.02, **options)
+    run = study.runs["batch-479"]
+    file = dataclasses.replace(run.file, config=run.config.changed({"iterations": run.position.iteration}))
+    write_run_toml(run.folder.run_toml, file)  # earlier versions ended a budget of time so
+    assert hashes(resume_study(study.path)) == hashes(study)
 
 
 def test_options_other_than_the_studys_are_refused(finished: Study) -> None:

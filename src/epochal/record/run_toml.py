@@ -132,6 +132,21 @@ class RunFile:
         past = tuple(change for change in self.changes if change.iteration <= position.iteration)
         return dataclasses.replace(self, changes=(*past, Change(position.iteration, dict(options))))
 
+    def with_iterations(self, iterations: int) -> RunFile:
+        """Return the file with this many iterations in place of every budget of time, so that they can be repeated.
+
+        Changes stand where they are: a budget of time was spent at the change that followed it, if not at the end.
+        """
+        changes = tuple(
+            dataclasses.replace(change, options={**change.options, "budget": str(Span.iterations(iterations))})
+            if "budget" in change.options and self.plan_at(change.iteration).is_open
+            else change
+            for change in self.changes
+        )
+        is_open = self.config.plan(self.data.train).is_open
+        config = self.config.changed({"iterations": iterations}) if is_open else self.config
+        return dataclasses.replace(self, config=config, changes=changes)
+
     def position_after(self, iterations: int) -> Position:
         """Return the position after so many iterations, through every change of the batch size."""
         position = Position()

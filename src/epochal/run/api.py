@@ -20,6 +20,7 @@ from epochal.errors import OptionError, PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
 from epochal.lock import locked
 from epochal.models import Model
+from epochal.options import listed
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
 from epochal.record.folder import RunFolder, create_run_folder
 from epochal.record.history import History
@@ -117,7 +118,7 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     writer = MemoryWriter()
     recorder = Recorder(writer)
     divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
-    members = Callbacks.of(recorder, divergence, *followers(callbacks))
+    members = Callbacks.of(recorder, divergence, told=followers(callbacks))
     point = fit(
         setup.engine, setup.plan, Point(setup.engine.initial_state()), members, evaluate_every=config.evaluate_every
     )
@@ -223,9 +224,7 @@ def rerun(
     setup = original.rebuild(custom, data)
 
     until = checkpoint.position.iteration
-    file = _at_present(original.file, setup)
-    if setup.plan.is_open:  # the same iterations, however long they take this time
-        file = dataclasses.replace(file, config=file.config.changed({"iterations": until}))
+    file = _at_present(original.file, setup).with_iterations(until)
     folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
 
     with progress_bar(progress) as bar:
@@ -250,7 +249,7 @@ def listed_metrics(metrics: Any) -> tuple[str | Metric, ...]:
     """Return metrics as a tuple: one, several, or none."""
     if metrics is None:
         return ()
-    return (metrics,) if isinstance(metrics, str | Metric) else tuple(metrics)
+    return (metrics,) if isinstance(metrics, Metric) else listed(metrics)
 
 
 def _at_present(file: RunFile, setup: Setup) -> RunFile:
@@ -342,7 +341,7 @@ class _Session:
                     callbacks,
                     evaluate_every=config.evaluate_every,
                     until=self.until if is_last else change,
-                    stopped="stopped" if is_last else "changed",
+                    at_until="stopped" if is_last else "changed",
                 )
 
                 best = checkpoints.best
@@ -359,12 +358,12 @@ class _Session:
         divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
         checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
         snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
-        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, *self.told)
+        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, told=self.told)
 
     def _warn(self, message: str) -> None:
         """Put a warning into the history and tell the caller's callbacks."""
         self.recorder.writer.add_event(self.history.iterations, "warned", message=message)
-        Callbacks.of(*self.told).warn(message)
+        Callbacks.of(told=self.told).warn(message)
 
     def _begin(self, position: Position, setup: Setup) -> None:
         """Forget what came after the position, and record who continues from there."""

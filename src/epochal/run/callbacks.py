@@ -133,15 +133,26 @@ class Callback:
 
 @dataclass(slots=True)
 class Callbacks:
-    """Several callbacks as one."""
+    """Several callbacks as one.
 
-    members: tuple[Callback, ...]
+    Args:
+        recording: what keeps the training.
+        told: the caller's.
+    """
+
+    recording: tuple[Callback, ...]
+    told: tuple[Callback, ...] = ()
     _running: list[Callback] = field(default_factory=list, init=False)
 
     @classmethod
-    def of(cls, *members: Callback | None) -> Callbacks:
+    def of(cls, *recording: Callback | None, told: Iterable[Callback] = ()) -> Callbacks:
         """Return these, without those that are ``None``."""
-        return cls(tuple(member for member in members if member is not None))
+        return cls(tuple(member for member in recording if member is not None), tuple(told))
+
+    @property
+    def members(self) -> tuple[Callback, ...]:
+        """All of them, in the order in which they are told."""
+        return (*self.recording, *self.told)
 
     def should_stop(self) -> bool:
         """Return whether any of them wants the training to stop."""
@@ -176,9 +187,21 @@ class Callbacks:
         self._tell(lambda member: member.on_point(point))
 
     def end(self, end: End) -> None:
-        """End, in reverse order; each one once, also where another one fails."""
+        """End, in reverse order; each one once, also where another one fails.
+
+        An error of the caller's callbacks waits until the others have ended: it must not cost the last point.
+        """
+        errors = []
         while self._running:
-            self._running.pop().on_end(end)
+            member = self._running.pop()
+            try:
+                member.on_end(end)
+            except BaseException as error:
+                if member not in self.told:
+                    raise
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def fail(self, end: End) -> None:
         """End those that have not ended yet; what they cannot do any more is no second error."""

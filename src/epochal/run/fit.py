@@ -21,7 +21,7 @@ def fit(
     *,
     evaluate_every: int = 1,
     until: int | None = None,
-    stopped: str = "stopped",
+    at_until: str = "stopped",
 ) -> Point:
     """Train from a point to the end of the plan, and return the point that was reached.
 
@@ -32,7 +32,7 @@ def fit(
         callbacks: told what happens; any of them may end the training earlier.
         evaluate_every: epochs between evaluations of the test set; the plan's end is always evaluated.
         until: the iteration to stop at, where that is before the plan's end.
-        stopped: the status of a training that ends before the plan does.
+        at_until: the status of a training that ends there, before the plan does; elsewhere it is stopped.
     """
     audit = ExpectedAudit.of(engine.order)
     length = 8
@@ -63,6 +63,7 @@ def fit(
         is_over = plan.is_spent(point.position, point.seconds)
         if is_over and point.position.offset:
             _end_epoch(engine, point, audit, point.position.offset, callbacks, evaluate=True)
+        stopped = at_until if point.position.iteration == until else "stopped"
         callbacks.end(End(point, "finished" if is_over else stopped))
     except BaseException as error:
         callbacks.fail(End(point, _status_of(error)))

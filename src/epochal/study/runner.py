@@ -215,8 +215,10 @@ class _Runner:
 
 
 def _is_over(run: Run, plan: Plan) -> bool:
-    """Return whether nothing is left to do for a run: it diverged, or finished with all of its budget."""
-    return run.status == "diverged" or (run.status == "finished" and run.plan.budget == plan.budget)
+    """Return whether nothing is left to do for a run: it diverged, or finished with all of its budget, or more."""
+    if run.status != "finished":
+        return run.status == "diverged"
+    return run.plan.budget == plan.budget or plan.is_spent(run.position, run.record.training_seconds)
 
 
 def _clear(folder: Path) -> None:
