@@ -59,7 +59,9 @@ def clipped() -> Iterator[None]:
     """An optimizer with an option of its own."""
 
     @register("clipped-sgd", rate_at_100=0.1)
-    def clipped_sgd(rate: optax.ScalarOrSchedule, *, clip: float = 1.0) -> optax.GradientTransformation:
+    def clipped_sgd(
+        rate: optax.ScalarOrSchedule, *, clip: float = 1.0, at: object = ()
+    ) -> optax.GradientTransformation:
         return optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
 
     yield
@@ -86,6 +88,20 @@ def test_a_metric_appears_wherever_metrics_do(
     assert ",test,confidence," in capsys.readouterr().out
     assert main(["report", str(path)]) == 0
     assert "confidence" in (path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_of_several_figures_may_have_any_numbers(little_data: Path, tmp_path: Path) -> None:
+    class Several(Confidence):
+        def compute(self, sums):  # type: ignore[no-untyped-def]
+            return {"of/count": np.int64(sums[1]), "of/mean": np.float32(sums[0] / sums[1])}
+
+    run = train(little_data, model="linear", epochs=1, metrics=Several(), run=tmp_path / "run")
+    assert Run.open(run.path).history.evaluations[-1].metrics["of/count"] == 11
+
+
+def test_metrics_are_named_as_on_the_command_line(little_data: Path) -> None:
+    run = train(little_data, model="linear", epochs=1, metrics="accuracy, f1", run=False)
+    assert {"accuracy", "f1"} <= run.history.evaluations[-1].metrics.keys()
 
 
 def test_a_metric_appears_in_comparisons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +144,8 @@ def test_an_optimizers_option_reaches_the_training_and_the_record(
     assert loose.weights_sha256 == plain.weights_sha256 != tight.weights_sha256
     assert Run.open(tight.path).config.settings == {"clip": 1e-6}
     assert rerun(tight.path, tmp_path / "again").is_same
+    listed = train(little_data, run=tmp_path / "l", optimizer="clipped-sgd", settings={"at": (3, 4)}, **options)
+    assert rerun(listed.path, tmp_path / "listed").is_same
     assert "--set clip=1e-06" in tight.config.command()
 
     command = ["train", str(little_data), "--model", "linear", "--epochs", "2", "--lr", "0.1"]

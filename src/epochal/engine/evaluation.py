@@ -90,7 +90,8 @@ def to_evaluation(sums: SlicedSums, metrics: tuple[Metric, ...], samples: int, s
     values: dict[str, float] = {}
     for number, metric in enumerate(metrics):
         figure = metric.compute(reduce(metric.merge, (part[number] for part in parts), metric.empty))
-        values |= figure if isinstance(figure, Mapping) else {metric.name: float(figure)}
+        figures = figure if isinstance(figure, Mapping) else {metric.name: figure}
+        values |= {name: float(one) for name, one in figures.items()}
     return Evaluation(samples, values)
 
 

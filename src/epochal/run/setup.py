@@ -150,7 +150,7 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     given = {name: getattr(config, name) for name in option_names() if name in known}
     given = {name: value for name, value in given.items() if value is not None}
-    given |= {name: value for name, value in (config.settings or {}).items() if name in option_names()}
+    given |= {name: value for name, value in _settings(config).items() if name in option_names()}
 
     if custom.optimizer is not None:
         own = Optimizer(own=custom.optimizer)
@@ -169,9 +169,14 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
 
 def _build_model(config: TrainConfig, data: Dataset) -> Model:
     """Return the named model with the options that were given for it."""
-    settings = {name: value for name, value in (config.settings or {}).items() if name not in option_names()}
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    settings = {name: value for name, value in _settings(config).items() if name not in option_names()}
     return build_model(config.model, data.sample_shape, data.outputs, **{**settings, **config.model_options})
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings; lists, as they stand in `run.toml`, as tuples, which can be compared and hashed."""
+    settings = (config.settings or {}).items()
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings}
 
 
 def _refuse_beside_own_model(config: TrainConfig) -> None:
