@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytest
 from made_records import made_page, made_run
 
 from epochal.record.history import Increment
 from epochal.report import render, series, updates
 from epochal.report.series import EpochTotals
-from epochal.web.server import PageServer, Route
+from serving import Serve, serve
 
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., PageServer]]:
-    """Serve in a thread until the test ends."""
-    servers: list[tuple[PageServer, threading.Thread]] = []
-
-    def start(routes: Mapping[str, Route]) -> PageServer:
-        server = PageServer.open(routes)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in servers:
-        server.server.shutdown()
-        thread.join(10)
+__all__ = ["serve"]
 
 
 class Training:
@@ -75,7 +57,7 @@ class Training:
         return {"is_over": update.is_over, "update": updates.pack(update, known, int(query["bucket"]))}
 
 
-def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Callable[..., PageServer]) -> None:
+def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Serve) -> None:
     training = Training(400)
     server = serve({"/": training.page, "/updates": training.answer})
     page = browser.new_page()
@@ -98,7 +80,7 @@ def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Callable[..
     assert problems == []
 
 
-def test_a_server_that_is_gone_is_said_once_and_the_page_stays(browser: Any, serve: Callable[..., PageServer]) -> None:
+def test_a_server_that_is_gone_is_said_once_and_the_page_stays(browser: Any, serve: Serve) -> None:
     training = Training(600)
     server = serve({"/": training.page, "/updates": training.answer})
     page = browser.new_page()

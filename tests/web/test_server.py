@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -11,27 +10,14 @@ from urllib.request import Request, urlopen
 import pytest
 
 from epochal.errors import RunError
-from epochal.web.server import PageServer
+from epochal.web.server import PageServer, Route
+from serving import Serve, serve
 
-Serve = Callable[..., PageServer]
+__all__ = ["serve"]
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serve in a thread of its own until the test ends."""
-    servers: list[tuple[PageServer, threading.Thread]] = []
-
-    def start(page: Callable[[], str], updates: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> PageServer:
-        server = PageServer.open({"/": lambda query: page(), "/updates": updates})
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in servers:
-        server.server.shutdown()
-        thread.join(10)
+def routes(page: Callable[[], str], updates: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> Mapping[str, Route]:
+    return {"/": lambda query: page(), "/updates": updates}
 
 
 def status(url: str, **headers: str) -> int:
@@ -44,7 +30,7 @@ def status(url: str, **headers: str) -> int:
 
 
 def test_it_answers_its_routes_and_nothing_else(serve: Serve) -> None:
-    server = serve(lambda: "<p>日</p>", lambda query: {"asked": dict(query)})
+    server = serve(routes(lambda: "<p>日</p>", lambda query: {"asked": dict(query)}))
     with urlopen(server.url, timeout=10) as answer:
         assert answer.read().decode() == "<p>日</p>"
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -55,14 +41,14 @@ def test_it_answers_its_routes_and_nothing_else(serve: Serve) -> None:
 
 
 def test_it_listens_on_this_machine_alone(serve: Serve) -> None:
-    server = serve(lambda: "", lambda query: {})
+    server = serve(routes(lambda: "", lambda query: {}))
     assert server.url.startswith("http://127.0.0.1:")
     assert server.server.server_address[0] == "127.0.0.1"
 
 
 def test_another_site_cannot_read_it_through_a_name_of_its_own(serve: Serve) -> None:
     """A page from elsewhere whose host name comes to mean 127.0.0.1 (DNS rebinding)."""
-    server = serve(lambda: "secret", lambda query: {})
+    server = serve(routes(lambda: "secret", lambda query: {}))
     assert status(server.url, Host="evil.example:80") == 403
     assert status(server.url, Host=f"localhost:{server.server.server_address[1]}") == 200
 
@@ -71,7 +57,7 @@ def test_what_the_user_can_fix_is_said(serve: Serve) -> None:
     def answer(query: Mapping[str, str]) -> Mapping[str, Any]:
         raise RunError("the run is gone")
 
-    server = serve(lambda: "", answer)
+    server = serve(routes(lambda: "", answer))
     assert status(f"{server.url}updates?") == 503
 
 
@@ -80,11 +66,11 @@ def test_a_question_that_no_page_asks(serve: Serve, error: Exception) -> None:
     def answer(query: Mapping[str, str]) -> Mapping[str, Any]:
         raise error
 
-    assert status(f"{serve(lambda: '', answer).url}updates?run=x") == 400
+    assert status(f"{serve(routes(lambda: '', answer)).url}updates?run=x") == 400
 
 
 def test_only_reading_is_possible(serve: Serve) -> None:
-    server = serve(lambda: "", lambda query: {})
+    server = serve(routes(lambda: "", lambda query: {}))
     connection = http.client.HTTPConnection("127.0.0.1", server.server.server_address[1], timeout=10)
     connection.request("POST", "/", body="x")
     assert connection.getresponse().status == 501
@@ -92,7 +78,7 @@ def test_only_reading_is_possible(serve: Serve) -> None:
 
 
 def test_a_port_in_use(serve: Serve) -> None:
-    server = serve(lambda: "", lambda query: {})
+    server = serve(routes(lambda: "", lambda query: {}))
     with pytest.raises(RunError, match=r"cannot serve on port \d+: .*in use; choose another with --port"):
         PageServer.open({}, server.server.server_address[1])
 
