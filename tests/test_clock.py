@@ -243,15 +243,27 @@ def test_what_remains_of_a_budget_is_counted_from_any_position(
     amount = -(-amount // shape.samples) if unit is Unit.EPOCHS else max(amount, shape.batch_size)
     plan = Plan(shape.samples, shape.batch_size, budget=Span(amount, unit), last=shape.last)
     position = plan.advance(Position(iteration=5, epoch=epoch, offset=offset % shape.samples), Span.iterations(0))
-    used = position.epoch * plan.samples_per_epoch + position.offset
     iterations = 0
     for batch in batches(*shape, epoch=position.epoch, offset=position.offset):
-        used += batch.stop - batch.start
+        used = batch.epoch * plan.samples_per_epoch + batch.stop
         spent = {Unit.EPOCHS: batch.epoch, Unit.ITERATIONS: 5 + iterations, Unit.SAMPLES: used - 1}[unit]
         if spent >= amount:
             break
         iterations += 1
     assert plan.remaining(position) == Span.iterations(iterations)
+
+
+@given(shapes, st.integers(0, 39), st.integers(0, 4), st.integers(1, 160), st.sampled_from(COUNTED), st.integers(0, 60))
+def test_every_later_position_leads_to_the_same_end(
+    shape: Shape, offset: int, epoch: int, amount: int, unit: Unit, later: int
+) -> None:
+    """From a position that need not be of this plan's batches: updates done and those to come have one sum."""
+    amount = -(-amount // shape.samples) if unit is Unit.EPOCHS else max(amount, shape.batch_size)
+    plan = Plan(shape.samples, shape.batch_size, budget=Span(amount, unit), last=shape.last)
+    position = Position(iteration=5, epoch=epoch, offset=offset % shape.samples)
+    left = plan.remaining(position).amount
+    there = plan.advance(position, Span.iterations(min(later, left)))
+    assert there.iteration + plan.remaining(there).amount == 5 + left
 
 
 def test_position_outside_the_epoch_is_refused() -> None:

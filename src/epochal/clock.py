@@ -337,27 +337,36 @@ class Plan:
         ``position`` need not lie on this plan's batches, as after a change of the batch size. Raises `PlanError` for a
         plan with an open end: `is_spent` tells when that is reached.
         """
-        amount = self.budget.amount
-        match self.budget.unit:
+        return Span.iterations(self.iterations_until(self.budget, position))
+
+    def iterations_until(self, length: Span, position: Position) -> int:
+        """Return the iterations from ``position`` until a length, counted from the run's beginning, is reached.
+
+        All positions of this plan lead to the same end: their own iterations and those that are left add up to one
+        number. Raises `PlanError` for a length of time.
+        """
+        amount = length.amount
+        match length.unit:
             case Unit.MILLISECONDS:
-                raise PlanError(f"a budget of {self.budget} has no number of iterations that is known beforehand")
+                raise PlanError(f"a budget of {length} has no number of iterations that is known beforehand")
             case Unit.ITERATIONS:
                 left = amount - position.iteration
             case Unit.EPOCHS:
                 whole = amount - position.epoch - 1  # those after the current epoch
                 left = self._batches_from(position.offset) + whole * self.iterations_per_epoch if whole >= 0 else 0
             case Unit.SAMPLES:
-                used = position.epoch * self.samples_per_epoch + position.offset
-                left = self._iterations_within(position, amount - used)
-        return Span.iterations(max(0, left))
+                left = self._iterations_within(position, amount - position.epoch * self.samples_per_epoch)
+        return max(0, left)
 
     def _iterations_within(self, position: Position, samples: int) -> int:
-        """Count the iterations from ``position`` in so many samples, whole batches only."""
+        """Count the iterations from ``position`` in so many samples of its epoch and later ones, whole batches only."""
         rest = self._batches_from(position.offset)
-        in_epoch = (self.samples if self.last == "keep" else position.offset + rest * self.batch_size) - position.offset
-        if samples < in_epoch:
-            return samples // self.batch_size
-        return rest + self.iterations_after(samples=samples - in_epoch)
+        end = self.samples if self.last == "keep" else position.offset + rest * self.batch_size
+        if samples < end:
+            return (samples - position.offset) // self.batch_size
+
+        # from the next epoch on as if this one had been of this plan's batches: what it left out may differ
+        return rest + self.iterations_after(samples=max(0, samples - self.samples_per_epoch))
 
     def iterations_left_in_epoch(self, position: Position) -> int:
         """Return how many iterations end the epoch that ``position`` is in."""
@@ -383,6 +392,25 @@ class Plan:
         if rest <= 0:
             raise PlanError(f"offset {offset} is outside an epoch of {self.samples} samples; is it another plan's?")
         return rest // self.batch_size if self.last == "drop" else -(-rest // self.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long a training is, as its learning-rate schedule needs it: in updates, from the beginning.
+
+    Attributes:
+        updates: until the budget is spent; ``None`` for a budget of time.
+        warmup: until the warm-up is over.
+    """
+
+    updates: int | None
+    warmup: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan, warmup: str | None = None) -> Lengths:
+        """Return the lengths of a training by one plan, whose warm-up is a length such as ``1ep`` or ``500it``."""
+        until = 0 if warmup is None else plan.iterations_until(Span.parse(warmup), Position())
+        return cls(None if plan.is_open else plan.updates, until)
 
 
 def _one_budget(

@@ -14,8 +14,8 @@ import optax
 import pytest
 from workbench import constant, drive, engine_for, numbered, output_itself
 
-from epochal.clock import Plan
-from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
+from epochal.clock import Lengths, Plan
+from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.optimizer import SCHEDULES, check_rate, register
 from epochal.errors import OptionError, PlanError
 
@@ -96,10 +96,11 @@ def cosine(share: float) -> float:
         ("constant", 0, [1.0] * 10),
         ("linear", 0, [1 - k / 10 for k in range(10)]),
         ("cosine", 0, [cosine(k / 10) for k in range(10)]),
-        ("constant", 4, [0, 0.25, 0.5, 0.75, *[1.0] * 6]),
-        ("linear", 4, [0, 0.25, 0.5, 0.75, *[1 - k / 6 for k in range(6)]]),
-        ("cosine", 4, [0, 0.25, 0.5, 0.75, *[cosine(k / 6) for k in range(6)]]),
-        ("cosine", 10, [k / 10 for k in range(10)]),
+        ("constant", 4, [0.25, 0.5, 0.75, *[1.0] * 7]),
+        ("constant", 1, [1.0] * 10),
+        ("linear", 4, [0.25, 0.5, 0.75, 1.0, *[1 - k / 6 for k in range(6)]]),
+        ("cosine", 4, [0.25, 0.5, 0.75, 1.0, *[cosine(k / 6) for k in range(6)]]),
+        ("cosine", 10, [(k + 1) / 10 for k in range(10)]),
     ],
 )
 def test_rate_at_each_update(schedule: str, warmup: int, expected: list[float]) -> None:
@@ -147,14 +148,22 @@ def test_schedule_counts_updates_not_micro_batches_nor_epochs(micro_batch: int |
     [(None, 0), ("2ep", 12), ("7it", 7), ("500sa", 5), ("619sa", 6), ("620sa", 7), ("0it", 0), ("10ep", 60)],
 )
 def test_warm_up_is_a_training_length_of_the_plan(warmup: str | None, updates: int) -> None:
-    assert warmup_updates(warmup, Plan(520, 100, epochs=10)) == updates
+    lengths = Lengths.of(Plan(520, 100, epochs=10), warmup)
+    assert lengths == Lengths(60, updates)
+    check_warmup(warmup, lengths)
 
 
 def test_warm_up_beyond_the_plan_is_refused() -> None:
     with pytest.raises(OptionError, match="a warm-up of 11ep is 66 updates, more than the plan's 60"):
-        warmup_updates("11ep", Plan(520, 100, epochs=10))
+        check_warmup("11ep", Lengths.of(Plan(520, 100, epochs=10), "11ep"))
     with pytest.raises(PlanError, match="'soon' is no training length"):
-        warmup_updates("soon", Plan(520, 100, epochs=10))
+        Lengths.of(Plan(520, 100, epochs=10), "soon")
+
+
+def test_warm_up_within_a_budget_of_time_may_be_of_any_length() -> None:
+    lengths = Lengths.of(Plan(520, 100, budget="1s"), "11ep")
+    assert lengths == Lengths(None, 66)
+    check_warmup("11ep", lengths)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -3,7 +3,7 @@
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
-from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, default_learning_rate, warmup_updates
+from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import available_cores, keep_compiled_programs, offer_cores
 from epochal.engine.state import State, named_leaves
@@ -25,9 +25,9 @@ __all__ = [
     "build_optimizer",
     "build_task",
     "check_shards",
+    "check_warmup",
     "default_learning_rate",
     "keep_compiled_programs",
     "named_leaves",
     "offer_cores",
-    "warmup_updates",
 ]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from epochal.clock import Plan, Span, Unit
+from epochal.clock import Lengths
 from epochal.errors import OptionError, unknown_name
 
 ScheduleName: TypeAlias = Literal["constant", "cosine", "linear", "one-cycle"]
@@ -134,8 +134,9 @@ class Schedule:
     Attributes:
         name: ``constant``; ``cosine`` and ``linear`` fall to 0 at the plan's end; ``one-cycle`` rises for the first
             30 % and falls to almost 0 (Smith and Topin 2018).
-        warmup: updates of linear warm-up from 0 before it (none for ``one-cycle``, which has its own).
-        updates: the plan's; 0 where they do not matter.
+        warmup: updates of linear warm-up before it (none for ``one-cycle``, which has its own): the first of w updates
+            has the w-th part of the peak, the last one the peak.
+        updates: all of the training's, from its beginning; 0 where they do not matter.
     """
 
     name: str = "constant"
@@ -160,7 +161,7 @@ class Schedule:
 
         rising = optax.linear_schedule(0.0, peak, self.warmup)
         after = main if callable(main) else optax.constant_schedule(main)
-        return optax.join_schedules([rising, after], [self.warmup])
+        return optax.join_schedules([lambda update: rising(update + 1), after], [self.warmup])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +263,10 @@ def default_learning_rate(optimizer: str, batch_size: int) -> float:
     return float(f"{_named(optimizer).rate_at_100 * min(_LARGEST_SCALE, math.sqrt(batch_size / 100)):.3g}")
 
 
-def warmup_updates(warmup: str | None, plan: Plan) -> int:
-    """Return how many updates a warm-up such as ``1ep`` or ``500it`` lasts in this plan."""
-    if warmup is None:
-        return 0
-    span = Span.parse(warmup)
-    updates = span.amount if span.unit is Unit.ITERATIONS else plan.iterations_after(**{span.unit.word: span.amount})
-    if not plan.is_open and updates > plan.updates:
-        raise OptionError(f"a warm-up of {warmup} is {updates:,} updates, more than the plan's {plan.updates:,}")
-    return updates
+def check_warmup(warmup: str | None, lengths: Lengths) -> None:
+    """Refuse a warm-up that the training would end in: raises `OptionError`."""
+    if lengths.updates is not None and lengths.warmup > lengths.updates:
+        raise OptionError(
+            f"a warm-up of {warmup} is {lengths.warmup:,} updates, more than the plan's {lengths.updates:,}; "
+            "take a shorter one, or a larger budget"
+        )

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from epochal.clock import Plan, Position, Span
+from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
@@ -107,6 +107,11 @@ class RunFile:
         return self.config_at(self.changes[-1].iteration) if self.changes else self.config
 
     @property
+    def present_lengths(self) -> Lengths:
+        """The training's lengths after all changes."""
+        return self.lengths_at(self.changes[-1].iteration if self.changes else 0)
+
+    @property
     def plan(self) -> Plan:
         """The plan after all changes."""
         return self.present_config.plan(self.data.train)
@@ -146,6 +151,30 @@ class RunFile:
         is_open = self.config.plan(self.data.train).is_open
         config = self.config.changed({"iterations": iterations}) if is_open else self.config
         return dataclasses.replace(self, config=config, changes=changes)
+
+    def lengths_at(self, iteration: int) -> Lengths:
+        """Return how long the training is for the iteration after the first ``iteration``.
+
+        After a change of the batch size or the budget that is the updates done and those still to come. Every
+        iteration between two changes has the same lengths.
+        """
+        plan = self.plan_at(iteration)
+        since = max((change.iteration for change in self.changes if change.iteration <= iteration), default=0)
+        position = self.position_after(since)
+        updates = None if plan.is_open else position.iteration + plan.remaining(position).amount
+        return Lengths(updates, self._warmup_at(iteration))
+
+    def _warmup_at(self, iteration: int) -> int:
+        """Return at which update the warm-up is over, through the changes that hold after ``iteration`` iterations."""
+        if self.config.warmup is None:
+            return 0
+        length, position = Span.parse(self.config.warmup), Position()
+        while True:
+            plan, change = self.plan_at(position.iteration), self.next_change(position.iteration)
+            end = position.iteration + plan.iterations_until(length, position)
+            if change is None or change > iteration or end <= change:
+                return end
+            position = self.position_after(change)
 
     def position_after(self, iterations: int) -> Position:
         """Return the position after so many iterations, through every change of the batch size."""

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import optax
 
-from epochal.clock import Position, Span
+from epochal.clock import Plan, Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
-from epochal.engine import Metric
+from epochal.engine import Metric, check_warmup
 from epochal.errors import OptionError, PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
 from epochal.lock import locked
@@ -225,6 +225,7 @@ def rerun(
 
     until = checkpoint.position.iteration
     file = _at_present(original.file, setup).with_iterations(until)
+    setup = set_up(file.config_at(0), setup.data, setup.custom, file.lengths_at(0))
     folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
 
     with progress_bar(progress) as bar:
@@ -250,6 +251,16 @@ def listed_metrics(metrics: Any) -> tuple[str | Metric, ...]:
     if metrics is None:
         return ()
     return (metrics,) if isinstance(metrics, Metric) else listed(metrics)
+
+
+def _check_position(plan: Plan, position: Position) -> None:
+    """Refuse a batch that the rest of the epoch does not hold, where an epoch drops such a rest: raises `PlanError`."""
+    if plan.iterations_left_in_epoch(position) == 0:
+        left = plan.samples - position.offset
+        raise PlanError(
+            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {plan.batch_size:,}, and "
+            f"last is 'drop'; take at most {left:,}, or change the batch size between two epochs"
+        )
 
 
 def _at_present(file: RunFile, setup: Setup) -> RunFile:
@@ -312,8 +323,11 @@ class _Session:
             options["batch_size"] = plan.batch_size
 
         file = self.file.with_change(position, options)
-        setup = set_up(file.present_config, setup.data, setup.custom)
-        setup.engine.prepare(point.state, setup.plan.next_batch_size(position))
+        setup = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
+        if not ends_here:
+            _check_position(plan, position)
+            check_warmup(config.warmup, setup.lengths)
+            setup.engine.prepare(point.state, plan.next_batch_size(position))
 
         self.file = file
         write_run_toml(self.folder.run_toml, file)
@@ -329,8 +343,9 @@ class _Session:
             while True:
                 iteration = point.position.iteration
                 config, change = self.file.config_at(iteration), self.file.next_change(iteration)
-                if config != setup.config:
-                    setup = set_up(config, setup.data, setup.custom)
+                lengths = self.file.lengths_at(iteration)
+                if (config, lengths) != (setup.config, setup.lengths):
+                    setup = set_up(config, setup.data, setup.custom, lengths)
 
                 is_last = change is None or (self.until is not None and self.until <= change)
                 checkpoints, callbacks = self._callbacks(setup, saver, best)

@@ -171,7 +171,7 @@ class Run:
         dataset = load_data(config.data if data is None else data, target=config.target, task=config.task)
         if dataset.fingerprint != self.file.data.fingerprint:
             raise DataError(f"'{config.data}' does not hold the data that {self.path} was trained on")
-        return set_up(config, dataset, custom)
+        return set_up(config, dataset, custom, self.file.present_lengths)
 
     def evaluate(self, data: DataSource | Split | None = None) -> Evaluation:
         """Evaluate each sample once: the run's own test set, a `Split`, or another data set's test set.

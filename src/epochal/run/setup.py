@@ -9,7 +9,7 @@ from typing import Any
 
 import optax
 
-from epochal.clock import Plan
+from epochal.clock import Lengths, Plan
 from epochal.config import TrainConfig
 from epochal.counts import shown
 from epochal.data import Dataset
@@ -22,10 +22,10 @@ from epochal.engine import (
     build_optimizer,
     build_task,
     check_shards,
+    check_warmup,
     default_learning_rate,
     keep_compiled_programs,
     offer_cores,
-    warmup_updates,
 )
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
@@ -75,11 +75,17 @@ class Custom:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything that a training needs. ``config`` is resolved: its defaults are filled in."""
+    """Everything that a training needs.
+
+    Attributes:
+        config: resolved: its defaults are filled in.
+        lengths: which the learning-rate schedule follows.
+    """
 
     config: TrainConfig
     data: Dataset
     plan: Plan
+    lengths: Lengths
     model: Model
     task: Task
     engine: Engine
@@ -107,8 +113,11 @@ class Setup:
         return RunFile(self.config, data, model, present_versions(), self.present_device, self.custom.names)
 
 
-def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> Setup:
+def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, lengths: Lengths | None = None) -> Setup:
     """Build everything from the configuration and its data.
+
+    ``lengths`` are those of a run that has begun (`RunFile.lengths_at`), whose plan may have changed on the way.
+    Without them the training is a new one, whose warm-up must not be longer than its plan.
 
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
@@ -125,7 +134,10 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
 
     model = custom.model or _build_model(config, data)
     task = build_task(data, custom.loss or config.loss, config.metrics if custom.metrics is None else custom.metrics)
-    optimizer, resolved = _resolve_optimizer(config, plan, model, custom)
+    if lengths is None:
+        lengths = Lengths.of(plan, config.warmup)
+        check_warmup(config.warmup, lengths)
+    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom)
     engine = Engine(
         model,
         data,
@@ -142,10 +154,12 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None) -> 
     resolved = dataclasses.replace(
         resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
     )
-    return Setup(resolved, data, plan, model, task, engine, custom)
+    return Setup(resolved, data, plan, lengths, model, task, engine, custom)
 
 
-def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Custom) -> tuple[Optimizer, TrainConfig]:
+def _resolve_optimizer(
+    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom
+) -> tuple[Optimizer, TrainConfig]:
     """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     given = {name: getattr(config, name) for name in option_names() if name in known}
@@ -160,8 +174,8 @@ def _resolve_optimizer(config: TrainConfig, plan: Plan, model: Model, custom: Cu
         return own, dataclasses.replace(config, optimizer=_OWN)
 
     name = config.optimizer or model.optimizer
-    warmup, updates = warmup_updates(config.warmup, plan), _updates(plan, config)
-    optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=warmup, updates=updates)
+    updates = _updates(lengths, plan, config)
+    optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=lengths.warmup, updates=updates)
     lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
@@ -194,10 +208,10 @@ def _refuse_beside_own(config: TrainConfig, given: Iterable[str]) -> None:
         raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
 
 
-def _updates(plan: Plan, config: TrainConfig) -> int:
+def _updates(lengths: Lengths, plan: Plan, config: TrainConfig) -> int:
     """Return how many updates a schedule falls over. Raises `OptionError` where a plan of time does not say it."""
-    if not plan.is_open:
-        return plan.updates
+    if lengths.updates is not None:
+        return lengths.updates
     if config.schedule != "constant":
         raise OptionError(
             f"the schedule '{config.schedule}' needs a known number of updates, which a budget of {plan.budget} does "
