@@ -205,6 +205,8 @@ def test_format_1_recorded_options_that_its_optimizer_never_read() -> None:
         kept = migrate_config({**values, "optimizer": optimizer}).keys() - {"data", "optimizer"}
         assert kept == read_by.get(optimizer, set())
     assert migrate_config(values) == {"data": "digits"}
+    other = {**values, "weight_decay": 0.1, "optimizer": "adamw"}
+    assert migrate_config(other)["weight_decay"] == 0.1
 
 
 def test_an_option_stands_anywhere_and_in_any_form() -> None:

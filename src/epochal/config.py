@@ -90,7 +90,8 @@ class TrainConfig:
     last: Last = _plan("keep", "Keep or drop an epoch's smaller last batch.", choice(*get_args(Last)))
 
     optimizer: str | None = _optimizer(
-        None, "sgd, momentum, nesterov, adam or adamw.", text("an optimizer's name"),
+        None, "sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor.",
+        text("an optimizer's name"),
         text="the model's own: sgd (adam for rnn)")
     lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
@@ -103,11 +104,17 @@ class TrainConfig:
         None, "For momentum and nesterov, 0 to below 1.", _SHARE,
         text="0.9", optimizers=("momentum", "nesterov"))
     weight_decay: float | None = _optimizer(
-        None, "For adamw, at least 0.", number("RATE", "of at least 0", lambda rate: rate >= 0),
-        text="0.0001", optimizers=("adamw",))
+        None, "Share of the weights that each update takes off, times the learning rate; at least 0.",
+        number("RATE", "of at least 0", lambda rate: rate >= 0), text="0 (0.0001 for adamw)")
+    clip_norm: float | None = _optimizer(
+        None, "The largest norm of a batch's gradient; a longer one is shortened to it.",
+        number("NORM", "above 0", lambda norm: norm > 0), text="none")
     loss: str | None = _optimizer(
         None, "cross-entropy or mean-squared-error.", text("a loss's name"),
         text="cross-entropy for classification, mean-squared-error for regression")
+    label_smoothing: float | None = _optimizer(
+        None, "Share of a target that all classes divide, for cross-entropy in training; evaluations keep the plain loss.",
+        _SHARE, text="0")
 
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
     metrics: tuple[str, ...] | None = _run(
@@ -194,6 +201,9 @@ CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
 """What a run may change at any position and still be one run."""
 
 
+_READ_IN_FORMAT_1 = {"momentum": {"momentum", "nesterov"}, "weight_decay": {"adamw"}}
+
+
 def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None = None) -> dict[str, Any]:
     """Return a configuration as format 1 recorded it, without the options that its optimizer never read.
 
@@ -201,11 +211,14 @@ def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None =
     configuration names one.
     """
     used = {values.get("optimizer")} if optimizers is None else set(optimizers)
-    return {
-        name: value
-        for name, value in values.items()
-        if not (name in TRAIN and TRAIN[name].optimizers) or used & set(TRAIN[name].optimizers)
+    kept = {
+        name: value for name, value in values.items() if name not in _READ_IN_FORMAT_1 or used & _READ_IN_FORMAT_1[name]
     }
+
+    # beside others, which would read it now, adamw can do with its default
+    if used != {"adamw"} and kept.get("weight_decay") == 1e-4:
+        del kept["weight_decay"]
+    return kept
 
 
 def _as_argument(value: Any) -> str:
@@ -356,8 +369,7 @@ class StudyConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
         """Read `to_dict`'s result. Raises `OptionError` for an unknown name."""
         own = {name: value for name, value in values.items() if name != "shared"}
-        shared = migrate_config(values["shared"], values.get("optimizers", ()))
-        return cls(shared=TrainConfig.from_dict(shared), **read_options(STUDY, own, "option of a study"))
+        return cls(shared=TrainConfig.from_dict(values["shared"]), **read_options(STUDY, own, "option of a study"))
 
 
 STUDY = options_of(StudyConfig)

@@ -51,7 +51,7 @@ def rates(updates: int, schedule: str = "constant", warmup: int = 0) -> list[flo
 
 
 def by_hand(name: str, rate: float, gradients: list[float], momentum: float, decay: float) -> list[float]:
-    """The textbook's rules, one weight from 1.0."""
+    """The textbook's rules, one weight from 1.0, which decays by itself."""
     weight, velocity, mean, square, weights = 1.0, 0.0, 0.0, 0.0, []
     for number, gradient in enumerate(gradients, start=1):
         match name:
@@ -60,11 +60,24 @@ def by_hand(name: str, rate: float, gradients: list[float], momentum: float, dec
             case "momentum" | "nesterov":
                 velocity = gradient + momentum * velocity
                 change = gradient + momentum * velocity if name == "nesterov" else velocity
+            case "rmsprop":
+                square = 0.9 * square + 0.1 * gradient**2
+                change = gradient / math.sqrt(square + 1e-8)
+            case "adagrad":
+                square += gradient**2 + (0.1 if number == 1 else 0)
+                change = gradient / math.sqrt(square + 1e-7)
+            case "lion":
+                change = float(np.sign(0.9 * mean + 0.1 * gradient))
+                mean = 0.99 * mean + 0.01 * gradient
+            case "adafactor":
+                kept = 1 - number**-0.8
+                square = kept * square + (1 - kept) * (gradient**2 + 1e-30)
+                change = gradient / math.sqrt(square)
+                change = change / max(1, abs(change)) * max(1e-3, abs(weight))
             case _:
                 mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
                 change = mean / (1 - 0.9**number) / (math.sqrt(square / (1 - 0.999**number)) + 1e-8)
-                change += decay * weight if name == "adamw" else 0
-        weight -= rate * change
+        weight -= rate * (change + decay * weight)
         weights.append(weight)
     return weights
 
@@ -78,9 +91,52 @@ def test_rules_are_the_textbooks(name: str) -> None:
 
 
 def test_rules_are_told_apart() -> None:
-    """The control for the comparison above: no two rules go the same way."""
-    ends = [by_hand(name, 0.1, GRADIENTS, momentum=0.8, decay=0.3)[-1] for name in OPTIMIZERS]
+    """The control for the comparison above: no two rules go the same way, but adam and adamw with one decay."""
+    ends = [by_hand(name, 0.1, GRADIENTS, momentum=0.8, decay=0.3)[-1] for name in OPTIMIZERS if name != "adamw"]
     assert min(abs(a - b) for i, a in enumerate(ends) for b in ends[:i]) > 1e-3
+    assert by_hand("sgd", 0.1, GRADIENTS, 0.8, 0.0)[-1] != pytest.approx(ends[0], abs=1e-2)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "adamw"])
+def test_no_decay_is_the_default_and_leaves_the_rule_as_it_is(name: str) -> None:
+    expected = by_hand(name, 0.1, GRADIENTS, momentum=0.9, decay=0.0)
+    assert weights_by_optax(optimizer_of(name), 0.1, GRADIENTS) == pytest.approx(expected, abs=1e-5)
+    assert dict(optimizer_of(name).options)["weight_decay"] is None
+
+
+def test_decay_follows_the_schedule() -> None:
+    """Without a gradient, each update takes its rate times the decay off the weight: nothing at a rate of nothing."""
+    optimizer = optimizer_of("sgd", updates=4, schedule="linear", weight_decay=0.5)
+    expected = np.cumprod([1 - 0.1 * share * 0.5 for share in (1, 0.75, 0.5, 0.25)])
+    assert weights_by_optax(optimizer, 0.1, [0.0] * 4) == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+# --- clipping -------------------------------------------------------------------------------------------------------
+
+
+def test_a_gradient_is_clipped_by_the_norm_of_all_its_arrays() -> None:
+    """Before the rule: momentum adds up gradients of norm 1."""
+    optimizer = build_optimizer("momentum", {"momentum": 0.5}, clip_norm=1.0)
+    params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
+    long, short = ({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, {"a": jnp.array([0.3]), "b": jnp.array([0.4])})
+    state = optimizer.init(params)
+
+    change, state = optimizer.with_rate(1.0).update(long, state, params)
+    assert (float(change["a"][0]), float(change["b"][0])) == pytest.approx((-0.6, -0.8))
+    change, state = optimizer.with_rate(1.0).update(short, state, params)
+    assert (float(change["a"][0]), float(change["b"][0])) == pytest.approx((-0.6, -0.8)), "0.3 + 0.5 · 0.6, 0.4 + …"
+
+
+def test_clipping_counts_for_programs_and_its_absence_leaves_the_state_as_it_was() -> None:
+    assert build_optimizer("sgd", clip_norm=1.0) == build_optimizer("sgd", clip_norm=1.0) != build_optimizer("sgd")
+    plain = jax.tree.structure(build_optimizer("momentum").init(jnp.ones(2)))
+    assert plain == jax.tree.structure(optax.sgd(1.0, momentum=0.9).init(jnp.ones(2)))
+
+
+@pytest.mark.parametrize("norm", [0.0, -1.0, math.nan, math.inf])
+def test_norms_out_of_range_are_refused(norm: float) -> None:
+    with pytest.raises(OptionError, match=f"the norm to clip to must be a finite number above 0, got {norm}"):
+        build_optimizer("sgd", clip_norm=norm)
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------
@@ -188,7 +244,7 @@ def test_default_rate_grows_with_the_root_of_the_batch_and_then_stays(optimizer:
         ("adamw", {"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
         ("adamw", {"weight_decay": math.nan}, "weight decay must be a finite number of at least 0, got nan"),
         ("sgd", {"schedule": "one-cycle", "warmup": 5}, "one-cycle has its own warm-up; leave out warmup"),
-        ("sgd", {"weight_decay": 0.1}, "weight_decay has no effect with sgd; it is an option of adamw"),
+        ("lion", {"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
         ("adam", {"momentum": 0.5}, "momentum has no effect with adam; it is an option of momentum and nesterov"),
         ("sgd", {"moment": 0.5}, "unknown option of sgd 'moment': Known: "),
     ],

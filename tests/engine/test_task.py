@@ -54,6 +54,35 @@ def test_cross_entropy_needs_classes() -> None:
         build_task(DATA["regression"], "cross-entropy")
 
 
+def test_label_smoothing_divides_a_share_of_the_target_equally() -> None:
+    log_shares = np.log(np.exp(OUTPUTS) / np.exp(OUTPUTS).sum(axis=1, keepdims=True))
+    smoothed = 0.7 * np.eye(3)[[2, 0]] + 0.1
+    task = build_task(DATA["classification"], label_smoothing=0.3)
+    losses = task.training_losses(jnp.asarray(OUTPUTS), jnp.asarray([2, 0]))
+    assert losses.tolist() == pytest.approx((-(smoothed * log_shares).sum(axis=1)).tolist(), rel=1e-5)
+
+
+def test_label_smoothing_changes_training_alone_and_equal_shares_equal_programs() -> None:
+    task, plain = build_task(DATA["classification"], label_smoothing=0.3), build_task(DATA["classification"])
+    assert task.losses is plain.losses is plain.training_losses
+    assert build_task(DATA["classification"], label_smoothing=0.0).training_losses is plain.losses
+    assert task.training_losses == build_task(DATA["classification"], label_smoothing=0.3).training_losses
+    assert task.training_losses != build_task(DATA["classification"], label_smoothing=0.2).training_losses
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "name"),
+    [
+        ("classification", "mean-squared-error", "mean-squared-error"),
+        ("regression", None, "mean-squared-error"),
+        ("classification", lambda outputs, targets: outputs[:, 0], "<lambda>"),
+    ],
+)
+def test_label_smoothing_is_for_cross_entropy_alone(task: Any, loss: Any, name: str) -> None:
+    with pytest.raises(OptionError, match=f"label_smoothing has no effect with the loss {name}"):
+        build_task(DATA[task], loss, label_smoothing=0.1)
+
+
 def test_unknown_loss_is_refused_with_the_nearest() -> None:
     with pytest.raises(OptionError, match="unknown loss 'cross-entrpy': did you mean 'cross-entropy'"):
         build_task(DATA["classification"], "cross-entrpy")

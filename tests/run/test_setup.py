@@ -35,6 +35,8 @@ def test_defaults_are_filled_in() -> None:
     assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.0316, "cross-entropy", "1ep")
     assert resolved(optimizer="momentum").momentum == 0.9
     assert resolved(optimizer="adamw").weight_decay == 1e-4
+    config = resolved()
+    assert (config.weight_decay, config.clip_norm, config.label_smoothing) == (None, None, None)
 
 
 def test_a_model_brings_its_default_optimizer() -> None:
@@ -47,7 +49,6 @@ def test_a_model_brings_its_default_optimizer() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight_decay": 0.1}, "weight_decay has no effect with sgd; it is an option of adamw"),
         ({"momentum": 0.5}, "momentum has no effect with sgd; it is an option of momentum and nesterov"),
         ({"optimizer": "adamw", "momentum": 0.5}, "momentum has no effect with adamw"),
     ],
@@ -59,7 +60,14 @@ def test_an_option_of_another_optimizer_is_refused(options: dict[str, Any], mess
 
 @pytest.mark.parametrize(
     "options",
-    [{"lr": 0.1}, {"schedule": "cosine"}, {"warmup": "1it"}, {"momentum": 0.5}, {"weight_decay": 0.1}],
+    [
+        {"lr": 0.1},
+        {"schedule": "cosine"},
+        {"warmup": "1it"},
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"clip_norm": 1.0},
+    ],
     ids=lambda options: next(iter(options)),
 )
 def test_what_has_no_effect_beside_an_optax_object_is_refused(options: dict[str, Any]) -> None:
@@ -97,3 +105,27 @@ def test_changes_are_recorded_as_plain_values(tmp_path: Path) -> None:
     resumed = resume(run.path, iterations=np.int64(6), lr="0.05", batch_size="50", evaluate_every=None)
     assert resumed.file.changes[-1].options == {"lr": 0.05, "batch_size": 50, "budget": "6it"}
     assert rerun(run.path, tmp_path / "again").is_same
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", "lion", "adafactor"])
+def test_decay_clipping_and_smoothing_are_recorded_and_repeated(optimizer: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"weight_decay": 0.1, "clip_norm": 0.5, "label_smoothing": 0.2}
+    plain = train("digits", model="linear", iterations=30, optimizer=optimizer, run=tmp_path / "plain")
+    run = train("digits", model="linear", iterations=30, optimizer=optimizer, run=tmp_path / "run", **options)
+    assert {name: getattr(run.file.config, name) for name in options} == options
+    assert "--clip-norm 0.5" in run.config.command()
+    assert run.weights_sha256 != plain.weights_sha256
+    assert rerun(run.path, tmp_path / "again").is_same
+
+
+def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() -> None:
+    """Four points of four classes: with 0.7 + 3 · 0.1 as targets no loss is below their entropy; a plain one is −log 0.7."""
+    x = np.eye(4, dtype=np.float32).repeat(5, axis=0)
+    y = np.arange(4, dtype=np.int32).repeat(5)
+    data = from_arrays(x, y, test=(x, y))
+    run = train(data, model="linear", lr=0.5, epochs=50, batch_size="all", label_smoothing=0.4, run=False)
+    last = run.history.epochs[-1]
+    least = -(0.7 * np.log(0.7) + 0.3 * np.log(0.1))
+    assert last.train_loss == pytest.approx(least, rel=0.01)
+    assert run.evaluate().loss == pytest.approx(-np.log(0.7), rel=0.01)

@@ -10,6 +10,7 @@ import pytest
 from epochal.config import STUDY, StudyConfig, TrainConfig
 from epochal.errors import OptionError, PlanError
 from epochal.options import listed
+from epochal.record.study_record import migrate_study
 
 
 def config(**options: Any) -> StudyConfig:
@@ -149,6 +150,13 @@ def test_entries_that_are_none_are_named(name: str, value: Any, says: str) -> No
 def test_a_study_of_format_1_keeps_only_what_its_optimizers_read() -> None:
     """Format 1 always recorded momentum and weight decay."""
     recorded = {"batch_sizes": [1], "shared": {"data": "digits", "momentum": 0.9, "weight_decay": 1e-4}}
-    for optimizers, kept in (((), {}), (["sgd", "nesterov"], {"momentum": 0.9}), (["adamw"], {"weight_decay": 1e-4})):
-        shared = StudyConfig.from_dict({**recorded, "optimizers": optimizers}).shared
+    for optimizers, kept in (
+        ((), {}),
+        (["sgd", "nesterov"], {"momentum": 0.9}),
+        (["adamw"], {"weight_decay": 1e-4}),
+        (["sgd", "adamw"], {}),
+    ):
+        compare = {**recorded, "optimizers": optimizers}
+        shared = StudyConfig.from_dict(migrate_study({"format": 1, "compare": compare})).shared
         assert shared == TrainConfig(data="digits", **kept)
+        assert migrate_study({"format": 2, "compare": compare}) == compare

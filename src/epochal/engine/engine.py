@@ -184,7 +184,9 @@ class Engine:
     def _program(self, state: State, feed: Resident, batch_size: int, micro_batch: int, shards: Shards) -> Program:
         """Return the compiled chunk. Nothing of the seed, the rate or the data's values is compiled in."""
         order = dataclasses.replace(self.order, seed=0)
-        config = StepConfig(self.model, self.task.losses, self.optimizer, order, batch_size, micro_batch, shards)
+        config = StepConfig(
+            self.model, self.task.training_losses, self.optimizer, order, batch_size, micro_batch, shards
+        )
         arguments = chunk_arguments(self.order, Position(), 1, self.rate, self._training_key(), shards)
 
         def build() -> Chunk:

@@ -21,6 +21,7 @@ from epochal.errors import OptionError, unknown_name
 
 ScheduleName: TypeAlias = Literal["constant", "cosine", "linear", "one-cycle"]
 Rate: TypeAlias = Any  # a number or a scalar array
+Decay: TypeAlias = float | None  # None for none at all
 Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
@@ -69,32 +70,76 @@ def register(name: str, *, rate_at_100: float) -> Callable[[Rule], Rule]:
 
 
 @register("sgd", rate_at_100=0.1)
-def _sgd(rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    return optax.sgd(rate)
+def _sgd(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    return _descent(rate, optax.identity(), weight_decay)
 
 
 @register("momentum", rate_at_100=0.02)
-def _momentum(rate: optax.ScalarOrSchedule, *, momentum: float = 0.9) -> optax.GradientTransformation:
-    return optax.sgd(rate, momentum=_checked_momentum(momentum))
+def _momentum(
+    rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
+) -> optax.GradientTransformation:
+    return _descent(rate, optax.trace(_checked_momentum(momentum)), weight_decay)
 
 
 @register("nesterov", rate_at_100=0.02)
-def _nesterov(rate: optax.ScalarOrSchedule, *, momentum: float = 0.9) -> optax.GradientTransformation:
-    return optax.sgd(rate, momentum=_checked_momentum(momentum), nesterov=True)
+def _nesterov(
+    rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
+) -> optax.GradientTransformation:
+    return _descent(rate, optax.trace(_checked_momentum(momentum), nesterov=True), weight_decay)
 
 
 @register("adam", rate_at_100=0.001)
-def _adam(rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    return optax.chain(_scale_by_adam(), optax.scale_by_learning_rate(rate))
+def _adam(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    return _descent(rate, _scale_by_adam(), weight_decay)
 
 
 @register("adamw", rate_at_100=0.001)
-def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: float = 1e-4) -> optax.GradientTransformation:
-    """Decay weights apart from the gradient (Loshchilov and Hutter 2019)."""
+def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = 1e-4) -> optax.GradientTransformation:
+    return _descent(rate, _scale_by_adam(), weight_decay)
+
+
+@register("rmsprop", rate_at_100=0.001)
+def _rmsprop(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    """Divide by the root of the squared gradient's running mean (Tieleman and Hinton 2012)."""
+    return _descent(rate, optax.scale_by_rms(), weight_decay)
+
+
+@register("adagrad", rate_at_100=0.05)
+def _adagrad(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    """Divide by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011)."""
+    return _descent(rate, optax.scale_by_rss(), weight_decay)
+
+
+@register("lion", rate_at_100=0.0005)
+def _lion(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    """Follow the sign of a momentum (Chen et al. 2023)."""
+    return _descent(rate, optax.scale_by_lion(), weight_decay)
+
+
+@register("adafactor", rate_at_100=0.02)
+def _adafactor(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
+    """Keep row and column means of a matrix's squared gradient; the rate is relative to the weights' size.
+
+    Shazeer and Stern (2018), without momentum.
+    """
+    scaled = optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0), optax.scale_by_param_block_rms())
+    return _descent(rate, scaled, weight_decay)
+
+
+def _descent(
+    rate: optax.ScalarOrSchedule, direction: optax.GradientTransformation, weight_decay: Decay
+) -> optax.GradientTransformation:
+    """Return the steps against a direction, at a rate.
+
+    Weights decay apart from the direction, at the same scheduled rate (Loshchilov and Hutter 2019).
+    """
+    down = optax.scale_by_learning_rate(rate)
+    if weight_decay is None:
+        return optax.chain(direction, down)
+
     if not (math.isfinite(weight_decay) and weight_decay >= 0):
         raise OptionError(f"weight decay must be a finite number of at least 0, got {weight_decay}")
-    decay = optax.add_decayed_weights(weight_decay)
-    return optax.chain(_scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+    return optax.chain(direction, optax.add_decayed_weights(weight_decay), down)
 
 
 def _checked_momentum(momentum: float) -> float:
@@ -173,18 +218,21 @@ class Optimizer:
         options: the rule's, all of them.
         schedule: of the learning rate.
         own: the user's Optax transformation, which knows its rate itself.
+        clip_norm: the largest global norm of a batch's gradient; a longer one is shortened to it before the rule.
     """
 
     rule: Rule | None = None
     options: tuple[tuple[str, Any], ...] = ()
     schedule: Schedule = Schedule()
     own: optax.GradientTransformation | None = None
+    clip_norm: float | None = None
 
     def with_rate(self, rate: Rate) -> optax.GradientTransformation:
         """Return the Optax transformation for this peak of the learning rate, a number or a traced scalar."""
         if self.rule is None:
             return self.own
-        return self.rule(self.schedule.of(rate), **dict(self.options))
+        rule = self.rule(self.schedule.of(rate), **dict(self.options))
+        return rule if self.clip_norm is None else optax.chain(optax.clip_by_global_norm(self.clip_norm), rule)
 
     def init(self, params: optax.Params) -> optax.OptState:
         """Return the state before the first update, whatever the rate."""
@@ -198,6 +246,7 @@ def build_optimizer(
     schedule: str = "constant",
     warmup: int = 0,
     updates: int = 0,
+    clip_norm: float | None = None,
 ) -> Optimizer:
     """Return a named optimizer for a training of this many updates.
 
@@ -207,6 +256,7 @@ def build_optimizer(
         schedule: one of `SCHEDULES`.
         warmup: updates of linear warm-up.
         updates: all of the training's, where the schedule is not constant.
+        clip_norm: the largest norm of a gradient, above 0 (Pascanu, Mikolov and Bengio 2013).
 
     Raises `OptionError` for unknown names, options that this optimizer does not have, and values out of range.
     """
@@ -224,8 +274,12 @@ def build_optimizer(
     if warmup and schedule == "one-cycle":
         raise OptionError("one-cycle has its own warm-up; leave out warmup")
 
+    if clip_norm is not None and not (math.isfinite(clip_norm) and clip_norm > 0):
+        raise OptionError(f"the norm to clip to must be a finite number above 0, got {clip_norm}")
+
     length = 0 if schedule == "constant" else updates
-    optimizer = Optimizer(_named(name).rule, tuple((defaults | given).items()), Schedule(schedule, warmup, length))
+    rates = Schedule(schedule, warmup, length)
+    optimizer = Optimizer(_named(name).rule, tuple((defaults | given).items()), rates, clip_norm=clip_norm)
     optimizer.with_rate(1.0)  # a value out of range is refused here, and not when a training starts
     return optimizer
 

@@ -37,6 +37,7 @@ class Task:
         target_shape: the shape of one target, ``()`` for class numbers.
         target_type: the type of targets.
         data: the name of the data set, for error texts.
+        label_smoothing: the share of a target that all classes divide equally while training, 0 to below 1.
     """
 
     kind: Kind
@@ -48,6 +49,12 @@ class Task:
     target_shape: tuple[int, ...]
     target_type: np.dtype
     data: str = field(default="", compare=False)
+    label_smoothing: float = 0.0
+
+    @property
+    def training_losses(self) -> Losses:
+        """The losses that training descends; an evaluation measures `losses`, which no option changes."""
+        return _SmoothedCrossEntropy(self.label_smoothing) if self.label_smoothing else self.losses
 
     def check_targets(self, split: Split) -> None:
         """Refuse what would give a number without a meaning: raises `DataError` for targets of another kind."""
@@ -61,7 +68,12 @@ class Task:
             raise DataError(f"class {y.max()} is none of the {self.outputs} classes of '{self.data}'")
 
 
-def build_task(data: Dataset, loss: str | Losses | None = None, metrics: Sequence[str | Metric] | None = None) -> Task:
+def build_task(
+    data: Dataset,
+    loss: str | Losses | None = None,
+    metrics: Sequence[str | Metric] | None = None,
+    label_smoothing: float | None = None,
+) -> Task:
     """Return the task of a data set.
 
     Args:
@@ -70,10 +82,13 @@ def build_task(data: Dataset, loss: str | Losses | None = None, metrics: Sequenc
             Default: cross-entropy for classes and mean-squared-error for numbers.
         metrics: names in `epochal.engine.metrics.METRICS`, or your own metrics. Default: accuracy for classes, mae and
             r2 for numbers.
+        label_smoothing: for cross-entropy, 0 to below 1. Default: 0.
 
     Raises `OptionError` for an unknown name, and `ModelError` for a loss or metric that does not fit the task.
     """
     name, losses = _choose_loss(loss, data.task)
+    if label_smoothing and losses is not optax.softmax_cross_entropy_with_integer_labels:
+        raise OptionError(f"label_smoothing has no effect with the loss {name}; it is an option of cross-entropy")
 
     return Task(
         data.task,
@@ -85,6 +100,7 @@ def build_task(data: Dataset, loss: str | Losses | None = None, metrics: Sequenc
         data.train.y.shape[1:],
         data.train.y.dtype,
         data.name,
+        label_smoothing or 0.0,
     )
 
 
@@ -111,6 +127,19 @@ def _squared_error(outputs: Outputs, targets: Targets) -> SampleLosses:
 
 def _squared_error_of_classes(outputs: Outputs, targets: Targets) -> SampleLosses:
     return _squared_error(outputs, jax.nn.one_hot(targets, outputs.shape[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _SmoothedCrossEntropy:
+    """Cross-entropy with a share of each target divided equally among all classes (Szegedy et al. 2016, section 7)."""
+
+    smoothing: float
+
+    def __call__(self, outputs: Outputs, targets: Targets) -> SampleLosses:
+        of_target = optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+        of_all_classes = -jnp.mean(jax.nn.log_softmax(outputs), axis=-1)
+        smoothed: SampleLosses = (1 - self.smoothing) * of_target + self.smoothing * of_all_classes
+        return smoothed
 
 
 @dataclass(frozen=True, eq=False)

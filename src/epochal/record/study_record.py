@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from epochal.config import BatchSize, Member, StudyConfig
+from epochal.config import BatchSize, Member, StudyConfig, migrate_config
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
 
-FORMAT = 1
+FORMAT = 2
 LANDSCAPES = {"pca": "landscape.json", "random": "landscape-random.json"}
 """The file of each kind of landscape."""
 
@@ -257,7 +257,8 @@ class StudyRecord:
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
             tuned = tuple(TuningResult.from_dict(values) for values in content.get("tuned", ()))
-            return cls(path, StudyConfig.from_dict(content["compare"]), StudyData(**content["data"]), tuned)
+            config = StudyConfig.from_dict(migrate_study(content))
+            return cls(path, config, StudyData(**content["data"]), tuned)
         except FileNotFoundError:
             raise RunError(f"{path} is no study: it has no study.toml; `epochal compare` makes one") from None
         except RunError:
@@ -326,6 +327,14 @@ class StudyRecord:
             return ComparedRun(member, RunRecord.read(folder, losses=losses), None, target)
         except RunError as error:
             return ComparedRun(member, None, str(error), target)
+
+
+def migrate_study(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options that `study.toml` holds, in the present format: format 1 held some that were never read."""
+    config: Mapping[str, Any] = content["compare"]
+    if content["format"] >= FORMAT:
+        return config
+    return {**config, "shared": migrate_config(config["shared"], config.get("optimizers", ()))}
 
 
 def is_finished(rows: Sequence[ComparedRun]) -> bool:

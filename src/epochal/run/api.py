@@ -60,7 +60,8 @@ def train(
     Args:
         data: a data set's name, a file or folder, a `Dataset`, or arrays ``(x, y)``.
         model: linear, mlp, cnn or rnn, or a `Model` of your own (`epochal.from_functions`).
-        optimizer: sgd, momentum, nesterov, adam or adamw, or an Optax transformation. Default: the model's.
+        optimizer: sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor; or an Optax
+            transformation. Default: the model's.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
         metrics: what evaluations measure beside the loss: names, or `Metric` objects of your own.
             Default: accuracy for classification, mae and r2 for regression.

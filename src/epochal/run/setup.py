@@ -133,7 +133,8 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
         check_shards(plan.batch_size, config.shards)
 
     model = custom.model or _build_model(config, data)
-    task = build_task(data, custom.loss or config.loss, config.metrics if custom.metrics is None else custom.metrics)
+    metrics = config.metrics if custom.metrics is None else custom.metrics
+    task = build_task(data, custom.loss or config.loss, metrics, config.label_smoothing)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
@@ -175,7 +176,14 @@ def _resolve_optimizer(
 
     name = config.optimizer or model.optimizer
     updates = _updates(lengths, plan, config)
-    optimizer = build_optimizer(name, given, schedule=config.schedule, warmup=lengths.warmup, updates=updates)
+    optimizer = build_optimizer(
+        name,
+        given,
+        schedule=config.schedule,
+        warmup=lengths.warmup,
+        updates=updates,
+        clip_norm=config.clip_norm,
+    )
     lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
@@ -203,7 +211,9 @@ def _refuse_beside_own_model(config: TrainConfig) -> None:
 def _refuse_beside_own(config: TrainConfig, given: Iterable[str]) -> None:
     """Refuse options that have no effect beside an Optax transformation: raises `OptionError`."""
     plain = TrainConfig()
-    others = [name for name in ("lr", "schedule", "warmup") if getattr(config, name) != getattr(plain, name)]
+    others = [
+        name for name in ("lr", "schedule", "warmup", "clip_norm") if getattr(config, name) != getattr(plain, name)
+    ]
     for name in (*others, *given):
         raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
 
