@@ -113,7 +113,7 @@ class TrainConfig:
         None, "cross-entropy or mean-squared-error.", text("a loss's name"),
         text="cross-entropy for classification, mean-squared-error for regression")
     label_smoothing: float | None = _optimizer(
-        None, "Share of a target that all classes divide, for cross-entropy in training; evaluations keep the plain loss.",
+        None, "Share of a target that all classes divide, for cross-entropy; evaluations keep the plain loss.",
         _SHARE, text="0")
 
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)

@@ -88,7 +88,12 @@ class Checkpoint:
 
     def is_finite(self) -> bool:
         """Return whether every number in it is finite."""
-        return all(np.isfinite(array).all() for array in self.arrays.values() if array.dtype.kind == "f")
+        numbers = (
+            array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
+            for array in self.arrays.values()
+            if array.dtype.kind in "fcV"
+        )
+        return all(np.isfinite(array).all() for array in numbers)
 
 
 def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
@@ -168,7 +173,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"checkpoint {path} is damaged: its content does not have the checksum in its name")
     try:
         return _from_bytes(content)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"checkpoint {path} has another format: {error}") from error
 
 
@@ -185,8 +190,16 @@ def _to_bytes(checkpoint: Checkpoint) -> bytes:
         "audit": [sums.audit.samples, sums.audit.low, sums.audit.high],
         "origin": checkpoint.origin,
     }
-    content: bytes = save_tensors(checkpoint.arrays, metadata={"epochal": json.dumps(about)})
-    return content  # with one item of metadata: several would stand in random order
+
+    # types that NumPy does not have itself, such as bfloat16, as bytes
+    others = {name: array for name, array in checkpoint.arrays.items() if not _is_plain(array.dtype)}
+    if others:
+        about["types"] = {name: [array.dtype.name, *array.shape] for name, array in others.items()}
+    as_bytes = {name: np.frombuffer(array.tobytes(), np.uint8) for name, array in others.items()}
+
+    # with one item of metadata: several would stand in random order
+    content: bytes = save_tensors({**checkpoint.arrays, **as_bytes}, metadata={"epochal": json.dumps(about)})
+    return content
 
 
 def read_position(path: Path) -> Position:
@@ -205,7 +218,22 @@ def _from_bytes(content: bytes) -> Checkpoint:
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])
     )
     position = Position(about["iteration"], about["epoch"], about["offset"])
-    return Checkpoint(position, sums, load_tensors(content), about["origin"])
+    arrays = load_tensors(content)
+    for name, (kind, *shape) in about.get("types", {}).items():
+        arrays[name] = np.frombuffer(arrays[name].tobytes(), _dtype(kind)).reshape(shape)
+    return Checkpoint(position, sums, arrays, about["origin"])
+
+
+def _is_plain(kind: np.dtype[Any]) -> bool:
+    """Return whether arrays of this type stand in a file as they are."""
+    return kind.isbuiltin == 1 and kind.kind in "biuf"
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    """Return a type by its name, also one of those that NumPy learns from `ml_dtypes`."""
+    import ml_dtypes  # comes with JAX; without such an array nobody waits for it
+
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:

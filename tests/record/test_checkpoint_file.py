@@ -1,0 +1,84 @@
+"""Checkpoint files: every type of number that a model can have is read back bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from epochal import Model, from_functions, rerun, resume, train
+from epochal.clock import Position
+from epochal.record.checkpoint_file import Checkpoint, EpochSums, load_checkpoint, save_checkpoint
+from little import StopAfter, little_data
+
+__all__ = ["little_data"]
+
+SHORT = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "float8_e8m0fnu", "int4"]
+PLAIN = ["float32", "float64", "float16", "int32", "uint8", "bool", "complex64"]
+
+
+def checkpoint_of(**arrays: Any) -> Checkpoint:
+    return Checkpoint(Position(7, 1, 2), EpochSums(), arrays, {"seed": 3})
+
+
+def type_of(name: str) -> np.dtype[Any]:
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+@pytest.mark.parametrize("name", SHORT + PLAIN)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0, 4)])
+def test_arrays_of_every_type_are_read_back(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), np.float32).astype(type_of(name))
+    saved = checkpoint_of(**{".params": array, "other": np.ones(2, np.float32)})
+    read = load_checkpoint(save_checkpoint(tmp_path, saved))
+    assert read.arrays[".params"].dtype == array.dtype
+    assert read.arrays[".params"].shape == shape
+    assert read.arrays[".params"].tobytes() == array.tobytes()
+    assert (read.weights_sha256, read.position, read.origin) == (saved.weights_sha256, saved.position, saved.origin)
+
+
+def test_plain_arrays_stand_in_the_file_as_they_are(tmp_path: Path) -> None:
+    """Without types of others the file is what it always was; with them it can still be opened by safetensors alone."""
+    plain = save_checkpoint(tmp_path, checkpoint_of(a=np.ones(3, np.float32)))
+    assert b"types" not in plain.read_bytes()
+    other = save_checkpoint(tmp_path, checkpoint_of(a=np.ones(3, type_of("bfloat16"))))
+    assert load_file(other)["a"].tolist() == [128, 63] * 3
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float16", "float32", "complex64"])
+def test_a_number_that_is_not_finite_is_seen_in_every_type(name: str) -> None:
+    values = np.array([1.0, np.nan], np.float32).astype(type_of(name))
+    assert not checkpoint_of(a=values).is_finite()
+    assert checkpoint_of(a=values[:1]).is_finite()
+
+
+def short_model(kind: str) -> Model:
+    """Weights in a short type, which the outputs are computed from in float32."""
+
+    def init(key: jax.Array) -> Any:
+        return {"w": (0.1 * jax.random.normal(key, (5, 3))).astype(kind), "b": jnp.zeros(3)}
+
+    return from_functions(init, lambda params, x: x @ params["w"].astype(jnp.float32) + params["b"])
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lion"])
+def test_short_weights_are_evaluated_resumed_and_repeated(
+    kind: str, optimizer: str, little_data: Path, tmp_path: Path
+) -> None:
+    model = short_model(kind)
+    options: dict[str, Any] = {"model": model, "optimizer": optimizer, "batch_size": 4, "epochs": 2}
+    whole = train(little_data, run=tmp_path / "whole", **options)
+    assert whole.params["w"].dtype == type_of(kind)
+    assert whole.evaluate().samples == 11
+    assert whole.predict(whole.data.test.x[:2]).shape == (2, 3)
+
+    train(little_data, run=tmp_path / "run", callbacks=StopAfter(5), **options)
+    assert resume(tmp_path / "run", model=model).weights_sha256 == whole.weights_sha256
+    assert rerun(whole.path, tmp_path / "again", model=model).is_same
