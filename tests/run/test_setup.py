@@ -120,7 +120,7 @@ def test_decay_clipping_and_smoothing_are_recorded_and_repeated(optimizer: str, 
 
 
 def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() -> None:
-    """Four points of four classes: targets of 0.7 + 3 · 0.1 have an entropy, and the outputs come to the same shares."""
+    """Four points of four classes: targets of 0.7 + 3 · 0.1 have an entropy, and outputs come to these shares."""
     x = np.eye(4, dtype=np.float32).repeat(5, axis=0)
     y = np.arange(4, dtype=np.int32).repeat(5)
     data = from_arrays(x, y, test=(x, y))

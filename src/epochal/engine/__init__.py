@@ -5,7 +5,14 @@ from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.placement import check_shards
-from epochal.engine.runtime import available_cores, keep_compiled_programs, offer_cores
+from epochal.engine.runtime import (
+    available_cores,
+    check_jax,
+    check_process,
+    keep_compiled_programs,
+    offer_cores,
+    present_settings,
+)
 from epochal.engine.state import State, named_leaves
 from epochal.engine.step import CAPACITY
 from epochal.engine.task import Task, build_task
@@ -24,10 +31,13 @@ __all__ = [
     "available_cores",
     "build_optimizer",
     "build_task",
+    "check_jax",
+    "check_process",
     "check_shards",
     "check_warmup",
     "default_learning_rate",
     "keep_compiled_programs",
     "named_leaves",
     "offer_cores",
+    "present_settings",
 ]

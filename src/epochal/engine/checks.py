@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from epochal.engine.micro_batch import device_memory
+from epochal.engine.optimizer import Optimizer
 from epochal.engine.state import State
 from epochal.engine.task import Task
-from epochal.errors import ModelError
+from epochal.errors import EpochalError, ModelError, OptionError
 from epochal.models import Model
 
 
@@ -21,7 +24,7 @@ def must_fit(problem: str) -> Iterator[None]:
     """Turn what JAX says of shapes that do not fit into a `ModelError` of one line."""
     try:
         yield
-    except ModelError:
+    except EpochalError:
         raise
     except (TypeError, ValueError) as error:
         first_line = str(error).strip().split("\n", 1)[0]
@@ -29,15 +32,69 @@ def must_fit(problem: str) -> Iterator[None]:
 
 
 def check_outputs(model: Model, task: Task, state: State) -> None:
-    """Raise `ModelError` unless the model turns one sample into as many outputs as the task needs."""
+    """Raise `ModelError` unless the model turns one sample into the outputs that the task needs.
+
+    It must do so in training and in evaluation, and in training return a state of the same form.
+    """
     x = jax.ShapeDtypeStruct((1, *task.sample_shape), np.float32)
     key = jax.random.key(0)
-    outputs, _ = jax.eval_shape(lambda x: model.apply(state.params, state.model_state, x, key, True), x)
-    if outputs.shape != (1, task.outputs):
-        raise ModelError(
-            f"model '{model.name}' returns shape {outputs.shape} for one sample of '{task.data}'; "
-            f"(1, {task.outputs}) is needed"
+
+    for training in (True, False):
+        outputs, after = jax.eval_shape(
+            lambda x, training=training: model.apply(
+                state.params, state.model_state, x, key if training and model.needs_rng else None, training
+            ),
+            x,
         )
+        if not isinstance(outputs, jax.ShapeDtypeStruct):
+            raise ModelError(f"model '{model.name}' returns a {type(outputs).__name__}; its outputs must be one array")
+        if outputs.shape != (1, task.outputs):
+            raise ModelError(
+                f"model '{model.name}' returns shape {outputs.shape} for one sample of '{task.data}'; "
+                f"(1, {task.outputs}) is needed"
+            )
+        if not jnp.issubdtype(outputs.dtype, jnp.floating):
+            raise ModelError(
+                f"model '{model.name}' returns {outputs.dtype}, which has no gradient; outputs must be floats"
+            )
+        if training and (change := _change(state.model_state, after)):
+            raise ModelError(
+                f"apply of model '{model.name}' returns a state of another form than it was given: {change}; "
+                "return the same arrays, of the same shapes and types"
+            )
+
+
+def check_optimizer(optimizer: Optimizer, state: State) -> None:
+    """Try an optimizer of the user's own on the shapes of a state: raises `OptionError`."""
+    if optimizer.own is None:
+        return
+    try:
+        changes, after = jax.eval_shape(optimizer.own.update, state.params, state.optimizer_state, state.params)
+    except Exception as error:
+        first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
+        raise OptionError(
+            f"the optimizer cannot be used: {first_line} (Epochal calls update(gradient, state, params) and gives it "
+            "nothing else, such as a value of the loss)"
+        ) from error
+
+    for what, before, then in (("changes", state.params, changes), ("state", state.optimizer_state, after)):
+        if change := _change(before, then, shapes_alone=what == "changes"):
+            raise OptionError(f"the optimizer returns {what} of another form than it was given: {change}")
+
+
+def _change(before: Any, after: Any, *, shapes_alone: bool = False) -> str:
+    """Say in which array one tree differs from another in structure, shape or type; nothing where it does not."""
+    known, found = (dict(jax.tree_util.tree_flatten_with_path(tree)[0]) for tree in (before, after))
+    if len({str(jax.tree.structure(tree)) for tree in (before, after)}) > 1:
+        others = [jax.tree_util.keystr(path) for path in known.keys() ^ found.keys()]
+        return f"{min(others)} is in one of them alone" if others else "their containers differ"
+
+    for path, leaf in known.items():
+        other = found[path]
+        if leaf.shape != other.shape or (leaf.dtype != other.dtype and not shapes_alone):
+            place = jax.tree_util.keystr(path) or "it"
+            return f"{place} was {leaf.dtype}{list(leaf.shape)} and is {other.dtype}{list(other.shape)}"
+    return ""
 
 
 def check_task(task: Task) -> None:
@@ -47,7 +104,11 @@ def check_task(task: Task) -> None:
     shapes = f"outputs of shape {outputs.shape} and targets of shape {targets.shape}"
 
     with must_fit(f"loss '{task.loss}' does not fit {shapes}"):
-        jax.eval_shape(lambda *pair: task.losses(*pair), outputs, targets)
+        losses = jax.eval_shape(lambda *pair: task.losses(*pair), outputs, targets)
+    if not jnp.issubdtype(losses.dtype, jnp.floating):
+        raise ModelError(
+            f"loss '{task.loss}' returns {losses.dtype}, which has no gradient; return floating-point numbers"
+        )
     for metric in task.metrics:
         with must_fit(f"metric '{metric.name}' does not fit {shapes}"):
             jax.eval_shape(lambda *pair, metric=metric: metric.of(*pair), outputs, targets)

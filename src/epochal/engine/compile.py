@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from epochal.engine.runtime import setting
+
 _MOST = 64
 
 
@@ -98,5 +100,7 @@ def _settings() -> Hashable:
         "jax_debug_nans",
         "jax_threefry_partitionable",
         "jax_numpy_dtype_promotion",
+        "jax_random_seed_offset",
+        "jax_softmax_custom_jvp",
     )
-    return tuple(jax.config.values[name] for name in names)
+    return tuple(setting(name) for name in names)

@@ -16,13 +16,14 @@ from jaxtyping import Float, UInt32
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
-from epochal.engine import checks
+from epochal.engine import checks, door
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation
 from epochal.engine.feed import Resident
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
+from epochal.engine.runtime import check_process
 from epochal.engine.state import State, initial_state
 from epochal.engine.step import CAPACITY, Chunk, Record, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
@@ -86,12 +87,30 @@ class Engine:
         self._residence = Residence(self.data)
 
     def initial_state(self) -> State:
-        """Return the state before the first iteration. Raises `ModelError` where model, task and data do not fit."""
+        """Return the state before the first iteration.
+
+        Raises `ModelError` where model, task and data do not fit, and `OptionError` for an optimizer that is of no use.
+        """
         with checks.must_fit(f"model '{self.model.name}' does not fit samples of shape {self.task.sample_shape}"):
             state = initial_state(self.model, self.optimizer, self.seed)
             checks.check_outputs(self.model, self.task, state)
+        checks.check_optimizer(self.optimizer, state)
         checks.check_task(self.task)
         return state
+
+    def try_own_parts(self, *, model: bool, loss: bool) -> bool:
+        """Try a model or a loss of the user's own on real samples; return whether outputs depend on other samples.
+
+        Raises `ModelError` for what cannot be trained, and where the memory does not hold the model.
+        """
+        self.count_parameters()
+        samples = door.try_samples(self.data)
+        if samples is None:
+            return False
+        if loss:
+            door.try_loss(self.task, samples)
+        depends = door.try_model(self.model, self.task, self.initial_state(), samples)
+        return model and depends and not self.model.uses_batch_statistics
 
     def count_parameters(self) -> int:
         """Return how many numbers training adjusts.
@@ -144,6 +163,7 @@ class Engine:
 
     def _over(self, what: Hashable, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
         """Return what a function of weights and a whole split computes, on the first device."""
+        check_process()
         whole = in_one_piece()
         state, resident = whole.place(state), self._residence.of(split, whole)
 
@@ -154,6 +174,7 @@ class Engine:
         return program.run(state.params, state.model_state, resident)
 
     def _chunk(self, state: State, batch_size: int) -> _Chunk:
+        check_process()
         if batch_size not in self._chunks:
             started = time.perf_counter()
             self._chunks[batch_size] = self._compile(state, batch_size)
@@ -172,7 +193,9 @@ class Engine:
             program = self._program(placed, feed, batch_size, micro_batch, shards)
             return program, program.temporary_bytes * (len(shards.devices) if shards.share_memory else 1)
 
-        if self.micro_batch is not None or self.model.uses_batch_statistics:
+        # What is cut changes statistics of the batch, and a state that the model updates slice by slice.
+        in_one_piece = self.model.uses_batch_statistics or bool(jax.tree.leaves(state.model_state))
+        if self.micro_batch is not None or in_one_piece:
             micro_batch = min(self.micro_batch or most, most)
             checks.check_micro_batch(self.model, batch_size, micro_batch)
             return _Chunk(compile_for(micro_batch)[0], micro_batch, shards)

@@ -1,19 +1,105 @@
-"""What Epochal sets for the whole process: the devices that JAX sees, and where compiled programs are kept on disk."""
+"""What Epochal sets and needs for the whole process: JAX's devices and settings, and where it keeps programs."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import jax
 import platformdirs
 
+from epochal.errors import OptionError, RunError
+
 _MOST_DEVICES = 8
+
+_DECIDING = {
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_threefry_gpu_kernel_lowering": False,
+    "jax_random_seed_offset": 0,
+    "jax_default_matmul_precision": None,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_softmax_custom_jvp": False,
+    "jax_disable_most_optimizations": False,
+    "jax_optimization_level": "UNKNOWN",
+    "jax_exec_time_optimization_effort": 0.0,
+}
+"""JAX's settings that decide the bits of a result, and what they are where nobody changed them."""
+
+_REFUSED = {
+    "jax_enable_x64": (True, "Epochal counts and trains in 32 bits"),
+    "jax_numpy_rank_promotion": ("raise", "models add a bias to each row"),
+    "jax_disable_jit": (True, "Epochal compiles whole epochs"),
+    "jax_transfer_guard": ("disallow", "Epochal copies data to the device"),
+}
+"""JAX's settings that nothing can be trained under, and why."""
 
 
 def available_cores() -> int:
     """Return how many CPU cores this process may use: on a CPU they decide how products are split, so last bits."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_jax() -> None:
+    """Refuse a process whose JAX cannot train: raises `OptionError`, or `RunError` in a forked child."""
+    check_process()
+    for name, (value, reason) in _REFUSED.items():
+        if setting(name) == value:
+            raise OptionError(f"JAX is set to {name.upper()}={value}, but {reason}; leave that out")
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = jax.config.values["jax_platforms"]
+        reason = str(error).strip().split("\n", 1)[0].split(" (set ", 1)[0] or "there is no such device"
+        where = f"JAX cannot start with JAX_PLATFORMS={wanted}" if wanted else "JAX finds no device"
+        raise OptionError(f"{where}: {reason}; leave it out, or write cpu") from None
+
+
+def check_process() -> None:
+    """Refuse a child that was forked after JAX was used, and would wait for ever: raises `RunError`."""
+    if _is_orphan() or _process_of_jax() != os.getpid():
+        raise RunError(
+            "this process was forked from one that had used JAX, and has none of its threads; start it anew instead, "
+            "as by multiprocessing.get_context('spawn')"
+        )
+
+
+@cache
+def _process_of_jax() -> int:
+    """Return the process that asked first: a forked child has the answer of its parent."""
+    return os.getpid()
+
+
+@cache
+def _is_orphan() -> bool:
+    """Return whether JAX has started, but none of its threads is here: before Epochal used it, in another process."""
+    from jax._src import xla_bridge  # no public name tells it without starting JAX
+
+    has_started = getattr(xla_bridge, "backends_are_initialized", lambda: False)()
+    threads = Path("/proc/self/task")
+    return bool(has_started and threads.is_dir() and len(list(threads.iterdir())) == 1)
+
+
+def setting(name: str, default: Any = None) -> Any:
+    """Return one of JAX's settings, also where a context such as ``with jax.enable_x64(False)`` has changed it."""
+    return getattr(jax.config, name, jax.config.values.get(name, default))
+
+
+def present_settings() -> dict[str, Any]:
+    """Return what decides the bits of a result and was set: JAX's settings, and XLA's flags but for the devices."""
+    present = {name: setting(name, default) for name, default in _DECIDING.items()}
+    settings: dict[str, Any] = {
+        name: value if type(value) in (bool, int, float, str) else str(getattr(value, "value", value))
+        for name, value in present.items()
+        if value != _DECIDING[name]
+    }
+
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
+    return settings | ({"XLA_FLAGS": " ".join(sorted(flags))} if flags else {})
 
 
 def offer_cores() -> None:

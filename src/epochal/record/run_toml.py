@@ -91,6 +91,7 @@ class RunFile:
         versions: of everything that decides the bits of the result.
         custom: parts that were given as Python objects (data, model, optimizer, loss) and so cannot be rebuilt by name.
         changes: what later sessions changed, and when.
+        settings: of JAX, those that decide the bits of the result and are not the default.
     """
 
     config: TrainConfig
@@ -100,6 +101,7 @@ class RunFile:
     device: DeviceFacts
     custom: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def present_config(self) -> TrainConfig:
@@ -195,6 +197,7 @@ class RunFile:
             "model": dataclasses.asdict(self.model),
             "versions": self.versions,
             "device": {name: value for name, value in dataclasses.asdict(self.device).items() if value is not None},
+            **({"settings": self.settings} if self.settings else {}),
             "changes": [{"iteration": change.iteration, **change.options} for change in self.changes],
         }
 
@@ -204,6 +207,9 @@ class RunFile:
         content = migrate(content)
         if not all(isinstance(number, str) for number in content["versions"].values()):
             raise ValueError("[versions] holds something else")
+        settings = content.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ValueError("settings is no table")
 
         changes = [dict(change) for change in content["changes"]]
         return cls(
@@ -214,6 +220,7 @@ class RunFile:
             _facts(DeviceFacts, "device", content["device"]),
             tuple(content["custom"]),
             tuple(Change(change.pop("iteration"), change) for change in changes),
+            settings,
         )
 
     def origin(self, iteration: int) -> dict[str, Any]:
@@ -308,7 +315,7 @@ def _is_a(value: Any, wanted: Any) -> bool:
 def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
     """Return all of an origin that may not differ, as comparable text: not where the data lie and what they are called.
 
-    Versions and device are left out as well: they may change, with a warning.
+    Versions, device and settings are left out as well: they may change, with a warning.
     """
     origin = migrate(origin)
     values = {name: value for name, value in origin["config"].items() if name not in ("data", "metrics")}

@@ -15,7 +15,7 @@ import optax
 from epochal.clock import Plan, Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
-from epochal.engine import Metric, check_warmup
+from epochal.engine import Metric, check_warmup, present_settings
 from epochal.errors import OptionError, PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
 from epochal.lock import locked
@@ -120,6 +120,8 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     recorder = Recorder(writer)
     divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
     members = Callbacks.of(recorder, divergence, told=followers(callbacks))
+    for message in setup.warnings:
+        members.warn(message)
     point = fit(
         setup.engine, setup.plan, Point(setup.engine.initial_state()), members, evaluate_every=config.evaluate_every
     )
@@ -226,7 +228,9 @@ def rerun(
 
     until = checkpoint.position.iteration
     file = _at_present(original.file, setup).with_iterations(until)
-    setup = set_up(file.config_at(0), setup.data, setup.custom, file.lengths_at(0))
+    again = set_up(file.config_at(0), setup.data, setup.custom, file.lengths_at(0))
+    setup = dataclasses.replace(again, warnings=setup.warnings)
+    setup.engine.count_parameters()
     folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
 
     with progress_bar(progress) as bar:
@@ -265,8 +269,10 @@ def _check_position(plan: Plan, position: Position) -> None:
 
 
 def _at_present(file: RunFile, setup: Setup) -> RunFile:
-    """Return the file with the versions and the device of this process."""
-    return dataclasses.replace(file, versions=present_versions(), device=setup.present_device)
+    """Return the file with the versions, the device and the settings of this process."""
+    return dataclasses.replace(
+        file, versions=present_versions(), device=setup.present_device, settings=present_settings()
+    )
 
 
 def _start_in_folder(
@@ -338,6 +344,8 @@ class _Session:
     def work(self, point: Point, setup: Setup) -> Setup:
         """Train from a point to the end, one configuration after another; return what the last one was trained with."""
         self._begin(point.position, setup)
+        for message in setup.warnings:
+            self._warn(message)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
 
         with CheckpointSaver(self.folder.checkpoints) as saver:
@@ -389,6 +397,11 @@ class _Session:
             for name, version in present.versions.items()
             if known.versions.get(name) != version
         ]
+
+        for name in sorted(known.settings.keys() | present.settings.keys()):
+            then, now = (settings.get(name, "the default") for settings in (known.settings, present.settings))
+            if then != now:
+                changed.append(f"{name} {then} → {now}")
 
         if known.device.gives_other_bits(present.device):
             changed.append(f"device {known.device} → {present.device}")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from epochal.clock import Position
-from epochal.engine import ChunkResult, State, named_leaves
+from epochal.engine import ChunkResult, State, check_process, named_leaves
 from epochal.errors import RunError
 from epochal.record.checkpoint_file import Checkpoint, EpochSums
 from epochal.record.history import History
@@ -59,6 +59,7 @@ def restored_state(checkpoint: Checkpoint, initial: Callable[[], State]) -> Stat
 
     Raises `RunError` where the arrays are others.
     """
+    check_process()
     paths, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(initial))
     wanted = {jax.tree_util.keystr(path): leaf for path, leaf in paths}
     found = {name: (array.shape, array.dtype) for name, array in checkpoint.arrays.items()}

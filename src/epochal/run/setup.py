@@ -21,12 +21,15 @@ from epochal.engine import (
     available_cores,
     build_optimizer,
     build_task,
+    check_jax,
     check_shards,
     check_warmup,
     default_learning_rate,
     keep_compiled_programs,
     offer_cores,
+    present_settings,
 )
+from epochal.engine.checks import check_micro_batch
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
 from epochal.errors import ModelError, OptionError
@@ -46,6 +49,7 @@ class Custom:
     loss: Callable[..., Any] | None = None
     data: bool = False
     metrics: Sequence[str | Metric] | None = None
+    tried: bool = False  # whether they were tried on real samples already, as for a run that continues
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, Model):
@@ -80,6 +84,7 @@ class Setup:
     Attributes:
         config: resolved: its defaults are filled in.
         lengths: which the learning-rate schedule follows.
+        warnings: what the user should know of parts of their own.
     """
 
     config: TrainConfig
@@ -90,6 +95,7 @@ class Setup:
     task: Task
     engine: Engine
     custom: Custom
+    warnings: tuple[str, ...] = ()
 
     @property
     def present_device(self) -> DeviceFacts:
@@ -110,7 +116,15 @@ class Setup:
         )
         model = ModelFacts(self.model.name, parameters, _without_none(self.model.options))
 
-        return RunFile(self.config, data, model, present_versions(), self.present_device, self.custom.names)
+        return RunFile(
+            self.config,
+            data,
+            model,
+            present_versions(),
+            self.present_device,
+            self.custom.names,
+            settings=present_settings(),
+        )
 
 
 def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, lengths: Lengths | None = None) -> Setup:
@@ -124,6 +138,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
     # Before anything asks JAX for a device: from then on, the process keeps the devices that it has.
     keep_compiled_programs()
     offer_cores()
+    check_jax()
 
     custom = custom or Custom()
     if custom.model is not None:
@@ -152,10 +167,32 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
+    engine, custom, warnings = _try_own_parts(engine, custom, plan)
     resolved = dataclasses.replace(
         resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
     )
-    return Setup(resolved, data, plan, lengths, model, task, engine, custom)
+    return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+
+
+def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:
+    """Try a model and a loss of the user's own; a model whose outputs depend on other samples is known to from here on.
+
+    Raises `ModelError` for what cannot be trained, or not in such pieces.
+    """
+    model, warnings = custom.model, tuple[str, ...]()
+    if not custom.tried and (model is not None or custom.loss is not None):
+        depends = engine.try_own_parts(model=model is not None, loss=custom.loss is not None)
+        if model is not None and depends:
+            model = dataclasses.replace(model, uses_batch_statistics=True)
+            engine = dataclasses.replace(engine, model=model)
+            warnings = (
+                f"an output of model '{model.name}' depends on other samples of its batch, so no batch is computed in "
+                "pieces; say so with uses_batch_statistics=True",
+            )
+
+    if model is not None and engine.micro_batch is not None:
+        check_micro_batch(model, plan.batch_size, engine.micro_batch)
+    return engine, dataclasses.replace(custom, model=model, tried=True), warnings
 
 
 def _resolve_optimizer(

@@ -50,7 +50,8 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
         schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
     )  # fmt: skip
 
-    default = set_up(plain, split, custom).config
+    setup = set_up(plain, split, custom)
+    default, custom = setup.config, setup.custom  # own parts are tried once
     assert default.lr is not None
 
     losses = _search(

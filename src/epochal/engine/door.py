@@ -1,0 +1,146 @@
+"""A model or a loss of the user's own, tried on a few real samples before anything is trained or written.
+
+Built-in parts are not tried. What shapes and types can tell is said by `checks`; here the numbers speak: whether an
+output depends on another sample, a loss on another output, and whether there is any gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree, Shaped
+
+from epochal.data import Dataset
+from epochal.engine.feed import put_on_device
+from epochal.engine.state import Params, State
+from epochal.engine.task import Task
+from epochal.errors import ModelError
+from epochal.models import Model
+
+_MOST = 4
+_NEAR = 1e-5  # of the largest number: rounding is smaller, and the influence of a sample larger
+_SHIFTS = (0.0, 0.1, 0.1, 0.5)  # how far the weights are moved at random for each trial; the first is where they start
+
+
+class Samples(NamedTuple):
+    """Some samples as the model sees them, and the same with another one as the last; targets likewise."""
+
+    x: Float[Array, "few *sample"]
+    y: Shaped[Array, "few *target"]
+    other_x: Float[Array, "few *sample"]
+    other_y: Shaped[Array, "few *target"]
+
+
+class _Trial(NamedTuple):
+    """What a model did with some samples, and the gradient of their losses."""
+
+    outputs: Float[Array, "few outputs"]
+    gradient: Params
+
+
+_Try: TypeAlias = Callable[[Params, Float[Array, "few *sample"], Shaped[Array, "few *target"]], _Trial]
+
+
+def try_samples(data: Dataset) -> Samples | None:
+    """Return up to four samples from all over the training set; ``None`` where there are fewer than two."""
+    count = min(len(data.train), _MOST + 1) - 1
+    if count < 1:
+        return None
+    rows = np.linspace(0, len(data.train) - 1, count + 1).astype(int)
+    few = put_on_device(data.train.take(rows), data.preprocessing)
+    x, y = few.preprocess(few.x), few.y
+    first, other = np.arange(count), np.array([*range(count - 1), count])
+    return Samples(x[first], y[first], x[other], y[other])
+
+
+def try_loss(task: Task, samples: Samples) -> None:
+    """Raise `ModelError` where the loss of one sample depends on another one's output or target."""
+    count = len(samples.y)
+    for seed in range(2):
+        outputs = jax.random.normal(jax.random.key(seed), (count, task.outputs))
+        outputs = jax.nn.softmax(outputs) if seed else outputs
+        others = outputs.at[-1].add(1.0)
+
+        losses, changed = task.losses(outputs, samples.y), task.losses(others, samples.other_y)
+        if _differ(losses[:-1], changed[:-1]):
+            raise ModelError(
+                f"loss '{task.loss}' of one sample depends on other samples; often outputs (b, 1) and targets (b,) are "
+                "broadcast to (b, b): compare outputs[:, 0] with targets, and return one loss a sample"
+            )
+
+
+def try_model(model: Model, task: Task, state: State, samples: Samples) -> bool:
+    """Return whether an output depends on other samples of its batch.
+
+    Raises `ModelError` where the loss has no gradient, neither at the first weights nor near them.
+    """
+    attempt = jax.jit(_trial(model, task, state.model_state))
+    depends = has_gradient = False
+
+    for params in _weights_near(state.params):
+        one = attempt(params, samples.x, samples.y)
+        other = attempt(params, samples.other_x, samples.other_y)
+        depends = depends or _differ(one.outputs[:-1], other.outputs[:-1])
+        has_gradient = has_gradient or _is_any(one.gradient) or _is_any(other.gradient)
+
+    if not has_gradient:
+        raise ModelError(
+            f"the loss '{task.loss}' of model '{model.name}' has no gradient: it is zero or not finite for every "
+            "weight, wherever they start; is there an argmax, a rounding, a comparison or a stop_gradient on the way?"
+        )
+    return depends or (not model.needs_rng and _depends_on_the_number(model, state, samples))
+
+
+def _trial(model: Model, task: Task, model_state: PyTree[Any]) -> _Try:
+    """Return the function of weights and samples that computes a trial, in training and always with the same key."""
+    key = jax.random.key(0) if model.needs_rng else None
+
+    def attempt(params: Params, x: Float[Array, "few *sample"], y: Shaped[Array, "few *target"]) -> _Trial:
+        def loss(params: Params) -> tuple[Float[Array, ""], Float[Array, "few outputs"]]:
+            outputs, _ = model.apply(params, model_state, x, key, True)
+            return jnp.sum(task.training_losses(outputs, y)), outputs
+
+        gradient, outputs = jax.grad(loss, has_aux=True)(params)
+        return _Trial(outputs, gradient)
+
+    return attempt
+
+
+def _depends_on_the_number(model: Model, state: State, samples: Samples) -> bool:
+    """Return whether a sample has another output in a batch of another size, as where a sum is taken over the batch."""
+    if len(samples.x) < 2:
+        return False
+    outputs = jax.jit(lambda params, x: model.apply(params, state.model_state, x, None, True)[0])
+    *_, params = _weights_near(state.params)
+    whole, part = outputs(params, samples.x), outputs(params, samples.x[:-1])
+    return _differ(whole[:-1], part, near=1e-3)  # another program, whose rounding is another
+
+
+def _weights_near(params: Params) -> Iterator[Params]:
+    """Yield weights: the first ones, which may be all zero or alike, and others around them."""
+    leaves, structure = jax.tree.flatten(params)
+    for number, shift in enumerate(_SHIFTS):
+        keys = jax.random.split(jax.random.key(number), len(leaves))
+        moved = [
+            (leaf + shift * jax.random.normal(key, leaf.shape)).astype(leaf.dtype)
+            for key, leaf in zip(keys, leaves, strict=True)
+        ]
+        yield jax.tree.unflatten(structure, moved)
+
+
+def _differ(one: Shaped[Array, "..."], other: Shaped[Array, "..."], near: float = _NEAR) -> bool:
+    """Return whether two arrays differ in a finite number by more than rounding."""
+    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    both = np.isfinite(a) & np.isfinite(b)
+    largest = max((np.abs(values[both]).max(initial=0.0) for values in (a, b)), default=0.0)
+    return bool(np.any(np.abs(a - b)[both] > near * largest))
+
+
+def _is_any(gradient: Params) -> bool:
+    """Return whether any number of a gradient is finite and not zero."""
+    arrays = (np.asarray(leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))) for leaf in jax.tree.leaves(gradient))
+    return any(bool(np.any(np.isfinite(array) & (array != 0))) for array in arrays)
