@@ -135,9 +135,8 @@ def test_a_resumed_and_a_repeated_run_know_it_too() -> None:
         lambda params, x: jnp.round(affine(params, x)),
         lambda params, x: jax.nn.one_hot(affine(params, x).argmax(axis=1), 3),
         lambda params, x: affine(params, x) * jnp.nan,
-        lambda params, x: jnp.ones((len(x), 3)),
     ],
-    ids=["stop_gradient", "round", "argmax", "nan", "constant"],
+    ids=["stop_gradient", "round", "argmax", "nan"],
 )
 def test_a_loss_without_a_gradient_is_refused(apply: Any) -> None:
     refused("has no gradient: it is zero or not finite for every weight", model=model_of(apply=apply))
@@ -161,11 +160,34 @@ def test_where_weights_begin_decides_nothing(init: Any, apply: Any) -> None:
     assert trained(model_of(init, apply), on_nan="continue").status == "finished"
 
 
-def test_units_that_no_sample_reaches_are_refused() -> None:
-    def dead(key: jax.Array) -> Any:
-        return {"w": jnp.full((4, 5), -9.0), "v": jnp.ones((5, 3))}
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"model": model_of(apply=lambda params, x: jnp.ones((len(x), 3)))},
+        {"loss": lambda outputs, targets: targets + 0 * outputs[:, 0]},
+        {
+            "model": model_of(
+                lambda key: {"w": jnp.full((4, 5), -9.0), "v": jnp.ones((5, 3))},
+                lambda params, x: deep(params, jnp.abs(x)),
+            )
+        },
+    ],
+    ids=["a constant model", "a loss that only looks at the targets", "units that no sample reaches"],
+)
+def test_a_loss_that_is_the_same_for_all_weights_is_a_probe_and_warned_of(parts: dict[str, Any]) -> None:
+    told = Warnings()
+    assert trained(**parts, callbacks=told).status == "finished"
+    assert len(told.messages) == 1
+    assert "is the same for all weights: nothing is learned" in told.messages[0]
 
-    refused("has no gradient", model=model_of(dead, lambda params, x: deep(params, jnp.abs(x))))
+
+@pytest.mark.parametrize("option", [{"shards": 2}, {"micro_batch": 32}])
+def test_pieces_that_would_change_the_result_are_refused_before_anything_is_written(option: dict[str, Any]) -> None:
+    data = labelled(80, test=10)
+    message = "uses batch statistics, so a batch"
+    refused(message, model=model_of(apply=centred), data=data, batch_size=64, **option)
+    refused(message, model=model_of(uses_batch_statistics=True), data=data, batch_size=64, **option)
+    assert trained(model_of(), data=data, batch_size=64, **option).status == "finished"
 
 
 def test_no_weights_at_all_are_refused() -> None:
@@ -203,17 +225,17 @@ def test_a_loss_of_single_samples_is_trained_with() -> None:
     assert trained(data=NUMBERS, loss=absolute).status == "finished"
 
 
-def test_a_loss_of_whole_numbers_or_without_outputs_is_refused() -> None:
+def test_a_loss_of_whole_numbers_or_steps_is_refused() -> None:
     refused("loss 'wrong' returns int32, which has no gradient", loss=wrong)
-    refused("the loss 'blind' of model 'linear' has no gradient", loss=blind)
+    refused("the loss 'steps' of model 'linear' has no gradient", loss=steps)
 
 
 def wrong(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     return (outputs.argmax(axis=1) != targets).astype(jnp.int32)
 
 
-def blind(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    return targets.astype(jnp.float32)
+def steps(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return (outputs.argmax(axis=1) != targets).astype(jnp.float32)
 
 
 # --- what weights, states and outputs are made of -------------------------------------------------------------------

@@ -35,10 +35,23 @@ class Samples(NamedTuple):
     other_y: Shaped[Array, "few *target"]
 
 
+class Findings(NamedTuple):
+    """What a trial has found that does not stop a training.
+
+    Attributes:
+        depends: whether an output depends on other samples of its batch.
+        learns: whether the loss depends on the weights at all.
+    """
+
+    depends: bool = False
+    learns: bool = True
+
+
 class _Trial(NamedTuple):
-    """What a model did with some samples, and the gradient of their losses."""
+    """What a model did with some samples, their loss, and its gradient."""
 
     outputs: Float[Array, "few outputs"]
+    loss: Float[Array, ""]
     gradient: Params
 
 
@@ -73,26 +86,30 @@ def try_loss(task: Task, samples: Samples) -> None:
             )
 
 
-def try_model(model: Model, task: Task, state: State, samples: Samples) -> bool:
-    """Return whether an output depends on other samples of its batch.
+def try_model(model: Model, task: Task, state: State, samples: Samples) -> Findings:
+    """Return what is found of a model at its first weights and near them.
 
-    Raises `ModelError` where the loss has no gradient, neither at the first weights nor near them.
+    Raises `ModelError` where the loss depends on the weights, or is not finite, and there is no gradient to follow.
     """
     attempt = jax.jit(_trial(model, task, state.model_state))
     depends = has_gradient = False
+    losses = []
 
     for params in _weights_near(state.params):
         one = attempt(params, samples.x, samples.y)
         other = attempt(params, samples.other_x, samples.other_y)
+        losses.append(float(one.loss))
         depends = depends or _differ(one.outputs[:-1], other.outputs[:-1])
         has_gradient = has_gradient or _is_any(one.gradient) or _is_any(other.gradient)
 
-    if not has_gradient:
+    # the same loss wherever the weights are: a mistake, or a probe that only looks at the samples
+    learns = has_gradient or any(loss != losses[0] for loss in losses)
+    if learns and not has_gradient:
         raise ModelError(
             f"the loss '{task.loss}' of model '{model.name}' has no gradient: it is zero or not finite for every "
             "weight, wherever they start; is there an argmax, a rounding, a comparison or a stop_gradient on the way?"
         )
-    return depends or (not model.needs_rng and _depends_on_the_number(model, state, samples))
+    return Findings(depends or (not model.needs_rng and _depends_on_the_number(model, state, samples)), learns)
 
 
 def _trial(model: Model, task: Task, model_state: PyTree[Any]) -> _Try:
@@ -104,8 +121,8 @@ def _trial(model: Model, task: Task, model_state: PyTree[Any]) -> _Try:
             outputs, _ = model.apply(params, model_state, x, key, True)
             return jnp.sum(task.training_losses(outputs, y)), outputs
 
-        gradient, outputs = jax.grad(loss, has_aux=True)(params)
-        return _Trial(outputs, gradient)
+        (value, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        return _Trial(outputs, value, gradient)
 
     return attempt
 

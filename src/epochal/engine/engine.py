@@ -98,19 +98,18 @@ class Engine:
         checks.check_task(self.task)
         return state
 
-    def try_own_parts(self, *, model: bool, loss: bool) -> bool:
-        """Try a model or a loss of the user's own on real samples; return whether outputs depend on other samples.
+    def try_own_parts(self, *, loss: bool) -> door.Findings:
+        """Try a model or a loss of the user's own on real samples; ``loss`` says whether that is one.
 
         Raises `ModelError` for what cannot be trained, and where the memory does not hold the model.
         """
         self.count_parameters()
         samples = door.try_samples(self.data)
         if samples is None:
-            return False
+            return door.Findings()
         if loss:
             door.try_loss(self.task, samples)
-        depends = door.try_model(self.model, self.task, self.initial_state(), samples)
-        return model and depends and not self.model.uses_batch_statistics
+        return door.try_model(self.model, self.task, self.initial_state(), samples)
 
     def count_parameters(self) -> int:
         """Return how many numbers training adjusts.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import optax
 
 from epochal.clock import Lengths, Plan
@@ -30,6 +31,7 @@ from epochal.engine import (
     present_settings,
 )
 from epochal.engine.checks import check_micro_batch
+from epochal.engine.checks import check_shards as check_one_piece
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
 from epochal.errors import ModelError, OptionError
@@ -179,20 +181,27 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
 
     Raises `ModelError` for what cannot be trained, or not in such pieces.
     """
-    model, warnings = custom.model, tuple[str, ...]()
+    model, warnings = custom.model, []
     if not custom.tried and (model is not None or custom.loss is not None):
-        depends = engine.try_own_parts(model=model is not None, loss=custom.loss is not None)
-        if model is not None and depends:
+        found = engine.try_own_parts(loss=custom.loss is not None)
+        if not found.learns:
+            warnings.append(f"the loss of model '{engine.model.name}' is the same for all weights: nothing is learned")
+
+        if model is not None and found.depends and not model.uses_batch_statistics:
+            warnings.append(
+                f"an output of model '{model.name}' depends on other samples of its batch, so no batch is computed in "
+                "pieces; say so with uses_batch_statistics=True"
+            )
             model = dataclasses.replace(model, uses_batch_statistics=True)
             engine = dataclasses.replace(engine, model=model)
-            warnings = (
-                f"an output of model '{model.name}' depends on other samples of its batch, so no batch is computed in "
-                "pieces; say so with uses_batch_statistics=True",
-            )
 
+    # before anything is written, as the engine itself would only say it when it compiles
     if model is not None and engine.micro_batch is not None:
         check_micro_batch(model, plan.batch_size, engine.micro_batch)
-    return engine, dataclasses.replace(custom, model=model, tried=True), warnings
+    shards = 1 if model is None or engine.shards is None else engine.cut(plan.batch_size).count
+    if model is not None and shards > 1:
+        check_one_piece(model, jax.eval_shape(engine.initial_state), shards)
+    return engine, dataclasses.replace(custom, model=model, tried=True), tuple(warnings)
 
 
 def _resolve_optimizer(
