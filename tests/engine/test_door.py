@@ -15,6 +15,7 @@ from workbench import labelled
 
 from epochal import Model, Run, from_functions, rerun, resume, train
 from epochal.data import Dataset, from_arrays
+from epochal.engine import OPTIMIZERS
 from epochal.engine.state import own_arrays
 from epochal.errors import EpochalError, ModelError, OptionError
 from little import StopAfter, Warnings
@@ -327,7 +328,26 @@ def test_an_evaluation_has_to_fit_as_well() -> None:
     ids=["lbfgs", "plateau"],
 )
 def test_an_optimizer_that_needs_more_than_the_gradient_is_refused(optimizer: Any) -> None:
-    refused("the optimizer cannot be used: .* nothing else, such as a value", OptionError, optimizer=optimizer)
+    refused("the optimizer cannot be used: .* without more, such as a value", OptionError, optimizer=optimizer)
+
+
+def test_an_optimizer_for_other_weights_is_refused() -> None:
+    masked = optax.masked(optax.sgd(0.1), {"w": True})
+    refused("the optimizer cannot begin with the weights of model 'linear'", OptionError, optimizer=masked)
+
+
+def test_weights_too_short_for_an_optimizer_are_refused_and_others_trained() -> None:
+    """No optimizer adds to an eighth of a float32; each knows what to do with a half."""
+
+    def model(kind: Any) -> Model:
+        return model_of(lambda key: jax.tree.map(lambda leaf: leaf.astype(kind), weights(key)), in_full)
+
+    def in_full(params: Any, x: jax.Array) -> jax.Array:
+        return affine(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params), x)
+
+    for name in OPTIMIZERS:
+        assert trained(model(jnp.bfloat16), optimizer=name, run=name).status == "finished"
+        refused("cannot .* float8_e4m3fn", OptionError, optimizer=name, model=model(jnp.float8_e4m3fn))
 
 
 def test_an_optimizer_with_random_keys_or_other_changes_is_refused() -> None:

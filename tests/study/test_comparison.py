@@ -242,7 +242,7 @@ def test_a_folder_that_is_no_study_or_a_damaged_one_is_said_to_be(tmp_path: Path
     with pytest.raises(RunError, match=r"study.toml is damaged"):
         resume_study(tmp_path)
     (tmp_path / "study.toml").write_text("format = 99\n", encoding="utf-8")
-    with pytest.raises(RunError, match="has format 99; this Epochal reads up to 1"):
+    with pytest.raises(RunError, match="has format 99; this Epochal reads up to 2"):
         Study.open(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from epochal.engine.micro_batch import device_memory
 from epochal.engine.optimizer import Optimizer
@@ -65,17 +66,28 @@ def check_outputs(model: Model, task: Task, state: State) -> None:
 
 
 def check_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Try an optimizer of the user's own on the shapes of a state: raises `OptionError`."""
-    if optimizer.own is None:
+    """Try an optimizer on the shapes of a state: raises `OptionError`.
+
+    Only one of the user's own can fail, or one whose weights are of another type than float32.
+    """
+    kinds = {leaf.dtype for leaf in jax.tree.leaves(state.params)} - {np.dtype(np.float32)}
+    if optimizer.own is None and not kinds:
         return
+
+    def update(rate: Any, state: State) -> tuple[Any, Any]:
+        changes, after = optimizer.with_rate(rate).update(state.params, state.optimizer_state, state.params)
+        if optimizer.own is None:
+            optax.apply_updates(state.params, changes)
+        return changes, after
+
     try:
-        changes, after = jax.eval_shape(optimizer.own.update, state.params, state.optimizer_state, state.params)
+        changes, after = jax.eval_shape(update, jax.ShapeDtypeStruct((), np.float32), state)
     except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
-        raise OptionError(
-            f"the optimizer cannot be used: {first_line} (Epochal calls update(gradient, state, params) and gives it "
-            "nothing else, such as a value of the loss)"
-        ) from error
+        first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0][:160]
+        cause = "Epochal calls update(gradient, state, params), without more, such as a value of the loss"
+        if optimizer.own is None:
+            cause = f"the weights are {' and '.join(sorted(kind.name for kind in kinds))}; take longer ones"
+        raise OptionError(f"the optimizer cannot be used: {first_line} ({cause})") from error
 
     for what, before, then in (("changes", state.params, changes), ("state", state.optimizer_state, after)):
         if change := _change(before, then, shapes_alone=what == "changes"):

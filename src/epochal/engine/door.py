@@ -143,7 +143,7 @@ def _weights_near(params: Params) -> Iterator[Params]:
     for number, shift in enumerate(_SHIFTS):
         keys = jax.random.split(jax.random.key(number), len(leaves))
         moved = [
-            (leaf + shift * jax.random.normal(key, leaf.shape)).astype(leaf.dtype)
+            (_wide(leaf) + shift * jax.random.normal(key, leaf.shape)).astype(leaf.dtype)
             for key, leaf in zip(keys, leaves, strict=True)
         ]
         yield jax.tree.unflatten(structure, moved)
@@ -159,5 +159,10 @@ def _differ(one: Shaped[Array, "..."], other: Shaped[Array, "..."], near: float 
 
 def _is_any(gradient: Params) -> bool:
     """Return whether any number of a gradient is finite and not zero."""
-    arrays = (np.asarray(leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))) for leaf in jax.tree.leaves(gradient))
+    arrays = (np.asarray(_wide(leaf)) for leaf in jax.tree.leaves(gradient))
     return any(bool(np.any(np.isfinite(array) & (array != 0))) for array in arrays)
+
+
+def _wide(leaf: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    """Return an array in float32 where its own type is shorter, as some of those are added to no other."""
+    return leaf.astype(jnp.float32) if leaf.dtype.itemsize < 4 else leaf

@@ -50,8 +50,14 @@ def initial_state(model: Model, optimizer: Optimizer, seed: int) -> State:
     check_weights(params, model.name)
     model_state = own_arrays(model_state, f"state of model '{model.name}'", ModelError)
 
-    optimizer_state = own_arrays(optimizer.init(params), "state of the optimizer", OptionError)
-    return State(params, model_state, optimizer_state)
+    try:
+        begun = optimizer.init(params)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise OptionError(
+            f"the optimizer cannot begin with the weights of model '{model.name}': {first_line}"
+        ) from error
+    return State(params, model_state, own_arrays(begun, "state of the optimizer", OptionError))
 
 
 def own_arrays(tree: PyTree[Any], what: str, error: type[EpochalError]) -> PyTree[jax.Array]:
