@@ -15,6 +15,7 @@ from workbench import labelled
 
 from epochal import Model, Run, from_functions, rerun, resume, train
 from epochal.data import Dataset, from_arrays
+from epochal.data.dataset import Preprocessing
 from epochal.engine import OPTIMIZERS
 from epochal.engine.state import own_arrays
 from epochal.errors import EpochalError, ModelError, OptionError
@@ -268,6 +269,25 @@ def test_weights_may_come_in_other_forms(form: Any) -> None:
     run = trained(model_of(lambda key: made, lambda params, x: affine(params, x).astype(jnp.float32)))
     assert run.status == "finished"
     assert run.predict(X[:2]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_losses_of_short_outputs_are_added_up_in_full(kind: str) -> None:
+    """A thousand losses of 1.1 add up to 1100 in float32, and to 256 in bfloat16, to which one more adds nothing."""
+    x = np.ones((1000, 4), np.float32)
+    data = from_arrays(x, x[:, 0], test=(x, x[:, 0]), name="ones", preprocessing=Preprocessing.of(0, 1))
+
+    def level(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        return 1.1 + 0.001 * outputs[:, 0]
+
+    def short(params: Any, x: jax.Array) -> jax.Array:
+        return (x @ params).astype(kind)
+
+    model = from_functions(lambda key: jnp.zeros((4, 1)), short)
+    run = trained(model, data, loss=level, batch_size="all")
+    assert run.history.losses[0] == pytest.approx(1.1)
+    assert run.evaluate().loss == pytest.approx(1.1, abs=0.01)
+    assert run.predict(x[:2]).dtype == np.float32
 
 
 def test_a_number_may_be_a_weight() -> None:

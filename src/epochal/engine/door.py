@@ -20,6 +20,7 @@ from epochal.engine.state import Params, State
 from epochal.engine.task import Task
 from epochal.errors import ModelError
 from epochal.models import Model
+from epochal.models.model import in_full
 
 _MOST = 4
 _NEAR = 1e-5  # of the largest number: rounding is smaller, and the influence of a sample larger
@@ -119,7 +120,7 @@ def _trial(model: Model, task: Task, model_state: PyTree[Any]) -> _Try:
     def attempt(params: Params, x: Float[Array, "few *sample"], y: Shaped[Array, "few *target"]) -> _Trial:
         def loss(params: Params) -> tuple[Float[Array, ""], Float[Array, "few outputs"]]:
             outputs, _ = model.apply(params, model_state, x, key, True)
-            return jnp.sum(task.training_losses(outputs, y)), outputs
+            return jnp.sum(task.training_losses(in_full(outputs), y)), outputs
 
         (value, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(params)
         return _Trial(outputs, value, gradient)

@@ -19,6 +19,7 @@ from epochal.engine.metrics import Mean, Metric, Sums
 from epochal.engine.state import Params
 from epochal.engine.task import Task
 from epochal.models import Model
+from epochal.models.model import in_full
 
 SLICE = 1000
 """How many samples are evaluated at once."""
@@ -65,7 +66,7 @@ def build_evaluate(model: Model, metrics: tuple[Metric, ...], size: int) -> Eval
     def evaluate(params: Params, model_state: PyTree[Any], split: Resident) -> SlicedSums:
         def measure(x: Shaped[Array, "slice *sample"], y: Shaped[Array, "slice *target"]) -> Sums:
             outputs, _ = model.apply(params, model_state, split.preprocess(x), None, False)
-            return tuple(metric.of(outputs, y) for metric in metrics)
+            return tuple(metric.of(in_full(outputs), y) for metric in metrics)
 
         def measure_at(number: jax.Array) -> Sums:
             x, y = (lax.dynamic_slice_in_dim(values, number * size, size) for values in (split.x, split.y))
@@ -109,7 +110,7 @@ def build_predict(model: Model, size: int) -> Predict:
 
     def predict(params: Params, model_state: PyTree[Any], split: Resident) -> Float[Array, "n outputs"]:
         def outputs_of(x: Any) -> Any:
-            return model.apply(params, model_state, split.preprocess(x), None, False)[0]
+            return in_full(model.apply(params, model_state, split.preprocess(x), None, False)[0])
 
         full = len(split.x) // size * size
         slices = split.x[:full].reshape(-1, size, *split.x.shape[1:])

@@ -19,6 +19,7 @@ from epochal.engine.state import Params, State
 from epochal.engine.task import Losses
 from epochal.errors import ModelError
 from epochal.models import Model
+from epochal.models.model import in_full
 
 _POINTS_AT_ONCE = 32
 
@@ -96,7 +97,7 @@ def build_losses_at(model: Model, loss: Losses, slice_size: int) -> LossesAt:
 
             def of_point(point: Float[Array, " axes"]) -> Float[Array, ""]:
                 outputs, _ = model.apply(_params_at(subspace, point), model_state, x, None, False)
-                return jnp.sum(loss(outputs, y))
+                return jnp.sum(loss(in_full(outputs), y))
 
             losses: Array = lax.map(of_point, coordinates)
             return losses

@@ -32,6 +32,7 @@ from epochal.engine.placement import Shards
 from epochal.engine.state import TRAINING_NOISE, Params, State, purpose_key
 from epochal.engine.task import Losses
 from epochal.models import Model
+from epochal.models.model import in_full
 from epochal.order import Order
 
 Hashes: TypeAlias = tuple[UInt32[Array, ""], UInt32[Array, ""]]
@@ -129,7 +130,7 @@ def _slice(
 
     def share_of_mean(params: Params) -> tuple[Float[Array, ""], PyTree[Any]]:
         outputs, new_state = config.model.apply(params, model_state, rows.x, batch.key, True)
-        losses = config.losses(outputs, rows.y)
+        losses = config.losses(in_full(outputs), rows.y)
         if rows.weight is not None:
             losses = losses * rows.weight
         return jnp.sum(losses) / config.batch_size, new_state

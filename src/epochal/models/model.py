@@ -46,6 +46,11 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def in_full(outputs: Outputs) -> Outputs:
+    """Return outputs in float32, in which losses and metrics are computed: shorter types lose too much in a sum."""
+    return outputs.astype("float32")
+
+
 def from_functions(
     init: Callable[[Key], Any],
     apply: Callable[..., Any],
