@@ -303,6 +303,7 @@ def clipped() -> Iterator[None]:
 @pytest.mark.usefixtures("clipped")
 def test_an_optimizer_with_an_option_of_its_own_needs_one_function() -> None:
     assert weights_by_optax(optimizer_of("clipped", largest=0.5), 1.0, [3.0, 0.25]) == [0.5, 0.25]
+    assert (optimizer_of("clipped").is_built_in, optimizer_of("sgd").is_built_in) == (False, True)
     assert default_learning_rate("clipped", 100) == 0.2
     with pytest.raises(OptionError, match="largest has no effect with adam; it is an option of clipped"):
         optimizer_of("adam", largest=0.5)

@@ -68,15 +68,15 @@ def check_outputs(model: Model, task: Task, state: State) -> None:
 def check_optimizer(optimizer: Optimizer, state: State) -> None:
     """Try an optimizer on the shapes of a state: raises `OptionError`.
 
-    Only one of the user's own can fail, or one whose weights are of another type than float32.
+    Only one of the user's can fail, or one whose weights are of another type than float32.
     """
     kinds = {leaf.dtype for leaf in jax.tree.leaves(state.params)} - {np.dtype(np.float32)}
-    if optimizer.own is None and not kinds:
+    if optimizer.is_built_in and not kinds:
         return
 
     def update(rate: Any, state: State) -> tuple[Any, Any]:
         changes, after = optimizer.with_rate(rate).update(state.params, state.optimizer_state, state.params)
-        if optimizer.own is None:
+        if optimizer.is_built_in:
             optax.apply_updates(state.params, changes)
         return changes, after
 
@@ -85,7 +85,7 @@ def check_optimizer(optimizer: Optimizer, state: State) -> None:
     except Exception as error:
         first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0][:160]
         cause = "Epochal calls update(gradient, state, params), without more, such as a value of the loss"
-        if optimizer.own is None:
+        if optimizer.is_built_in:
             cause = f"the weights are {' and '.join(sorted(kind.name for kind in kinds))}; take longer ones"
         raise OptionError(f"the optimizer cannot be used: {first_line} ({cause})") from error
 

@@ -62,6 +62,7 @@ class Engine:
         shards: into how many equal parts a batch is cut for the devices; ``None`` for the model's own number on a CPU,
             and 1 elsewhere.
         slice_size: how many samples are evaluated at once.
+        is_built_in: whether model and optimizer are the package's own, whose state nobody else holds.
         programs: where compiled programs are kept.
         compile_seconds: time spent in compilation so far.
     """
@@ -77,6 +78,7 @@ class Engine:
     micro_batch: int | None = None
     shards: int | None = None
     slice_size: int = SLICE
+    is_built_in: bool = False
     programs: Programs = PROGRAMS
     compile_seconds: float = field(default=0.0, init=False)
     _residence: Residence = field(init=False, repr=False)
@@ -92,7 +94,7 @@ class Engine:
         Raises `ModelError` where model, task and data do not fit, and `OptionError` for an optimizer that is of no use.
         """
         with checks.must_fit(f"model '{self.model.name}' does not fit samples of shape {self.task.sample_shape}"):
-            state = initial_state(self.model, self.optimizer, self.seed)
+            state = initial_state(self.model, self.optimizer, self.seed, is_checked=self.is_built_in)
             checks.check_outputs(self.model, self.task, state)
         checks.check_optimizer(self.optimizer, state)
         checks.check_task(self.task)

@@ -227,6 +227,11 @@ class Optimizer:
     own: optax.GradientTransformation | None = None
     clip_norm: float | None = None
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether its rule stands in this module, and not with the user."""
+        return self.rule is not None and self.rule.__module__ == __name__
+
     def with_rate(self, rate: Rate) -> optax.GradientTransformation:
         """Return the Optax transformation for this peak of the learning rate, a number or a traced scalar."""
         if self.rule is None:

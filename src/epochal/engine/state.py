@@ -39,13 +39,17 @@ def purpose_key(seed: int, purpose: int) -> jax.Array:
 INITIAL_WEIGHTS, TRAINING_NOISE = 1, 2
 
 
-def initial_state(model: Model, optimizer: Optimizer, seed: int) -> State:
+def initial_state(model: Model, optimizer: Optimizer, seed: int, *, is_checked: bool = False) -> State:
     """Return the state before the first iteration, a pure function of model, optimizer and seed.
 
     Its arrays are its own: training overwrites them, so that none may be somebody else's, or lie in two places.
-    Raises `ModelError` or `OptionError` for what is no array of numbers, and for weights that cannot be trained.
+    ``is_checked`` says that model and optimizer are known for that, so that nothing is copied. Raises `ModelError` or
+    `OptionError` for what is no array of numbers, and for weights that cannot be trained.
     """
     params, model_state = model.init(purpose_key(seed, INITIAL_WEIGHTS))
+    if is_checked:
+        return State(params, model_state, optimizer.init(params))
+
     params = own_arrays(params, f"params of model '{model.name}'", ModelError)
     check_weights(params, model.name)
     model_state = own_arrays(model_state, f"state of model '{model.name}'", ModelError)

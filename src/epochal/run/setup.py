@@ -166,6 +166,7 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
         seed=config.seed,
         micro_batch=config.micro_batch,
         shards=config.shards,
+        is_built_in=custom.model is None and optimizer.is_built_in,
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
