@@ -91,6 +91,19 @@ def test_a_model_of_single_samples_is_left_as_it_is(init: Any) -> None:
     assert told.messages == []
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_rounding_is_no_dependence(kind: str) -> None:
+    def coarse(params: Any, x: jax.Array) -> jax.Array:
+        hidden = jnp.tanh(x.astype(kind) @ params["w"].astype(kind))
+        return hidden @ params["v"].astype(kind)
+
+    def init(key: jax.Array) -> Any:
+        return {"w": jax.random.normal(key, (4, 300)), "v": 0.1 * jax.random.normal(key, (300, 3))}
+
+    model = model_of(init, coarse)
+    assert trained(model).setup.model is model
+
+
 def test_noise_is_no_dependence() -> None:
     def noisy(params: Any, x: jax.Array, key: jax.Array | None) -> jax.Array:
         return affine(params, x) * (1.0 if key is None else jax.random.bernoulli(key, 0.5, (len(x), 3)))

@@ -330,7 +330,8 @@ class _Session:
             options["batch_size"] = plan.batch_size
 
         file = self.file.with_change(position, options)
-        setup = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
+        changed = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
+        setup = dataclasses.replace(changed, warnings=setup.warnings)
         if not ends_here:
             _check_position(plan, position)
             check_warmup(config.warmup, setup.lengths)
