@@ -16,7 +16,10 @@ from epochal.clock import Last, Plan, Span
 from epochal.errors import OptionError, unknown_name
 from epochal.options import (
     BATCH_SIZE,
+    COLUMNS,
     LENGTH,
+    NAME_OR_NAMES,
+    PART,
     SEED,
     SETTINGS,
     SIZES,
@@ -37,6 +40,7 @@ from epochal.options import (
 
 Task: TypeAlias = Literal["classification", "regression"]
 OnNan: TypeAlias = Literal["stop", "continue"]
+ClassWeight: TypeAlias = Literal["balanced"]
 BatchSize: TypeAlias = int | str
 
 BUDGETS = frozenset({"epochs", "iterations", "budget"})
@@ -67,9 +71,31 @@ class TrainConfig:
     data: str = _data(
         "digits", "A data set's name, or your own file or folder.", text("a name or a path", "DATA"), positional=True)
     target: str | None = _data(
-        None, "The target column of your own table.", text("a column's name", "COLUMN"), text="the last")
+        None, "The target column of your own table; several with commas.", NAME_OR_NAMES, text="the last")
+    features: tuple[str, ...] | None = _data(
+        None, "Columns of your own table to use.", COLUMNS, text="all others")
+    drop: tuple[str, ...] | None = _data(None, "Columns of your own table to leave out.", COLUMNS)
+    categorical: tuple[str, ...] | None = _data(
+        None, "Columns of your own table whose values are categories, even if they are numbers.", COLUMNS)
+    no_header: bool = _data(False, "Your own table has no line of column names.", SWITCH)
+    encoding: str | None = _data(
+        None, "Encoding of your own table's text, such as gbk or latin-1.", text("an encoding", "NAME"),
+        text="UTF-8, or what its first bytes say")
+    image_size: tuple[int, ...] | None = _data(
+        None, "Size that your own pictures are made: one number, or height and width.", SIZES,
+        text="their own if it is one and small, else 64")
+    grey: bool = _data(False, "Make your own pictures grey.", SWITCH)
+    test: str | None = _data(
+        None, "A file with the test samples of your own data, or their share.", PART,
+        text="what the data bring, else 0.2")
+    validation: str | None = _data(
+        None, "A file with validation samples, or their share of the training samples; the best weights are chosen by "
+        "them.", PART, text="none")
+    fold: str | None = _data(
+        None, "Of a cross-validation: which part of how many is the test set, such as 2/5.", text("a part", "K/N"),
+        text="none")
     task: Task | None = _data(
-        None, "What the targets of your own data are.", choice(*get_args(Task)), text="what their type says")
+        None, "What the targets of your own data are.", choice(*get_args(Task)), text="what they look like")
 
     model: str = _model("mlp", "linear, mlp, cnn or rnn.", text("a model's name"))
     hidden: tuple[int, ...] | None = _model(
@@ -82,9 +108,11 @@ class TrainConfig:
         None, "Other options of the model or the optimizer by name, such as kernel=3 for cnn.", SETTINGS, flag="set")
 
     batch_size: BatchSize | None = _plan(
-        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE, text="100 (or N, if smaller)", resume=True)
+        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE,
+        text="100, 32 for a small table, or N, if smaller", resume=True)
     epochs: int | None = _plan(
-        None, "Budget in passes over the training set.", count(), text="10, if no budget is given", resume=True)
+        None, "Budget in passes over the training set.", count(),
+        text="10, more for a small table, if no budget is given", resume=True)
     iterations: int | None = _plan(None, "Budget in weight updates.", count(), resume=True)
     budget: str | None = _plan(None, "Budget with its unit: 50ep, 30000it, 3000000sa or 90s.", LENGTH, resume=True)
     last: Last = _plan("keep", "Keep or drop an epoch's smaller last batch.", choice(*get_args(Last)))
@@ -92,7 +120,7 @@ class TrainConfig:
     optimizer: str | None = _optimizer(
         None, "sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor.",
         text("an optimizer's name"),
-        text="the model's own: sgd (adam for rnn)")
+        text="sgd; adam for rnn, adamw for tables")
     lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
         text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True)
@@ -116,10 +144,17 @@ class TrainConfig:
         None, "Share of a target that all classes divide, for cross-entropy; evaluations keep the plain loss.",
         _SHARE, text="0")
 
+    class_weight: ClassWeight | None = _optimizer(
+        None, "Weigh each class's samples alike in training, however many there are: balanced.",
+        choice(*get_args(ClassWeight)), text="every sample alike")
+
+    patience: str | None = _run(
+        None, "Stop once the validation has not become better for so long: 5ep, 500it or 50000sa.", WARMUP,
+        text="none", resume=True)
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
     metrics: tuple[str, ...] | None = _run(
         None, "Metrics to record at evaluations.", several(text("a metric's name"), "NAME …", "many"),
-        text="accuracy for classification, mae and r2 for regression")
+        text="accuracy for classification, rmse, mae and r2 for regression")
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(
@@ -150,6 +185,12 @@ class TrainConfig:
             budget=self.budget,
             last=self.last,
         )
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """What was given of how the data are to be taken, for `epochal.data.load_data`."""
+        names = [name for name, one in TRAIN.items() if one.part == "data" and name != "data"]
+        return {name: value for name in names if (value := getattr(self, name)) not in (None, False)}
 
     @property
     def model_options(self) -> dict[str, Any]:
@@ -328,6 +369,8 @@ class StudyConfig:
                     values["lr"] = rate
             if self.seconds is not None:
                 values["budget"] = str(Span.seconds(self.seconds))
+            elif all(getattr(self.shared, name) is None for name in BUDGETS):
+                values["epochs"] = DEFAULT_EPOCHS  # the same for all batch sizes, whatever the data
             members.append(Member(name, dataclasses.replace(self.shared, **values, **self._left_out(optimizer))))
         return tuple(members)
 

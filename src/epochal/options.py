@@ -253,6 +253,34 @@ FILE = Kind(FOLDER.read, "FILE")
 PATHS = Kind(lambda name, value: tuple(FOLDER.read(name, one) for one in value), "FILE …", "many")
 
 
+def _read_part(name: str, value: Any) -> str:
+    if isinstance(value, (str, os.PathLike)) and not _is_numeric(str(value)):
+        return str(FILE_NAME.read(name, value))
+    share = number("SHARE", "above 0 and below 1 (0.2 for a fifth), or a file", lambda share: 0 < share < 1)
+    return f"{share.read(name, value):.12g}"
+
+
+def _is_numeric(content: str) -> bool:
+    try:
+        float(content)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_names(name: str, value: Any) -> str:
+    """Return a name; several, from Python, with commas between them."""
+    names = text("a column's name")
+    if isinstance(value, (list, tuple)) and value:
+        value = ",".join(str(names.read(name, one)) for one in value)
+    return str(names.read(name, value))
+
+
+FILE_NAME = text("a share such as 0.2, or a file")
+PART = Kind(_read_part, "SHARE|FILE")
+NAME_OR_NAMES = Kind(_read_names, "COLUMN")
+
+
 def several(kind: Kind, metavar: str = "A,B,…", words: Literal["one", "many"] = "one") -> Kind:
     """Return the kind of a list whose entries are of another kind: a sequence, text with commas, or a single value."""
 
@@ -261,6 +289,9 @@ def several(kind: Kind, metavar: str = "A,B,…", words: Literal["one", "many"] 
         return tuple(kind.read(name, one) for entry in entries for one in entry)
 
     return Kind(read, metavar, words)
+
+
+COLUMNS = several(text("a column's name"), "COLUMN,…", "one")
 
 
 def listed(value: Any) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ def test_facts_follow_from_the_arrays() -> None:
     assert BASE.sample_shape == (2, 2)
     assert BASE.task == "classification"
     assert BASE.outputs == 2
-    assert BASE.nbytes == 12 + 4 + 4 * 4
+    assert BASE.nbytes == (12 + 4 + 4 * 4) + 8  # shift and scale too
     values = Split(BASE.train.x, np.zeros((3, 5), np.float32))
     regression = dataclasses.replace(BASE, train=values, class_names=None)
     assert (regression.task, regression.outputs) == ("regression", 5)

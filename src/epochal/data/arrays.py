@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int32, Shaped
+from jaxtyping import Float32, Shaped
 
 from epochal.config import Task
 from epochal.data.dataset import Dataset, Preprocessing, Split, frozen
-from epochal.data.draws import bits
+from epochal.data.splitting import (
+    Fold,
+    as_fraction,
+    blocks,
+    default_preprocessing,
+    extremes,
+    held_out_rows,
+    moments,
+    scaling_of,
+    split_rows,
+)
+from epochal.data.tables.frame_reader import read_objects
+from epochal.data.targets import read_targets
 from epochal.errors import DataError
 
 Array: TypeAlias = Shaped[np.ndarray, "..."]
 
-_BLOCK = 4096  # rows that are looked at together, so that a check never copies the whole array
-_TEST_FRACTION = 0.2
-_WHICH = ("y", "test y")
+_CHANNELS = (1, 3, 4)
+_SMALLEST_PICTURE = 8
+
+__all__ = ["from_arrays", "held_out_rows", "to_samples"]
 
 
 def from_arrays(
     x: Any,
     y: Any,
     *,
-    test: tuple[Any, Any] | float | int | Fraction | None = None,
+    test: tuple[Any, Any] | float | int | Fraction | Fold | None = None,
+    validation: tuple[Any, Any] | float | Fraction | None = None,
+    weights: Any = None,
     name: str = "arrays",
     seed: int = 0,
     task: Task | None = None,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    as_given: bool = False,
 ) -> Dataset:
     """Return a `Dataset` of these samples and targets, or say what is wrong with them and in which row.
 
@@ -44,66 +59,72 @@ def from_arrays(
     ('high', 'low')
 
     Args:
-        x: ``(n, *sample_shape)`` numbers. uint8 stays uint8; every other type becomes float32.
-        y: ``(n,)`` integers, texts or booleans (classes), or ``(n,)`` or ``(n, k)`` floats (regression).
+        x: ``(n, *sample_shape)`` numbers. uint8 stays uint8; every other type becomes float32. Pictures with channels
+            first, ``(n, 3, height, width)``, become ``(n, height, width, 3)``.
+        y: ``(n,)`` integers, texts or booleans (classes), or ``(n,)`` or ``(n, k)`` floats (regression); what whole
+            numbers, one-hot rows and 0.0 and 1.0 are, `epochal.data.targets.read_targets` says.
         test: ``(x, y)`` of a test split, or the fraction in (0, 1) of the samples that becomes one: chosen by
             ``seed``, in proportion from every class. The default is 0.2.
+        validation: likewise, from the samples that are left. Default: none.
+        weights: ``(n,)`` how much each sample counts in training, at least 0; they are scaled to mean 1.
         name: what the set is called.
         seed: of that choice. The same seed, samples and fraction give the same split everywhere.
-        task: overrides what the type of ``y`` says, such as ``"regression"`` for integer targets.
+        task: overrides what ``y`` looks like, such as ``"regression"`` for integer targets.
         class_names: names for the classes 0, 1, …; without them the distinct labels, sorted, are the classes.
         preprocessing: from stored sample to model input. The default is 1/255 for uint8; for tables ``(n, features)``
             each feature is shifted and scaled to mean 0 and deviation 1 over the training split (scale 1 where it
-            is constant); for other arrays one shift and scale do so.
+            is constant); for other arrays one shift and scale do so, but floats from 0 to 1 stay as they are.
+        as_given: for a model of your own: integers, such as token ids, stay integers, and channels stay where they are.
 
     Raises:
         DataError: for anything that cannot be taken as it is.
     """
-    given = test if isinstance(test, tuple) else None
-    xs = [_samples(x, "x")] + ([_samples(given[0], "test x")] if given else [])
-    ys = [_plain(y, "y")] + ([_plain(given[1], "test y")] if given else [])
-    _check_sizes(xs, ys)
-    if class_names is not None or (task or _task(ys[0])) == "classification":
-        names, ys = _classes(ys, task, class_names)
-    else:
-        names, ys = None, [_float32(values, which) for values, which in zip(ys, _WHICH, strict=False)]
-    if given is None:
-        chosen = held_out_rows(ys[0] if names else np.zeros(len(ys[0]), np.int32), _fraction(test), seed)
-        xs = [xs[0][~chosen], xs[0][chosen]]
-        ys = [ys[0][~chosen], ys[0][chosen]]
-    train, held_out = (Split(frozen(xs[i]), frozen(ys[i])) for i in (0, 1))
-    return Dataset(name, train, held_out, preprocessing or _default_preprocessing(train.x), names)
+    pairs = [pair for pair in (test, validation) if isinstance(pair, tuple)]
+    whats = [what for what, pair in (("test ", test), ("validation ", validation)) if isinstance(pair, tuple)]
+    notes: list[str] = []
+    xs = [
+        to_samples(one, f"{what}x", as_given=as_given, notes=notes if not what else None)
+        for one, what in [(x, ""), *((pair[0], what) for pair, what in zip(pairs, whats, strict=True))]
+    ]
+    ys = [_plain(one, f"{what}y") for one, what in [(y, ""), *((p[1], w) for p, w in zip(pairs, whats, strict=True))]]
+    _check_sizes(xs, ys, ["", *whats])
 
+    whiches = [f"{what}y" for what in ("", *whats)]
+    meaning = read_targets(ys, task, class_names, whiches)
+    names, ys = meaning.classes, meaning.ys
+    if names is None:
+        ys = [_float32(values, which) for values, which in zip(ys, whiches, strict=True)]
+    rows = split_rows(
+        ys[0] if names else np.zeros(len(ys[0]), np.int32),
+        None if isinstance(test, tuple) else as_fraction(test),
+        None if isinstance(validation, tuple) or validation is None else as_fraction(validation, "validation"),
+        seed,
+    )
 
-def held_out_rows(labels: Int[np.ndarray, " n"], fraction: Fraction, seed: int) -> Bool[np.ndarray, " n"]:
-    """Return which rows form the test split: ⌈n × fraction⌉ of them, in proportion from every class.
+    everything = rows.test is None and rows.validation is None
+    weight = None if weights is None else _weights(weights, len(xs[0]))[rows.train]
+    if weight is not None:
+        weight = frozen((weight / weight.mean()).astype(np.float32))
+    own = (xs[0], ys[0]) if everything else (xs[0][rows.train], ys[0][rows.train])
+    train = Split(frozen(own[0]), frozen(own[1]), weight)
 
-    The rows are lined up class by class, shuffled within a class, and taken at equal distances. The first of each
-    class stays with the training split, which so knows every class.
-    """
-    count, wanted = len(labels), ceil(len(labels) * fraction)
-    line = np.lexsort((bits(count, seed, "split"), labels))
-    first = np.ones(count, bool)
-    first[1:] = labels[line][1:] != labels[line][:-1]
-    free = line[~first]
-    if len(free) < wanted:
-        raise DataError(
-            f"a test split of {wanted} from {count} samples would leave a class with none to train on; "
-            "add samples, ask for a smaller fraction, or give the test split yourself"
-        )
-    place = np.arange(len(free) + 1) * wanted // max(1, len(free))
-    chosen = np.zeros(count, bool)
-    chosen[free[place[1:] > place[:-1]]] = True
-    return chosen
+    given = iter(zip(xs[1:], ys[1:], strict=True))
 
+    def held(part: Any, taken: Array | None) -> Split:
+        x, y = next(given) if isinstance(part, tuple) else (xs[0][taken], ys[0][taken])
+        return Split(frozen(x), frozen(y))
 
-def _fraction(test: Any) -> Fraction:
-    """Return the test fraction as the decimal number that was written."""
-    if test is None:
-        test = _TEST_FRACTION
-    if isinstance(test, bool) or not isinstance(test, int | float | Fraction) or not 0 < test < 1:
-        raise DataError(f"test must be (x, y) or a fraction between 0 and 1 such as {_TEST_FRACTION}, got {test!r}")
-    return Fraction(str(test))
+    held_out = held(test, rows.test)
+    return Dataset(
+        name,
+        train,
+        held_out,
+        preprocessing or default_preprocessing(train.x),
+        names,
+        None if validation is None else held(validation, rows.validation),
+        None if names else scaling_of(train.y),
+        notes=(*notes, *filter(None, [meaning.note])),
+    )
 
 
 def _plain(values: Any, which: str) -> Array:
@@ -124,45 +145,92 @@ def _plain(values: Any, which: str) -> Array:
         raise DataError(f"{which} is empty: its shape is {array.shape}; give at least one sample")
 
     if array.dtype == object:
-        odd = next((row for row, value in enumerate(array.ravel()) if not isinstance(value, str)), None)
-        if odd is not None:
-            value = array.ravel()[odd]
-            row = odd // (array.size // len(array))
-            raise DataError(f"{which}: row {row} holds {value!r:.60} ({type(value).__name__}); give plain numbers")
-        array = array.astype(str)
+        array = _from_objects(array, which)
 
     if array.dtype.kind not in "biufU":
         raise DataError(f"{which} has type {array.dtype}; give integers, floats or (for classes) texts")
     return array
 
 
-def _samples(values: Any, which: str) -> Array:
+def _from_objects(array: Array, which: str) -> Array:
+    """Return an array of Python objects as numbers or texts. Raises `DataError` for others, with row and column."""
+    columns = array.reshape(len(array), -1).T
+    read: list[Array] = []
+    for number, values in enumerate(columns):
+        column = read_objects(list(values), str(number), which)
+        if column.kind not in ("number", "boolean", "text"):
+            raise DataError(f"{which}: column {number} holds dates such as {values[0]}; give numbers, or a frame")
+        if column.missing.any():
+            row = int(np.argmax(column.missing))
+            raise DataError(f"{which}: row {row} holds {values[row]!r:.60}, a missing value; fill it in")
+        if column.kind == "text" and len(columns) > 1:
+            raise DataError(
+                f"{which}: column {number} holds text such as {values[0]!r:.40}; samples are numbers: encode it, or "
+                "give a frame or a table, whose columns are encoded"
+            )
+        kinds = {"text": str, "boolean": bool, "number": np.int64 if column.whole else np.float64}
+        read.append(column.values.astype(kinds[column.kind]))
+    return np.stack(read, axis=1).reshape(array.shape)
+
+
+def to_samples(values: Any, which: str, *, as_given: bool = False, notes: list[str] | None = None) -> Array:
+    """Return samples in storage type: uint8 or float32, with channels last; integers as int32 if all is as given.
+
+    Raises `DataError` for what cannot be taken; ``notes`` is told what was changed.
+    """
     array = _plain(values, which)
     if array.dtype.kind == "U":
         raise DataError(f"{which} holds text such as '{array.flat[0]!s:.40}'; samples are numbers, so encode it first")
     if array.ndim == 1:
         raise DataError(f"{which} has shape {array.shape}; give (samples, features), here perhaps {which}[:, None]")
-    return array if array.dtype == np.uint8 else _float32(array, which)
+
+    if not as_given and has_channels_first(array.shape):
+        array = np.moveaxis(array, 1, -1)
+        if notes is not None:
+            notes.append(f"{which}: channels come first; they are put last: {array.shape[1:]}")
+    if array.dtype == np.uint8:
+        return array
+    if as_given and array.dtype.kind in "iu":
+        low, high = int(array.min()), int(array.max())
+        if not -(2**31) <= low <= high < 2**31:
+            raise DataError(f"{which} holds {low if low < -(2**31) else high}, beyond 32-bit integers")
+        return array.astype(np.int32)
+    return _float32(array, which)
 
 
-def _check_sizes(xs: list[Array], ys: list[Array]) -> None:
-    for x, y, which in zip(xs, ys, ("", "test "), strict=False):
+def has_channels_first(shape: tuple[int, ...]) -> bool:
+    """Return whether an array of this shape looks like pictures with channels first, ``(n, 3, height, width)``."""
+    if len(shape) != 4:
+        return False
+    channels, *size = shape[1:]
+    return channels in _CHANNELS and min(size) >= _SMALLEST_PICTURE
+
+
+def _weights(weights: Any, count: int) -> Array:
+    """Return a weight for each sample. Raises `DataError` for other shapes and values below 0."""
+    array = _float32(_plain(weights, "weights"), "weights")
+    if array.shape != (count,):
+        raise DataError(f"weights have shape {array.shape} for {count:,} samples; give one for each, ({count:,},)")
+    if (array < 0).any() or not array.any():
+        raise DataError(f"weights must be at least 0, and some above; the least is {array.min()}")
+    return array
+
+
+def _check_sizes(xs: list[Array], ys: list[Array], whats: list[str]) -> None:
+    for x, y, which in zip(xs, ys, whats, strict=True):
         if len(x) != len(y):
             raise DataError(f"{which}x has {len(x):,} samples but {which}y has {len(y):,}; each needs one target")
-    if xs[-1].shape[1:] != xs[0].shape[1:]:
-        raise DataError(
-            f"test samples have shape {xs[-1].shape[1:]}, training samples {xs[0].shape[1:]}; they must agree"
-        )
-    if xs[-1].dtype != xs[0].dtype:
-        raise DataError(f"test samples are {xs[-1].dtype}, training samples {xs[0].dtype}; store both alike")
-    if ys[-1].shape[1:] != ys[0].shape[1:]:
-        raise DataError(
-            f"test targets have shape {ys[-1].shape[1:]}, training targets {ys[0].shape[1:]}; they must agree"
-        )
-
-
-def _blocks(array: Array) -> Iterator[tuple[int, Array]]:
-    return ((start, array[start : start + _BLOCK]) for start in range(0, len(array), _BLOCK))
+    for x, y, which in zip(xs[1:], ys[1:], whats[1:], strict=True):
+        if x.shape[1:] != xs[0].shape[1:]:
+            raise DataError(
+                f"{which}samples have shape {x.shape[1:]}, training samples {xs[0].shape[1:]}; they must agree"
+            )
+        if x.dtype != xs[0].dtype:
+            raise DataError(f"{which}samples are {x.dtype}, training samples {xs[0].dtype}; store both alike")
+        if y.shape[1:] != ys[0].shape[1:]:
+            raise DataError(
+                f"{which}targets have shape {y.shape[1:]}, training targets {ys[0].shape[1:]}; they must agree"
+            )
 
 
 def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
@@ -172,7 +240,7 @@ def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
     with np.errstate(over="ignore"):
         short = array.astype(np.float32, copy=False)
 
-    for start, block in _blocks(short):
+    for start, block in blocks(short):
         good = np.isfinite(block).reshape(len(block), -1)
         if not good.all():
             row, column = (int(i) for i in np.argwhere(~good)[0])
@@ -188,9 +256,9 @@ def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
 def _check_resolution(array: Array, short: Float32[np.ndarray, ...], which: str) -> None:
     """Refuse values such as 1,700,000,000 ± 50, which float32 would round to a handful of steps."""
     axis = 0 if array.ndim == 2 else None
-    lost = np.max([np.abs(block - short[at : at + _BLOCK]).max(axis=axis) for at, block in _blocks(array)], axis=0)
-    mean, deviation = _moments(array)
-    low, high = _extremes(array)
+    lost = np.max([np.abs(block - short[at : at + len(block)]).max(axis=axis) for at, block in blocks(array)], axis=0)
+    mean, deviation = moments(array)
+    low, high = extremes(array)
     coarse = np.atleast_1d((low < high) & (lost > deviation / 1000))
     if coarse.any():
         feature = int(np.argmax(coarse))
@@ -199,103 +267,3 @@ def _check_resolution(array: Array, short: Float32[np.ndarray, ...], which: str)
             f"{which}{where}: values near {np.atleast_1d(mean)[feature]:.6g} differ too little for 32-bit floats; "
             "subtract an offset first"
         )
-
-
-def _moments(array: Array) -> tuple[Float64[np.ndarray, ...], Float64[np.ndarray, ...]]:
-    """Return mean and standard deviation: of each feature of a table, of all values of any other array."""
-    axis = 0 if array.ndim == 2 else None
-    count = len(array) if array.ndim == 2 else array.size
-    mean = np.sum([block.sum(axis=axis, dtype=np.float64) for _, block in _blocks(array)], axis=0) / count
-    squares = [np.square(block.astype(np.float64) - mean).sum(axis=axis) for _, block in _blocks(array)]
-    return np.asarray(mean), np.asarray(np.sqrt(np.sum(squares, axis=0) / count))
-
-
-def _extremes(array: Array) -> tuple[Array, Array]:
-    """Return the least and the greatest value: of each feature of a table, of all values of any other array."""
-    axis = 0 if array.ndim == 2 else None
-    low = np.min([block.min(axis=axis) for _, block in _blocks(array)], axis=0)
-    high = np.max([block.max(axis=axis) for _, block in _blocks(array)], axis=0)
-    return np.asarray(low), np.asarray(high)
-
-
-def _default_preprocessing(x: Array) -> Preprocessing:
-    """Return the default preprocessing for training samples ``x``."""
-    if x.dtype == np.uint8:
-        return Preprocessing.of(shift=0, scale=1 / 255)
-    low, high = _extremes(x)
-    mean, deviation = _moments(x)
-    varies = (low < high) & (deviation > 1e-30)  # below that, 1 / deviation is beyond float32
-    scale = np.divide(1.0, deviation, where=varies, out=np.ones_like(deviation))
-    return Preprocessing.of(shift=np.where(varies, mean, low), scale=scale)
-
-
-def _task(y: Array) -> Task:
-    return "regression" if y.dtype.kind == "f" else "classification"
-
-
-def _classes(
-    ys: list[Array], task: Task | None, class_names: Sequence[str] | None
-) -> tuple[tuple[str, ...], list[Int32[np.ndarray, " n"]]]:
-    """Return the names of the classes and each split's labels as class numbers."""
-    if task == "regression":
-        raise DataError("class names were given for a regression; leave out one of the two")
-    labels = [_labels(y, which, named=class_names is not None) for y, which in zip(ys, _WHICH, strict=False)]
-
-    # the classes that there are, sorted
-    if class_names is None:
-        known: Array = np.unique(labels[0])
-    elif labels[0].dtype.kind == "U":
-        known = np.unique(np.array(class_names, str))
-    else:
-        known = np.arange(len(class_names))
-
-    # very many different integers may be meant as quantities
-    if class_names is None and task is None and known.dtype.kind == "i" and len(known) > max(20, len(ys[0]) // 5):
-        raise DataError(
-            f"y holds {len(known):,} different integers in {len(ys[0]):,} rows: quantities or classes? "
-            "Say task='regression' or task='classification'"
-        )
-
-    names = tuple(str(name) for name in (known if class_names is None else class_names))
-    if len(set(names)) != len(names):
-        raise DataError(
-            f"class_names holds '{next(n for n in names if names.count(n) > 1)}' twice; each class needs its own"
-        )
-    order = np.argsort(np.array(names)) if known.dtype.kind == "U" else np.arange(len(known))
-    return names, [_numbers(values, known, order, which) for values, which in zip(labels, _WHICH, strict=False)]
-
-
-def _labels(y: Array, which: str, *, named: bool) -> Array:
-    """Return labels as texts or non-negative int64; booleans number the classes where those are ``named``."""
-    if y.ndim != 1:
-        raise DataError(f"{which} has shape {y.shape}; give one label for each sample, such as {which}.argmax(axis=1)")
-    if y.dtype.kind == "U":
-        return y
-    if y.dtype.kind == "b":
-        return y.astype(np.int64 if named else str)
-
-    good = (y >= 0) & (y <= 2**53)  # false for NaN
-    if y.dtype.kind == "f":
-        good &= y == np.floor(y)
-
-    if not good.all():
-        row = int(np.argmin(good))
-        raise DataError(
-            f"{which}: row {row} (from 0) has the label {y[row]}; class labels are whole numbers from 0, or texts"
-        )
-    return y.astype(np.int64)
-
-
-def _numbers(labels: Array, known: Array, order: Array, which: str) -> Int32[np.ndarray, " n"]:
-    """Return each label's class number; ``known`` is sorted, and ``order`` says which class each of it is."""
-    if labels.dtype.kind != known.dtype.kind:
-        raise DataError(
-            f"{which} holds labels such as {labels[0]!s:.40}, y holds {known[0]!s:.40}; use texts or integers in both"
-        )
-    place = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-    strange = known[place] != labels
-    if strange.any():
-        row = int(np.argmax(strange))
-        shown = f"{known[0]} to {known[-1]}" if len(known) > 12 else ", ".join(str(k) for k in known)
-        raise DataError(f"{which}: row {row} (from 0) has the label {labels[row]!s:.40}, outside the classes {shown}")
-    return order[place].astype(np.int32)

@@ -1,23 +1,26 @@
-"""What a data set is: two splits of samples, and the preprocessing that turns a stored sample into model input."""
+"""What a data set is: splits of samples, and the preprocessing that turns a stored sample into model input."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, Int, Shaped
 
 from epochal.config import Task
 
+if TYPE_CHECKING:
+    from epochal.data.encodings import Encoding
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preprocessing:
-    """How a stored sample becomes model input: ``(x - shift) * scale`` in float32.
+    """How a stored sample becomes model input: ``(x - shift) * scale`` in float32; integers (int32) stay what they are.
 
     >>> Preprocessing.of(shift=0, scale=1 / 16)(np.array([0, 8, 16], np.uint8))
     array([0. , 0.5, 1. ], dtype=float32)
@@ -40,9 +43,24 @@ class Preprocessing:
         return to_input(x, self.shift, self.scale)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetScaling:
+    """The targets of a regression as training sees them: ``(y - shift) / scale``, mean 0 and deviation 1.
+
+    Losses, metrics and predictions are in the targets' own units all the same.
+
+    Attributes:
+        shift: float32 ``(outputs,)``, each target's mean over the training split.
+        scale: float32 ``(outputs,)``, each target's deviation; 1 for a constant one.
+    """
+
+    shift: Float32[np.ndarray, " outputs"]
+    scale: Float32[np.ndarray, " outputs"]
+
+
 def to_input(x: Any, shift: Any, scale: Any) -> Any:
-    """Return stored samples as model input, float32: the one formula, for NumPy and the compiled loop alike."""
-    return (x.astype(np.float32) - shift) * scale
+    """Return stored samples as model input, for NumPy and the compiled loop alike: float32, but int32 as it is."""
+    return x if x.dtype == np.int32 else (x.astype(np.float32) - shift) * scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,17 +70,19 @@ class Split:
     Attributes:
         x: ``(n, *sample_shape)`` in storage type: uint8 or float32.
         y: ``(n,)`` int32 class numbers from 0, or ``(n,)`` or ``(n, k)`` float32 values.
+        weight: ``(n,)`` float32, how much each sample's loss counts in training; ``None``: all alike.
     """
 
     x: Shaped[np.ndarray, " n *sample"]
     y: Shaped[np.ndarray, " n *target"]
+    weight: Float32[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, indices: Int[np.ndarray, " taken"]) -> Split:
         """Return the samples at these indices, in their order."""
-        return Split(self.x[indices], self.y[indices])
+        return Split(self.x[indices], self.y[indices], None if self.weight is None else self.weight[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +94,13 @@ class Dataset:
     Attributes:
         name: what the user calls it.
         train: the N samples that an epoch visits.
-        test: samples that training never sees.
+        test: samples that training never sees, and that nothing is selected by.
         preprocessing: turns stored samples into model input.
         class_names: one name for each class number; ``None`` for regression.
+        validation: samples that training does not use, but by which the best weights are chosen; ``None`` for none.
+        target_scaling: of a regression, how training sees the targets; ``None``: as they are.
+        encoding: how a row of a table or a picture becomes a stored sample; ``None`` where samples came as arrays.
+        notes: what the user should know of how the data were taken, a sentence each.
     """
 
     name: str
@@ -84,6 +108,14 @@ class Dataset:
     test: Split
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None
+    validation: Split | None = None
+    target_scaling: TargetScaling | None = None
+    encoding: Encoding | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_encoding(self, encoding: Encoding, notes: tuple[str, ...] = ()) -> Dataset:
+        """Return the data set with how its samples came about, and what is to be said of that."""
+        return replace(self, encoding=encoding, notes=(*notes, *self.notes))
 
     @property
     def task(self) -> Task:
@@ -101,9 +133,14 @@ class Dataset:
         return prod(self.train.y.shape[1:]) if self.class_names is None else len(self.class_names)
 
     @property
+    def is_table(self) -> bool:
+        """Whether a sample is a row of numbers, and not a picture, a signal or a text."""
+        return len(self.sample_shape) == 1 and self.train.x.dtype != np.uint8
+
+    @property
     def nbytes(self) -> int:
-        """Bytes that both splits take in memory."""
-        return sum(split.x.nbytes + split.y.nbytes for split in (self.train, self.test))
+        """Bytes that all splits take in memory."""
+        return sum(array.nbytes for _, array in self._arrays())
 
     @property
     def fingerprint(self) -> str:
@@ -127,6 +164,11 @@ class Dataset:
         yield "train.y", self.train.y
         yield "test.x", self.test.x
         yield "test.y", self.test.y
+        if self.validation is not None:
+            yield "validation.x", self.validation.x
+            yield "validation.y", self.validation.y
+        if self.train.weight is not None:
+            yield "weight", self.train.weight
         yield "shift", self.preprocessing.shift
         yield "scale", self.preprocessing.scale
 

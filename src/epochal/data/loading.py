@@ -10,52 +10,52 @@ from typing import Any
 
 import numpy as np
 
-from epochal.config import Task
-from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
+from epochal.data.load_options import LoadOptions
 from epochal.data.own_files import IDX_STEMS, find_idx, load_idx_folder, load_path
+from epochal.data.python_objects import from_object
 from epochal.data.registry import DATA_SETS, Description, describe, generated_file
+from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress, cache_folder, own_folder, whole_file
 from epochal.errors import DataError, unknown_name
 
 
-def load_data(
-    source: str | os.PathLike[str] | Dataset | tuple[Any, Any],
-    *,
-    target: str | None = None,
-    seed: int = 0,
-    task: Task | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
+def load_data(source: Any, *, progress: Progress | None = None, **options: Any) -> Dataset:
     """Return a data set.
 
     >>> load_data("digits")
     Dataset 'digits': 1,437 training and 360 test samples of shape (8, 8), classification with 10 outputs
 
     Args:
-        source: a name (``digits``, ``digits-60k``, ``mnist``, ``fashion-mnist``, ``kmnist``); a file ``.npz``, ``.csv``
-            or ``.tsv``; a folder of four IDX files; arrays ``(x, y)``; or a `Dataset`, which is returned as it is. A
-            name comes before a file of the same name; write ``./mnist`` for the latter.
-        target: of a table, the target column's name; without it, the last.
-        seed: of the test split, for data that bring none. The named sets bring theirs.
-        task: ``"classification"`` or ``"regression"``, where the type of the targets does not say it.
-        progress: called with a title, what is done and what there is to do, while something is fetched or made.
+        source: a name (``digits``, ``digits-60k``, ``mnist``, ``fashion-mnist``, ``kmnist``); a table in a file
+            (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``; ``.parquet``, ``.feather``); a file ``.npz``; a folder
+            with a folder of pictures for each class, or of four IDX files; arrays ``(x, y)``, ``(x, y, weights)``,
+            ``(x, y, x_test, y_test)`` or ``((x, y), (x_test, y_test))``; a frame of pandas, Polars, Arrow or DuckDB; a
+            data set of scikit-learn, Hugging Face or PyTorch; or a `Dataset`, which is returned as it is. A name comes
+            before a file of the same name; write ``./mnist`` for the latter.
+        progress: called with a title, what is done and what there is to do, while something is fetched, made or read.
+        options: ``target``, ``task``, ``test``, ``validation``, ``seed`` and the other fields of
+            `epochal.data.load_options.LoadOptions`.
 
     Raises:
         DataError: if it is unknown, missing, damaged, or cannot be downloaded or kept.
     """
     if isinstance(source, Dataset):
         return source
-    if isinstance(source, tuple):
-        return from_arrays(*source, seed=seed, task=task)
+    chosen = LoadOptions.of(options)
+    if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
+        return from_object(source, chosen)
+
     if isinstance(source, str) and source in DATA_SETS:
-        if target is not None or task is not None:
+        if chosen.target is not None or chosen.task is not None:
             raise DataError(f"{source} has its own targets; target and task are for your own files")
-        return _load_named(describe(source), progress)
+        chosen.check(source, "named")
+        named = with_fold(_load_named(describe(source), progress), chosen.held_out, chosen.seed)
+        return with_validation(named, chosen.validation, chosen.seed)
     path = Path(source)
     if isinstance(source, str) and not path.exists() and path.name == source and not path.suffix:
         raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")
-    return load_path(path.expanduser(), target=target, seed=seed, task=task)
+    return load_path(path.expanduser(), chosen, progress)
 
 
 def _load_named(about: Description, progress: Progress | None) -> Dataset:
@@ -104,7 +104,7 @@ def _generated(about: Description, progress: Progress | None) -> Dataset:
 
     path = cache_folder(about.name) / generated_file(about)
     try:
-        kept = load_path(path)
+        kept = load_path(path, LoadOptions())
         if kept.fingerprint == about.fingerprint:
             return replace(kept, name=about.name)
     except DataError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from epochal.data.picture_file import is_picture
+from epochal.data.pictures.file import is_picture
 from epochal.errors import DataError
 
 _NAMED = 3  # files that a note names; it counts the others

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from epochal.data.picture_file import (
+from epochal.data.pictures.file import (
     Header,
     UnreadableError,
     check_size,
@@ -22,7 +22,7 @@ from epochal.data.picture_file import (
     read_header,
     read_picture,
 )
-from epochal.data.picture_listing import Listing, Sample, counted, has_picture_classes, list_pictures, printable, some
+from epochal.data.pictures.listing import Listing, Sample, counted, has_picture_classes, list_pictures, printable, some
 from epochal.data.storage import Progress
 from epochal.errors import DataError
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from epochal.data.picture_file import MOST_PIXELS
-from epochal.data.pictures import has_picture_classes, is_picture, read_picture, read_picture_folder
+from epochal.data.pictures.class_folders import has_picture_classes, is_picture, read_picture, read_picture_folder
+from epochal.data.pictures.file import MOST_PIXELS
 from epochal.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -1,0 +1,394 @@
+"""Tables in text: encodings, separators, a line of names or none, and every line accounted for.
+
+Polars reads plain lines where it is installed. Elsewhere, and where anything is odd, Python's own `csv` module does; it
+also names the line of what is wrong.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from epochal.data.tables.table import Column, Table
+from epochal.data.tables.values import (
+    MISSING,
+    has_decimal_comma,
+    is_missing,
+    is_number,
+    to_column,
+    without_missing,
+)
+from epochal.errors import DataError
+from epochal.files import open_regular
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".data.gz", ".txt.gz")
+
+_SEPARATORS = ",;\t|"
+_SAMPLE = 200  # lines that are looked at for separator, names and types
+_HEAD = 1 << 18  # characters that hold so many lines, mostly
+_MOST_BYTES = 1 << 33
+_PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+
+Texts = Shaped[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """How a table is written.
+
+    Attributes:
+        separator: between its values.
+        names: of its columns; made up where it has no line of names.
+        has_header: whether its first line is one.
+    """
+
+    separator: str
+    names: tuple[str, ...]
+    has_header: bool
+
+
+def read_text_table(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    has_header: bool | None = None,
+    as_text: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+) -> Table:
+    """Return the table in a text file, plain or gzip.
+
+    Args:
+        path: with values separated by commas, semicolons, tabs or bars.
+        encoding: of the text. Default: UTF-8, or what its first bytes say (UTF-8 with a mark, UTF-16).
+        has_header: whether the first line holds names. Default: what it looks like.
+        as_text: columns whose values are kept as texts, whatever they look like. Default: the last.
+        names: of the columns, where the file has no line of them and they are known.
+
+    Raises:
+        DataError: for a file that cannot be read, lines of other lengths and quotes without an end, with the line.
+    """
+    content = _decoded(path, encoding)
+    separator, rows = _first_rows(content, path)
+    form = _recognise(path, separator, rows, has_header, names)
+    if len(rows) <= form.has_header:
+        raise DataError(f"{path}: has a line of column names but no rows")
+
+    kept = form.names[-1:] if as_text is None else tuple(as_text)
+    columns = _read_fast(content, form, rows, kept)
+    if columns is None:
+        columns = _read_exactly(content, path, form)
+    notes = () if form.has_header else (f"{path.name}: no line of column names; they are called {form.names[0]} …",)
+    return _typed(path, content, form, columns, kept, notes)
+
+
+# --- from bytes to text ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file's text as bytes in UTF-8."""
+
+    encoded: bytes
+
+    def lines(self, most: int | None = None) -> io.StringIO:
+        """Return its lines, or as many as there are in so many bytes."""
+        head = self.encoded if most is None else self.encoded[:most]
+        return io.StringIO(head.decode("utf-8", "strict" if most is None else "ignore"), newline="")
+
+
+def _decoded(path: Path, encoding: str | None) -> _Content:
+    """Return a file's text, unpacked if need be."""
+    raw = _bytes(path)
+    marked = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), None)
+    chosen = encoding or marked or "utf-8"
+    if chosen == "utf-8" and raw.isascii() and b"\0" not in raw:
+        return _Content(raw)
+    try:
+        text = raw.decode(chosen)
+    except LookupError:
+        raise DataError(f"unknown encoding '{encoding}'; known are utf-8, utf-16, gbk, latin-1 …") from None
+    except UnicodeError as error:
+        place = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(
+            f"{path}: not text in {'UTF-8' if chosen == 'utf-8' else chosen}{place}; say its encoding, such as "
+            "--encoding gbk or --encoding latin-1"
+        ) from error
+
+    if "\0" in text:
+        likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
+        raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
+    return _Content(text.removeprefix("\ufeff").encode())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            raw = file.read(_MOST_BYTES)
+        if not raw.startswith(b"\x1f\x8b"):
+            return raw
+        with gzip.open(io.BytesIO(raw)) as unpacked:
+            content = unpacked.read(_MOST_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > _MOST_BYTES:
+        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GB; use a part of it")
+    return content
+
+
+# --- separator and names --------------------------------------------------------------------------------------------
+
+
+def _first_rows(content: _Content, path: Path) -> tuple[str, list[list[str]]]:
+    """Return the separator and the first rows: of several, the separator that gives most columns to all lines alike."""
+    lines = content.lines(_HEAD)
+    start = "".join(islice(lines, _SAMPLE))
+    if not lines.readline() and len(content.encoded) > _HEAD:  # a few very long lines
+        start = "".join(islice(content.lines(), _SAMPLE))
+    if not start.strip():
+        raise DataError(f"{path}: one column only (empty); features and a target are needed")
+
+    # a sample that was cut within quotes has a last row that is none
+    cut = len(start.encode()) < len(content.encoded)
+    best: tuple[tuple[int, ...], str, list[list[str]]] | None = None
+    for place, separator in enumerate(_SEPARATORS):
+        rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
+        rows = rows[:-1] if cut and len(rows) > 1 else rows
+        counts = [len(row) for row in rows]
+        usual = max(set(counts), key=counts.count)
+        alike = counts.count(usual)
+        preferred = path.name.lower().removesuffix(".gz").endswith(".tsv") and separator == "\t"
+        score = (int(usual > 1) + int(usual > 1 and preferred), alike * min(usual, 2), usual, -place)
+        if best is None or score > best[0]:
+            best = (score, separator, rows)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _is_blank(row: Sequence[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+def _recognise(
+    path: Path, separator: str, rows: list[list[str]], has_header: bool | None, names: Sequence[str] | None
+) -> TextFormat:
+    first = [cell.strip() for cell in rows[0]]
+    if len(first) < 2 and names is None:
+        raise DataError(f"{path}: one column only ({', '.join(first) or 'empty'}); features and a target are needed")
+
+    header = _looks_like_names(path, first, rows[1:]) if has_header is None else has_header
+    if header:
+        repeated = next((name for name in first if first.count(name) > 1 and name), None)
+        if repeated is not None:
+            raise DataError(f"{path}: two columns are named '{repeated}'; give each its own name")
+        return TextFormat(separator, tuple(name or f"column {at + 1}" for at, name in enumerate(first)), True)
+    made_up = tuple(f"column {number + 1}" for number in range(len(first)))
+    return TextFormat(separator, tuple(names) if names and len(names) == len(first) else made_up, False)
+
+
+def _looks_like_names(path: Path, first: list[str], rest: list[list[str]]) -> bool:
+    """Return whether a first line holds names. Raises `DataError` where it could be either."""
+    if not rest:
+        return not any(map(is_written_number, first))
+
+    # what stands in the first line, beside what stands below it
+    names, numbers, recurring, words = 0, 0, 0, 0
+    for at, cell in enumerate(first):
+        below = [row[at].strip() for row in rest if len(row) > at and not is_missing(row[at])]
+        holds_numbers = bool(below) and all(map(is_written_number, below))
+        if is_missing(cell):
+            continue
+        if is_written_number(cell):
+            numbers += holds_numbers
+        elif holds_numbers:
+            names += 1
+        elif cell in below:
+            recurring += 1
+        else:
+            words += 1
+
+    if names and not numbers:
+        return True
+    if not names and not words and (numbers or recurring):
+        return False
+    if not names and not numbers and recurring < max(1, words):
+        return True
+    raise DataError(
+        f"{path}: its first line ({', '.join(first[:4])}{' …' if len(first) > 4 else ''}) could be names or a "
+        "sample; if it is a sample, say --no-header; if it holds names, none of them may be a number"
+    )
+
+
+def is_written_number(text: str) -> bool:
+    """Return whether a text is a number, with a decimal comma perhaps."""
+    return is_number(text) or is_number(text.replace(",", ".", 1))
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def _read_fast(
+    content: _Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]
+) -> list[Texts] | None:
+    """Return the columns as Polars reads them: numbers or texts; ``None`` where it is not there or anything is odd."""
+    encoded = content.encoded
+    ends_otherwise = b"\r" in encoded and encoded.count(b"\r") != encoded.count(b"\r\n")
+    if find_spec("polars") is None or ends_otherwise:
+        return None
+    import polars as pl
+
+    body = rows[form.has_header :]
+    kinds: dict[str, type[pl.DataType]] = {}
+    for at, name in enumerate(form.names):
+        plain = name not in as_text and all(len(row) > at and (row[at] == "" or is_number(row[at])) for row in body)
+        kinds[str(at)] = pl.Float64 if plain else pl.String
+
+    for schema in (kinds, dict.fromkeys(kinds, pl.String)):
+        try:
+            frame = pl.read_csv(
+                encoded,
+                has_header=False,
+                skip_rows=int(form.has_header),
+                separator=form.separator,
+                quote_char='"',
+                schema=schema,
+            )
+            break
+        except (pl.exceptions.PolarsError, ValueError):
+            continue
+    else:
+        return None
+
+    # every line of the file is a row of the frame, and a line that is too short has nothing in the last column
+    lines, separators = _counted(encoded, form.separator, also_separators=frame[frame.columns[-1]].null_count() > 0)
+    if frame.height != lines - form.has_header or separators not in (None, lines * (len(form.names) - 1)):
+        return None
+    return [_from_polars(frame[name]) for name in frame.columns]
+
+
+def _counted(content: bytes, separator: str, *, also_separators: bool) -> tuple[int, int | None]:
+    """Return how many lines and, if asked for, separators there are outside of quotes."""
+    last = not content.endswith(b"\n")
+    symbols = np.frombuffer(content, np.uint8)
+    if b'"' not in content:
+        pieces = (symbols[start : start + _PIECE] for start in range(0, len(symbols), _PIECE))
+        lines = sum(int(np.count_nonzero(piece == ord("\n"))) for piece in pieces)
+        return lines + last, content.count(separator.encode()) if also_separators else None
+    outside = np.cumsum(symbols == ord('"'), dtype=np.uint8) & 1 == 0  # an overflow keeps odd and even apart
+    lines, separators = (int(np.count_nonzero((symbols == ord(one)) & outside)) for one in ("\n", separator))
+    return lines + last, separators
+
+
+def _from_polars(series: Any) -> Texts:
+    """Return a series as floats, or as texts without spaces around them, ``None`` where one stands for no value."""
+    values: Texts
+    if series.dtype.is_float():
+        values = series.to_numpy()
+        return values
+    bare = series.str.strip_chars()
+    gone = bare.str.to_lowercase().is_in(list(MISSING))
+    values = bare.set(gone.fill_null(True), None).to_numpy()
+    return values
+
+
+def _read_exactly(content: _Content, path: Path, form: TextFormat) -> list[Texts]:
+    """Return the columns of texts as the `csv` module reads them. Raises `DataError` with the line of what is wrong."""
+    wanted = len(form.names)
+    records: list[list[str]] = []
+    reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
+    started = 0
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        for row in reader:
+            if not _is_blank(row):
+                if len(row) != wanted:
+                    raise DataError(f"{path}: {_about_length(row, started + 1, reader.line_num, wanted, form)}")
+                records.append(row)
+            started = reader.line_num
+    except csv.Error as error:
+        what = "a quote that is never closed" if "end of data" in str(error) else str(error)
+        raise DataError(f"{path}: line {started + 1}: {what}; close it, or write a quote within text twice") from error
+    return [without_missing(column) for column in zip(*records[form.has_header :], strict=True)]
+
+
+def _about_length(row: list[str], first: int, last: int, wanted: int, form: TextFormat) -> str:
+    where = f"line {first}" if first == last else f"lines {first} to {last}"
+    than = f"the header {wanted}" if form.has_header else f"the first line {wanted}"
+    open_quote = "; is a quote not closed?" if last > first + 1 else ""
+    return f"{where} has {len(row)} columns, {than}{open_quote}"
+
+
+def _typed(
+    path: Path,
+    content: _Content,
+    form: TextFormat,
+    columns: list[Texts],
+    as_text: Sequence[str],
+    notes: tuple[str, ...],
+) -> Table:
+    """Return the table of what its columns' texts mean."""
+    texts = [values for values in columns if values.dtype.kind != "f"]
+    decimal_comma = form.separator != "," and has_decimal_comma(texts)
+
+    typed = []
+    for name, values in zip(form.names, columns, strict=True):
+        if values.dtype.kind == "f":
+            typed.append(Column(name, "number", values))
+        elif name in as_text:
+            typed.append(Column(name, "text", values, "decimal comma" if decimal_comma else ""))
+        else:
+            try:
+                typed.append(to_column(name, values, decimal_comma=decimal_comma))
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from error
+
+    def place(row: int) -> str:
+        return f"line {_line_of(content, form, row):,}"
+
+    return Table(str(path), tuple(typed), form.has_header, place, notes)
+
+
+def _line_of(content: _Content, form: TextFormat, row: int) -> int:
+    """Return the line of the file on which a row begins."""
+    reader = csv.reader(content.lines(), delimiter=form.separator)
+    started, seen = 0, -int(form.has_header)
+    for record in reader:
+        if not _is_blank(record):
+            if seen == row:
+                return started + 1
+            seen += 1
+        started = reader.line_num
+    return started
+
+
+def _is_code(text: str) -> bool:
+    digits = text.lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits.isdigit()
+
+
+def typed_target(column: Column) -> Column:
+    """Return a target that was read as text as what all of its values are; codes such as ``01`` stay texts."""
+    known = [text for text in column.values if text is not None] if column.kind == "text" else []
+    if not known or any(map(_is_code, known)):
+        return column
+    read = to_column(column.name, column.values, decimal_comma=bool(column.read_as))
+    if read.kind != "number":
+        return column
+    whole = all(text.lstrip("+-").isdigit() and len(text) < 18 for text in known)
+    return replace(read, whole=whole)
