@@ -24,10 +24,12 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 
 def decimal(number: float | None, digits: int = 4) -> str:
-    """Write a measured number with so many digits after the point, or a small one with its power of ten.
+    """Write a measured number with so many digits after the point, or a small or large one with its power of ten.
 
     >>> decimal(0.06661), decimal(0.0000123), decimal(None), decimal(float("nan"))
     ('0.0666', '1.23e-05', '–', 'NaN')
+    >>> decimal(54_308.6458), decimal(4_363_999_232.0)
+    ('54,308.6', '4.364e+09')
     """
     if number is None:
         return "–"
@@ -39,7 +41,18 @@ def decimal(number: float | None, digits: int = 4) -> str:
         return "0"
     if abs(number) < 10 ** (1 - digits):
         return f"{number:.2e}"
-    return f"{number:,.{digits}f}"
+    if abs(number) >= 1e6:
+        return f"{number:.{digits}g}"
+    return f"{number:,.{digits if abs(number) < 1e4 else 1}f}"
+
+
+def loss(value: float) -> str:
+    """Write a mean loss: four digits after the point, or a large one as `decimal` does.
+
+    >>> loss(0.02345), loss(9.4e8)
+    ('0.0234', '9.4e+08')
+    """
+    return f"{value:.4f}" if abs(value) < 1000 else decimal(value)
 
 
 def metric(name: str, value: float | None) -> str:

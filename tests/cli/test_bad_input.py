@@ -86,7 +86,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     # --- data that are damaged or do not fit
     "train nowhere.csv": ("no such file or folder: nowhere.csv",),
     "train a-file": ("a-file: cannot tell what it is",),
-    "train nan.csv": ("nan.csv: line 9, column 'b': missing value 'nan'",),
+    "train inf.csv": ("inf.csv: line 9, column 'b': inf is not finite",),
     "train outside.npz": ("outside.npz: test y: row 3 (from 0) has the label 3, outside the classes 0, 1, 2",),
     "train wrong-magic": ("wrong-magic/train-images-idx3-ubyte",),
     "train short-idx": ("short-idx/train-images-idx3-ubyte",),
@@ -102,7 +102,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
 }
 """What is refused after it. A process for each would take most of a minute, so only some have one."""
 
-PROCESSES = [*LIGHT, "train --lr nan", "train nan.csv", "train --run a-file", "train --hidden 999999999999"]
+PROCESSES = [*LIGHT, "train --lr nan", "train inf.csv", "train --run a-file", "train --hidden 999999999999"]
 
 
 def fill(folder: Path) -> None:
@@ -110,9 +110,9 @@ def fill(folder: Path) -> None:
     (folder / "a-file").write_text("no folder, and no data")
     (folder / "full").mkdir()
     (folder / "full" / "something").write_text("of somebody's")
-    rows = [f"{i},{'nan' if i == 7 else i},{i % 2}" for i in range(20)]
-    (folder / "nan.csv").write_text("\n".join(["a,b,y", *rows]))
-    (folder / "table.csv").write_text("\n".join(["a,b,y", *rows]).replace("nan", "7"))
+    rows = [f"{i},{'inf' if i == 7 else i},{i % 2}" for i in range(20)]
+    (folder / "inf.csv").write_text("\n".join(["a,b,y", *rows]))
+    (folder / "table.csv").write_text("\n".join(["a,b,y", *rows]).replace("inf", "7"))
     x = np.zeros((60, 8, 8), np.uint8)
     np.savez(folder / "outside.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 4)
     for name, magic, missing in (("wrong-magic", 2049, 0), ("short-idx", 2051, 1)):

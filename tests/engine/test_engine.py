@@ -151,4 +151,4 @@ def test_more_samples_than_the_device_can_index_are_refused() -> None:
     """Indices beyond 2³¹ would be negative there. The arrays are views of one number and take no memory."""
     x, y = np.broadcast_to(np.uint8(0), (2**31, 1)), np.broadcast_to(np.int32(0), (2**31,))
     with pytest.raises(DataError, match="2,147,483,648 samples are more than the 2,147,483,647 that one device can"):
-        put_on_device(Split(x, y), labelled().preprocessing)
+        put_on_device(Split(x, y), labelled())

@@ -190,7 +190,7 @@ def test_an_evaluation_has_all_figures_the_loss_first(n: int) -> None:
 
 def test_each_kind_of_task_has_its_usual_metrics() -> None:
     assert [metric.name for metric in build_task(labelled()).metrics] == ["accuracy"]
-    assert [metric.name for metric in build_task(numbered(5)).metrics] == ["mae", "r2"]
+    assert [metric.name for metric in build_task(numbered(5)).metrics] == ["rmse", "mae", "r2"]
     assert build_task(labelled(), metrics=[]).metrics == ()
 
 

@@ -154,9 +154,7 @@ def test_micro_batches_of_one_batch_have_noise_of_their_own() -> None:
 def weighted_step(weight: np.ndarray | None, batch_size: int, micro_batch: int) -> tuple[float, Weights]:
     """Loss and gradient of the first batch, by the train step alone, where samples have these weights."""
     engine = engine_with(None)
-    feed = put_on_device(DATA.train, DATA.preprocessing)._replace(
-        weight=None if weight is None else jnp.asarray(weight)
-    )
+    feed = put_on_device(DATA.train, DATA)._replace(weight=None if weight is None else jnp.asarray(weight))
     optimizer = Optimizer(own=optax.sgd(1.0))
     config = StepConfig(
         engine.model, engine.task.losses, optimizer, engine.order, batch_size, micro_batch, in_one_piece()

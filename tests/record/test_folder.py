@@ -90,7 +90,7 @@ def renamed(name: str) -> Callable[[str], str]:
         (renamed("fingerprint"), r"damaged: .*\[data\] has no fingerprint"),
         (renamed("parameters"), r"damaged: .*\[model\] has no parameters"),
         (renamed("lr"), "damaged: unknown option 'lrx'"),
-        (lambda text: text.replace("format = 2", "format = 3"), "has format 3; this Epochal reads up to 2"),
+        (lambda text: text.replace("format = 3", "format = 4"), "has format 4; this Epochal reads up to 3"),
         (lambda text: text.replace("train = 50", 'train = "50"'), "has no train, or one of another type"),
         (lambda text: text + "\0", "damaged"),
     ],

@@ -65,12 +65,12 @@ def test_a_gap_is_seen(quick_path: Path) -> None:
         read_history(quick_path / "history.db")
 
 
-def test_the_best_evaluation_has_the_highest_accuracy_and_then_the_lowest_loss() -> None:
+def test_the_best_validation_has_the_highest_accuracy_and_then_the_lowest_loss() -> None:
     rows = [
-        EvaluationRow(1, "test", 10, {"loss": 0.5, "accuracy": 0.8}),
-        EvaluationRow(2, "test", 10, {"loss": 0.4, "accuracy": 0.9}),
-        EvaluationRow(3, "test", 10, {"loss": 0.3, "accuracy": 0.9}),
-        EvaluationRow(4, "test", 10, {"loss": float("nan"), "accuracy": 0.9}),
+        EvaluationRow(1, "validation", 10, {"loss": 0.5, "accuracy": 0.8}),
+        EvaluationRow(2, "validation", 10, {"loss": 0.4, "accuracy": 0.9}),
+        EvaluationRow(3, "validation", 10, {"loss": 0.3, "accuracy": 0.9}),
+        EvaluationRow(4, "validation", 10, {"loss": float("nan"), "accuracy": 0.9}),
         EvaluationRow(5, "train", 10, {"loss": 0.1, "accuracy": 1.0}),
     ]
     best = best_evaluation(rows)
@@ -78,6 +78,10 @@ def test_the_best_evaluation_has_the_highest_accuracy_and_then_the_lowest_loss()
     assert best.iteration == 3
     regression = [EvaluationRow(i, "test", 10, {"loss": loss}) for i, loss in enumerate((0.5, float("nan"), 0.4))]
     assert min(regression, key=EvaluationRow.sort_key).iteration == 2
+
+
+def test_the_test_set_selects_nothing() -> None:
+    assert best_evaluation([EvaluationRow(5, "test", 10, {"loss": 0.1, "accuracy": 1.0})]) is None
 
 
 def test_those_who_follow_a_run_read_what_is_new(run: Run) -> None:

@@ -30,13 +30,43 @@ def resolved(custom: Custom | None = None, **options: Any) -> TrainConfig:
     return set_up(TrainConfig(**PLAIN, **options), clouds(), custom).config
 
 
+def pictures() -> Dataset:
+    """The same, each as a picture of 2 × 2."""
+    data = clouds()
+    x = data.train.x.reshape(-1, 2, 2)
+    return from_arrays(x, data.train.y, test=(x[:20], data.train.y[:20]), name="pictures")
+
+
 def test_defaults_are_filled_in() -> None:
-    config = resolved()
+    config = set_up(TrainConfig(**PLAIN), pictures()).config
     assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.0316, "cross-entropy", "1ep")
+    assert (config.weight_decay, config.clip_norm, config.label_smoothing) == (None, None, None)
     assert resolved(optimizer="momentum").momentum == 0.9
     assert resolved(optimizer="adamw").weight_decay == 1e-4
-    config = resolved()
-    assert (config.weight_decay, config.clip_norm, config.label_smoothing) == (None, None, None)
+
+
+def test_a_table_has_defaults_of_its_own() -> None:
+    config = set_up(TrainConfig(), clouds()).config
+    assert (config.optimizer, config.lr, config.weight_decay) == ("adamw", 0.002, 0.2)
+    assert (config.batch_size, config.budget) == (32, "500ep")
+    large = from_arrays(np.zeros((25_000, 2)) + np.arange(25_000)[:, None], np.arange(25_000) % 2)
+    config = set_up(TrainConfig(), large).config
+    assert (config.batch_size, config.budget, config.lr) == (100, "20ep", 0.00354)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"optimizer": "sgd"}, ("sgd", None)),
+        ({"lr": 0.1}, ("sgd", None)),
+        ({"optimizer": "adamw"}, ("adamw", 1e-4)),
+        ({"weight_decay": 0.5}, ("adamw", 0.5)),
+    ],
+)
+def test_what_is_given_for_a_table_is_kept(options: dict[str, Any], kept: tuple[str, float | None]) -> None:
+    config = resolved(**options)
+    assert (config.optimizer, config.weight_decay) == kept
+    assert all(getattr(config, name) == value for name, value in options.items())
 
 
 def test_a_model_brings_its_default_optimizer() -> None:

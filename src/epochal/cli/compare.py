@@ -60,7 +60,7 @@ class CompareCommand:
         console = open_console(quiet=self.json)
         config = plan_study(self.given, self.run)
         shared = config.shared
-        parts = Parts(load_with_progress(console, shared.data, shared.target, shared.task))
+        parts = Parts(load_with_progress(console, shared.data, **shared.loading))
         with stop_on_signal() as stop:
             study = work(config, parts, self.run, StudyProgress(console), stop.is_asked)
             for options in landscapes:

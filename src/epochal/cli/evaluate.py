@@ -1,8 +1,8 @@
-"""`epochal evaluate`: a run's model on each sample of a split once."""
+"""`epochal evaluate`: a run's model on each sample of a split, or of other data, once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,33 +19,37 @@ class EvaluateCommand:
 
     run: Path = run_option()
     data: str | None = option(
-        None, "Another data set, or your own file, with samples of the same shape.",
+        None, "Other data with targets: a data set's name, or your own file, of which every row is taken.",
         text("a name or a path", "DATA"), text="the run's",
     )  # fmt: skip
-    split: Literal["test", "train"] = option("test", "Which samples.", choice("test", "train"))
+    split: Literal["test", "validation", "train"] = option(
+        "test", "Which samples of a data set.", choice("test", "validation", "train")
+    )
+    weights: Literal["last", "best"] | None = option(
+        None, "Which weights.", choice("last", "best"), text="the best on validation samples, if there were any"
+    )
     json: bool = json_option()
 
     def execute(self) -> int:
         """Evaluate and print the result."""
         from epochal import formats
-        from epochal.cli.load import load_with_progress
         from epochal.cli.results import print_classes
         from epochal.cli.screen import open_console, print_json
         from epochal.run.run import Run
 
         console = open_console()
-        run = Run.open(self.run)
-        data = run.data if self.data is None else load_with_progress(console, self.data)
-        result = run.evaluate(data if self.split == "test" else replace(data, test=data.train))
-
+        run = Run.open(self.run).with_weights(self.weights)
+        name = run.file.data.name if self.data is None else self.data
+        result = run.evaluate(self.data, split=self.split)
         if self.json:
             facts = {"samples": result.samples, "accuracy": result.accuracy, **result.values}
-            print_json({"run": str(run.path), "data": data.name, "split": self.split, **facts})
+            print_json({"run": str(run.path), "data": name, "split": self.split, "weights": run.weights, **facts})
             return 0
 
-        console.print(f"{data.name}, {self.split} split: {result.samples:,} samples, each once")
+        best = "   (best weights on validation samples)" if run.weights == "best" else ""
+        console.print(f"{name}, {self.split} split: {result.samples:,} samples, each once{best}", soft_wrap=True)
         single = [name for name in result.values if name != "loss" and "/" not in name]
         values = [f"{name} {formats.metric(name, result.values[name])}" for name in single]
-        console.print("   ".join([f"loss {result.loss:.4f}", *values]), soft_wrap=not console.is_terminal)
+        console.print("   ".join([f"loss {formats.loss(result.loss)}", *values]), soft_wrap=not console.is_terminal)
         print_classes(result.values, console)
         return 0

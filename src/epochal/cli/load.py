@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from epochal.config import Task
 from epochal.data import Dataset, load_data
 
 
-def load_with_progress(console: Console, source: str, target: str | None = None, task: Task | None = None) -> Dataset:
-    """Load a data set; show a bar in a terminal while it is fetched or made."""
+def load_with_progress(console: Console, source: str, **options: Any) -> Dataset:
+    """Load a data set as `epochal.data.load_data` does; show a bar in a terminal while it is fetched, made or read."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -26,4 +27,4 @@ def load_with_progress(console: Console, source: str, target: str | None = None,
                 tasks[title] = bar.add_task(title)
             bar.update(tasks[title], completed=done, total=total)
 
-        return load_data(source, target=target, task=task, progress=advance if console.is_terminal else None)
+        return load_data(source, progress=advance if console.is_terminal else None, **options)

@@ -1,77 +1,179 @@
-"""`epochal predict`: a run's model on files of samples."""
+"""`epochal predict`: a run's model on new samples, without the data that it was trained on."""
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from epochal.cli.arguments import json_option, run_option
-from epochal.errors import DataError
-from epochal.options import PATHS, option
+from epochal.errors import DataError, RunError
+from epochal.options import FILE, PATHS, SWITCH, choice, option, text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from epochal.data.data_schema import Schema
+    from epochal.data.new_samples import NewSamples
     from epochal.run.run import Run
+
+DIGITS = ("digits", "digits-60k", "mnist")
+"""Data sets of handwritten digits: a picture for their models is a photographed digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictCommand:
-    """Apply a run's model to samples in .npy files: one sample, or an array of them, as the data set stores them.
+    """Apply a run's model to new samples: tables, arrays, pictures, folders of pictures. No training data are needed.
 
-    Example: epochal predict runs/mnist-mlp-1 digit.npy
+    Example: epochal predict runs/prices-mlp-1 new.csv --out predictions.csv
+
+    A table's columns are matched by name. A picture for a model of handwritten digits is a photograph: paper is
+    removed, and the digit is centred as the training's are.
     """
 
     run: Path = run_option()
-    files: tuple[Path, ...] = option((), ".npy files.", PATHS, text="", positional=True)
+    files: tuple[Path, ...] = option(
+        (), "Tables (.csv, .parquet …), .npy, .npz, pictures, or folders of pictures.", PATHS, text="", positional=True
+    )
+    out: Path | None = option(None, "Write the predictions into this .csv file.", FILE)
+    weights: Literal["last", "best"] | None = option(
+        None, "Which weights.", choice("last", "best"), text="the best on validation samples, if there were any"
+    )
+    encoding: str | None = option(None, "Encoding of a table's text.", text("an encoding"))
+    no_header: bool = option(False, "The tables have no line of column names.", SWITCH)
+    as_is: bool = option(False, "Take pictures as they are, and not as photographs of digits.", SWITCH)
+    save_input: Path | None = option(None, "Save the picture that the model saw into this .png file.", FILE)
     json: bool = json_option()
 
     def execute(self) -> int:
         """Predict and print one line a sample."""
-        from epochal.cli.screen import print_json
+        from epochal.cli.screen import open_console, print_json
         from epochal.run.run import Run
 
         if not self.files:
-            raise DataError("name one or more .npy files of samples")
-        run = Run.open(self.run)
-        rows = [row for path in self.files for row in _predict_file(run, path)]
+            raise DataError(
+                "name one or more files of samples: a table, .npy, .npz, a picture, or a folder of pictures"
+            )
+        console = open_console(quiet=self.json)
+        run = Run.open(self.run).with_weights(self.weights)
+        rows = [row for path in self.files for row in self._predict(run, path, console)]
+
+        if self.out is not None:
+            _write(self.out, rows)
+            console.print(f"{len(rows):,} predictions: {self.out}", soft_wrap=True)
         if self.json:
             print_json(rows)
-            return 0
-        for row in rows:
-            print(f"{row['file']}\t{row['sample']}\t{row['prediction']}" + _share(row))
+        elif self.out is None:
+            for row in rows:
+                print(_line(row))
         return 0
 
+    def _predict(self, run: Run, path: Path, console: Console) -> list[dict[str, Any]]:
+        from epochal.cli.screen import print_notes
 
-def _share(row: dict[str, Any]) -> str:
-    return f"\t{100 * row['probability']:.1f} %" if "probability" in row else ""
+        new = run.read(
+            path,
+            encoding=self.encoding,
+            no_header=self.no_header,
+            as_digits=run.file.data.name in DIGITS and not self.as_is,
+        )
+        print_notes(new.notes, console)
+        if path.is_file() and new.names:
+            self._show_picture(new.x[0], run, console)
+        return list(_rows(run, path, new))
+
+    def _show_picture(self, x: np.ndarray, run: Run, console: Console) -> None:
+        """Draw the picture that the model saw, and save it where that is asked for."""
+        from epochal.cli.picture_blocks import draw
+        from epochal.files import atomic_write
+        from epochal.report.png import png_file
+
+        picture = to_bytes(x, run.schema)
+        if self.save_input is not None:
+            atomic_write(self.save_input, png_file(picture))
+            console.print(f"what the model saw: {self.save_input}", soft_wrap=True)
+        if console.is_terminal:
+            draw(picture, console)
 
 
-def _predict_file(run: Run, path: Path) -> list[dict[str, Any]]:
+def to_bytes(x: np.ndarray, schema: Schema) -> np.ndarray:
+    """Return a sample of a picture as bytes from 0 to 255: the digits of scikit-learn go from 0 to 16."""
     import numpy as np
 
-    try:
-        x = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read {path} as a .npy array: {error}") from error
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "uif" or not x.ndim:
-        raise DataError(f"{path} holds no array of numbers; save one with numpy.save")
-    if x.dtype != np.uint8:
-        with np.errstate(over="ignore"):
-            x = x.astype(np.float32)
-    if not np.isfinite(x).all():
-        raise DataError(f"{path} holds values that are missing (NaN), infinite or beyond 32-bit floats; fix them")
+    bytes_: np.ndarray = np.clip(x.astype(np.float32) * (255 / schema.highest), 0, 255).astype(np.uint8)
+    return bytes_
 
-    names = run.data.class_names
+
+def _rows(run: Run, path: Path, new: NewSamples) -> Any:
+    """Yield what is predicted for each sample."""
+    schema, outputs = run.schema, run.predict(new)
+    names = schema.class_names
+    files = new.names or (str(path),) * len(outputs)
+
     if names is None:
-        return [{"file": str(path), "sample": i, "prediction": row.tolist()} for i, row in enumerate(run.predict(x))]
+        targets = list(getattr(schema.encoding, "targets", ())) or [f"target {i + 1}" for i in range(schema.outputs)]
+        for number, (file, row) in enumerate(zip(files, outputs.tolist(), strict=True)):
+            yield {"file": file, "sample": number, "prediction": row, "values": dict(zip(targets, row, strict=True))}
+        return
 
-    return [
-        {
-            "file": str(path),
-            "sample": i,
+    from scipy.special import softmax
+
+    for number, (file, row) in enumerate(zip(files, softmax(outputs, axis=1), strict=True)):
+        yield {
+            "file": file,
+            "sample": 0 if new.names else number,
             "prediction": names[int(row.argmax())],
             "probability": float(row.max()),
             "probabilities": dict(zip(names, row.tolist(), strict=True)),
         }
-        for i, row in enumerate(run.predict_proba(x))
-    ]
+
+
+def _line(row: dict[str, Any]) -> str:
+    """Return a sample's prediction in a line, its parts separated by tabs."""
+    if "values" in row:
+        said = ", ".join(f"{value:.7g}" for value in row["values"].values())
+    else:
+        said = f"{row['prediction']}\t{100 * row['probability']:.1f} %"
+    return f"{row['file']}\t{row['sample']}\t{said}"
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the predictions as a table: file and sample, the prediction, and each class's probability."""
+    from epochal.files import atomic_write
+
+    if path.suffix.lower() != ".csv":
+        raise DataError(f"{path}: predictions are written as .csv; name such a file")
+    table = []
+    for row in rows:
+        said = (
+            row["values"] if "values" in row else {"prediction": row["prediction"], "probability": row["probability"]}
+        )
+        shares = {f"p({name})": share for name, share in row.get("probabilities", {}).items()}
+        table.append({"file": row["file"], "sample": row["sample"], **said, **shares})
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _as_cell(value) for key, value in row.items()} for row in table)
+    try:
+        atomic_write(path, text.getvalue().encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _as_cell(value: Any) -> Any:
+    """Return a value as a cell: a text that a spreadsheet would take for a formula is quoted."""
+    return (
+        f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not _is_number(value) else value
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

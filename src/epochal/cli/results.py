@@ -10,7 +10,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.screen import add_rows, build_table
 from epochal.config import TrainConfig
-from epochal.record.rows import EvaluationRow, Metrics
+from epochal.record.rows import EvaluationRow, Metrics, best_evaluation
 from epochal.record.run_record import RunRecord
 
 _FACTS = {
@@ -40,10 +40,13 @@ def print_result(run: RunRecord, console: Console) -> None:
         )
         console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True)
 
-    if run.history.evaluations:
-        last = run.history.evaluations[-1]
+    if run.history.tests:
+        last = run.history.tests[-1]
         console.print(_evaluation(last), soft_wrap=not console.is_terminal)
         print_classes(last.metrics, console)
+    best = best_evaluation(run.history.evaluations)
+    if best is not None:
+        console.print(f"best validation, at iteration {best.iteration:,}: {_evaluation(best)}", soft_wrap=True)
 
     rate = run.iterations_per_second
     console.print(f"{formats.duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
@@ -56,8 +59,8 @@ def print_result(run: RunRecord, console: Console) -> None:
 def _evaluation(row: EvaluationRow) -> str:
     """Return an evaluation in a line: the metrics that have one value each, the loss last."""
     single = [name for name in row.metrics if "/" not in name and name != "loss"]
-    values = [f"test {name} {formats.metric(name, row.metrics[name])}" for name in single]
-    return "   ".join([*values, f"test loss {row.loss:.4f}", f"({row.samples:,} samples, each once)"])
+    values = [f"{row.split} {name} {formats.metric(name, row.metrics[name])}" for name in single]
+    return "   ".join([*values, f"{row.split} loss {formats.loss(row.loss)}", f"({row.samples:,} samples, each once)"])
 
 
 def print_classes(metrics: Metrics, console: Console) -> None:
@@ -78,7 +81,7 @@ def _next_steps(run: RunRecord) -> list[str]:
         return steps
 
     config = run.config
-    same = TrainConfig(data=config.data, target=config.target, task=config.task, model=config.model)
+    same = TrainConfig(data=config.data, model=config.model, **config.loading)
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
     steps.append(f"{dataclasses.replace(same, batch_size=other).command()}   (another batch size)")
     if config.model in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option, run_option
 from epochal.config import CHANGEABLE, TRAIN
+from epochal.options import option, text
 
 if TYPE_CHECKING:
     from epochal.run.callbacks import Callback
@@ -26,6 +27,7 @@ class ResumeCommand:
     """
 
     folder: Path = run_option("The folder of a run, or of a study, whose budget alone can change.", "RUN|STUDY")
+    data: str | None = option(None, "Where the run's own data are now.", text("a path", "FILE"))
     changes: Mapping[str, Any] = given({name: TRAIN[name] for name in CHANGEABLE}, with_defaults=False)
     json: bool = json_option()
 
@@ -50,6 +52,6 @@ class ResumeCommand:
             console.print(f"train it longer with: {longer}\n", soft_wrap=True)
 
         def work(callbacks: Sequence[Callback]) -> Run:
-            return resume(self.folder, callbacks=callbacks, progress=False, **self.changes)
+            return resume(self.folder, data=self.data, callbacks=callbacks, progress=False, **self.changes)
 
         return work_and_print(console, work)

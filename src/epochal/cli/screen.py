@@ -31,6 +31,12 @@ def open_console(*, quiet: bool = False) -> Console:
     return _Console(width=width, highlight=False, markup=False, quiet=quiet)
 
 
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """Print sentences that the user should know, one a line."""
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=not console.is_terminal)
+
+
 def print_json(value: Any) -> None:
     """Print plain JSON; numbers that are not finite become null, which JSON has instead."""
     print(json.dumps(_finite(value), indent=2, ensure_ascii=False))

@@ -95,7 +95,7 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
         (
             formats.count(row.epoch) if row.complete else f"({row.epoch:,})",
             formats.count(row.iterations),
-            f"{row.train_loss:.4f}",
+            formats.loss(row.train_loss),
             *(_cell(name, row.test.get(name)) for name in metrics or ["loss"]),
             formats.duration(row.seconds),
             "yes" if row.is_exact else "NO",
@@ -110,4 +110,4 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
 def _cell(name: str, value: float | None) -> str:
     from epochal import formats
 
-    return f"{value:.4f}" if name == "loss" and value is not None else formats.metric(name, value)
+    return formats.loss(value) if name == "loss" and value is not None else formats.metric(name, value)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from epochal import formats
 from epochal.cli.screen import add_rows, build_table, print_json
 from epochal.cli.signals import stop_on_signal
 from epochal.cli.study_tables import print_study
@@ -58,7 +59,7 @@ class StudyProgress(StudyCallback):
         rows = (
             (
                 f"{one.lr:g}",
-                f"{one.loss:.4f}" if math.isfinite(one.loss) else "diverged",
+                formats.loss(one.loss) if math.isfinite(one.loss) else "diverged",
                 "← best" * (one.lr == result.lr),
             )
             for one in result.tried

@@ -66,7 +66,9 @@ def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:
 def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "–"
-    return f"{value:.{digits}f}" if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return formats.loss(value) if abs(value) >= 1000 else f"{value:.{digits}f}"
 
 
 def _epochs(value: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option
 from epochal.config import TRAIN, TrainConfig
-from epochal.options import FOLDER, option
+from epochal.options import FOLDER, count, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from epochal.run.callbacks import Callback
     from epochal.run.run import Run
-    from epochal.run.setup import Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +30,20 @@ class TrainCommand:
     run: Path | None = option(
         None, "The run's folder.", FOLDER, text="runs/DATA-MODEL-1, or the next free number", part="run"
     )
+    folds: int | None = option(
+        None, "Cross-validate: train once for each of so many folds, and print the mean over their test samples.",
+        count(at_least=2), part="run", text="none",
+    )  # fmt: skip
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train; a first Ctrl-C stops after the current iterations and saves."""
+        if self.folds is not None:
+            from epochal.cli.fold_tables import work_on_folds
+
+            return work_on_folds(TrainConfig(**self.given), self.folds, self.run, quiet=self.json)
+
+        from epochal.cli.before_training import print_setup
         from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console
         from epochal.run.api import start
@@ -42,8 +51,8 @@ class TrainCommand:
 
         console = open_console(quiet=self.json)
         config = TrainConfig(**self.given)
-        setup = set_up(config, load_with_progress(console, config.data, config.target, config.task))
-        _print_setup(setup, console)
+        setup = set_up(config, load_with_progress(console, config.data, **config.loading))
+        print_setup(setup, console)
         return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
 
 
@@ -65,15 +74,3 @@ def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) 
     else:
         print_result(run.record, console)
     return stop.exit_status
-
-
-def _print_setup(setup: Setup, console: Console) -> None:
-    from epochal.cli.plan import print_plan
-
-    config, data = setup.config, setup.data
-    sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
-    console.print(f"{data.name}: {sizes}")
-    rate = "with its own learning rate" if config.lr is None else f"at learning rate {config.lr:g}"
-    console.print(f"model {setup.model.name}, {config.optimizer or 'your own optimizer'} {rate}\n")
-    print_plan(setup.plan, console)
-    console.print()

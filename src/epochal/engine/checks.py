@@ -37,7 +37,7 @@ def check_outputs(model: Model, task: Task, state: State) -> None:
 
     It must do so in training and in evaluation, and in training return a state of the same form.
     """
-    x = jax.ShapeDtypeStruct((1, *task.sample_shape), np.float32)
+    x = jax.ShapeDtypeStruct((1, *task.sample_shape), task.input_type)
     key = jax.random.key(0)
 
     for training in (True, False):

@@ -66,8 +66,8 @@ def try_samples(data: Dataset) -> Samples | None:
     if count < 1:
         return None
     rows = np.linspace(0, len(data.train) - 1, count + 1).astype(int)
-    few = put_on_device(data.train.take(rows), data.preprocessing)
-    x, y = few.preprocess(few.x), few.y
+    few = put_on_device(data.train.take(rows), data)
+    x, y = few.preprocess(few.x), few.y if few.units is None else few.units.standardise(few.y)
     first, other = np.arange(count), np.array([*range(count - 1), count])
     return Samples(x[first], y[first], x[other], y[other])
 

@@ -86,6 +86,8 @@ class Engine:
     _key_data: UInt32[np.ndarray, " words"] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not self.task.scales_targets:
+            self.data = dataclasses.replace(self.data, target_scaling=None)
         self._residence = Residence(self.data)
 
     def initial_state(self) -> State:

@@ -66,7 +66,8 @@ def build_evaluate(model: Model, metrics: tuple[Metric, ...], size: int) -> Eval
     def evaluate(params: Params, model_state: PyTree[Any], split: Resident) -> SlicedSums:
         def measure(x: Shaped[Array, "slice *sample"], y: Shaped[Array, "slice *target"]) -> Sums:
             outputs, _ = model.apply(params, model_state, split.preprocess(x), None, False)
-            return tuple(metric.of(in_full(outputs), y) for metric in metrics)
+            outputs = split.in_units(in_full(outputs))
+            return tuple(metric.of(outputs, y) for metric in metrics)
 
         def measure_at(number: jax.Array) -> Sums:
             x, y = (lax.dynamic_slice_in_dim(values, number * size, size) for values in (split.x, split.y))
@@ -110,7 +111,7 @@ def build_predict(model: Model, size: int) -> Predict:
 
     def predict(params: Params, model_state: PyTree[Any], split: Resident) -> Float[Array, "n outputs"]:
         def outputs_of(x: Any) -> Any:
-            return in_full(model.apply(params, model_state, split.preprocess(x), None, False)[0])
+            return split.in_units(in_full(model.apply(params, model_state, split.preprocess(x), None, False)[0]))
 
         full = len(split.x) // size * size
         slices = split.x[:full].reshape(-1, size, *split.x.shape[1:])

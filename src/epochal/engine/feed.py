@@ -8,12 +8,32 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt32
 
-from epochal.data import Preprocessing, Split
+from epochal.data import Dataset, Split
 from epochal.data.dataset import to_input
 from epochal.errors import DataError
 from epochal.order import Order
 
 _MOST = 2**31 - 1  # indices are 32-bit on the device
+
+
+class Units(NamedTuple):
+    """How the targets of a regression are seen in training, ``(y - shift) / scale``, as device arrays.
+
+    Attributes:
+        shift: each target's mean.
+        scale: each target's deviation.
+    """
+
+    shift: Float[Array, " outputs"]
+    scale: Float[Array, " outputs"]
+
+    def standardise(self, y: Shaped[Array, "batch *target"]) -> Float[Array, "batch outputs"]:
+        """Return targets as training sees them."""
+        return (y.reshape(len(y), -1) - self.shift) / self.scale
+
+    def restore(self, outputs: Float[Array, "batch outputs"]) -> Float[Array, "batch outputs"]:
+        """Return a model's outputs in the targets' own units."""
+        return outputs * self.scale + self.shift
 
 
 class Rows(NamedTuple):
@@ -24,12 +44,14 @@ class Rows(NamedTuple):
         x: model input.
         y: targets.
         weight: how much each sample's loss counts; ``None``: all count 1.
+        units: of the targets, where training sees them standardised; ``None``: as they are.
     """
 
     ids: UInt32[Array, " batch"]
     x: Float[Array, "batch *sample"]
     y: Shaped[Array, "batch *target"]
     weight: Float[Array, " batch"] | None
+    units: Units | None = None
 
 
 @runtime_checkable
@@ -51,6 +73,7 @@ class Resident(NamedTuple):
     shift: Float[Array, "..."]
     scale: Float[Array, "..."]
     weight: Float[Array, " n"] | None = None
+    units: Units | None = None
 
     def rows(
         self, order: Order, keys: UInt32[Array | np.ndarray, " rounds"], positions: UInt32[Array, " batch"]
@@ -63,20 +86,33 @@ class Resident(NamedTuple):
             return values.at[indices].get(mode="promise_in_bounds")
 
         weight = None if self.weight is None else gather(self.weight)
-        return Rows(ids, self.preprocess(gather(self.x)), gather(self.y), weight)
+        return Rows(ids, self.preprocess(gather(self.x)), gather(self.y), weight, self.units)
 
     def preprocess(self, x: Shaped[Array, "batch *sample"]) -> Float[Array, "batch *sample"]:
         """Turn stored values into model input."""
         prepared: Array = to_input(x, self.shift, self.scale)
         return prepared
 
+    def in_units(self, outputs: Float[Array, "batch outputs"]) -> Float[Array, "batch outputs"]:
+        """Return a model's outputs in the targets' own units."""
+        return outputs if self.units is None else self.units.restore(outputs)
 
-def put_on_device(split: Split, preprocessing: Preprocessing) -> Resident:
-    """Copy a split to the default device, as it is stored. Raises `DataError` for more samples than it can index."""
+
+def put_on_device(split: Split, data: Dataset) -> Resident:
+    """Copy a split to the default device as it is stored, with what its data set says of samples and targets.
+
+    Raises `DataError` for more samples than it can index.
+    """
     if len(split) > _MOST:
         raise DataError(
             f"{len(split):,} samples are more than the {_MOST:,} that one device can hold; use a part of them"
         )
+    preprocessing, scaling = data.preprocessing, data.target_scaling
     return Resident(
-        jnp.asarray(split.x), jnp.asarray(split.y), jnp.asarray(preprocessing.shift), jnp.asarray(preprocessing.scale)
+        jnp.asarray(split.x),
+        jnp.asarray(split.y),
+        jnp.asarray(preprocessing.shift),
+        jnp.asarray(preprocessing.scale),
+        None if split.weight is None else jnp.asarray(split.weight),
+        None if scaling is None else Units(jnp.asarray(scaling.shift), jnp.asarray(scaling.scale)),
     )

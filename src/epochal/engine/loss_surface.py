@@ -63,7 +63,7 @@ class LossSurface:
                 "weights alone; a landscape needs a model without one"
             )
         self._model_state = state.model_state
-        self._samples = put_on_device(self.split, self.engine.data.preprocessing)
+        self._samples = put_on_device(self.split, self.engine.data)
         self._losses_at = jax.jit(build_losses_at(self.engine.model, self.engine.task.losses, self.engine.slice_size))
 
     def loss(self, params: Params) -> float:
@@ -97,7 +97,7 @@ def build_losses_at(model: Model, loss: Losses, slice_size: int) -> LossesAt:
 
             def of_point(point: Float[Array, " axes"]) -> Float[Array, ""]:
                 outputs, _ = model.apply(_params_at(subspace, point), model_state, x, None, False)
-                return jnp.sum(loss(in_full(outputs), y))
+                return jnp.sum(loss(samples.in_units(in_full(outputs)), y))
 
             losses: Array = lax.map(of_point, coordinates)
             return losses

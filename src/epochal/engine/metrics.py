@@ -262,7 +262,7 @@ METRICS: dict[str, Metric] = {
 }
 """The built-in metrics by name."""
 
-DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "regression": ("mae", "r2")}
+DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "regression": ("rmse", "mae", "r2")}
 
 
 def choose_metrics(

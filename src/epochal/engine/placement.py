@@ -134,6 +134,6 @@ class Residence:
         for name, own in (("train", self.data.train), ("test", self.data.test)):
             if split is own:
                 if (name, shards.devices) not in self._held:
-                    self._held[name, shards.devices] = shards.place(put_on_device(split, self.data.preprocessing))
+                    self._held[name, shards.devices] = shards.place(put_on_device(split, self.data))
                 return self._held[name, shards.devices]
-        return shards.place(put_on_device(split, self.data.preprocessing))
+        return shards.place(put_on_device(split, self.data))

@@ -128,14 +128,22 @@ def _slice(
     positions = batch.start + jnp.arange(size, dtype=jnp.uint32)
     rows = feed.rows(config.order, batch.order_keys, positions)
 
+    def mean(losses: Float[Array, " size"]) -> Float[Array, ""]:
+        return jnp.sum(losses if rows.weight is None else losses * rows.weight) / config.batch_size
+
     def share_of_mean(params: Params) -> tuple[Float[Array, ""], PyTree[Any]]:
         outputs, new_state = config.model.apply(params, model_state, rows.x, batch.key, True)
-        losses = config.losses(in_full(outputs), rows.y)
-        if rows.weight is not None:
-            losses = losses * rows.weight
-        return jnp.sum(losses) / config.batch_size, new_state
+        outputs = in_full(outputs)
+        if rows.units is None:
+            return mean(config.losses(outputs, rows.y)), (new_state, None)
 
-    (loss, new_state), gradient = jax.value_and_grad(share_of_mean, has_aux=True)(params)
+        # what is minimised is the loss of standardised targets; what is recorded is in their own units
+        recorded = mean(config.losses(rows.units.restore(outputs), rows.y))
+        return mean(config.losses(outputs, rows.units.standardise(rows.y))), (new_state, recorded)
+
+    (loss, (new_state, recorded)), gradient = jax.value_and_grad(share_of_mean, has_aux=True)(params)
+    if recorded is not None:
+        loss = recorded
 
     # The hashes are of the indices that were gathered, not of those that should have been.
     low, high = index_hashes(rows.ids)

@@ -32,10 +32,13 @@ class Task:
         loss: the loss's name, for the record.
         losses: ``(outputs (b, k), targets (b, …)) -> (b,)``, one loss a sample, without averaging over samples.
         metrics: what an evaluation computes beside the loss.
-        sample_shape: the shape of one sample, as the model sees it in float32.
+        sample_shape: the shape of one sample, as the model sees it.
         outputs: k, how many numbers a model returns for a sample.
         target_shape: the shape of one target, ``()`` for class numbers.
         target_type: the type of targets.
+        input_type: of samples, as the model sees them: float32, or int32 for integers that stay what they are.
+        scales_targets: whether the targets of a regression are standardised while training; not for a loss of the
+            user's own, which sees outputs and targets as they are.
         data: the name of the data set, for error texts.
         label_smoothing: the share of a target that all classes divide equally while training, 0 to below 1.
     """
@@ -48,6 +51,8 @@ class Task:
     outputs: int
     target_shape: tuple[int, ...]
     target_type: np.dtype
+    input_type: np.dtype = np.dtype(np.float32)
+    scales_targets: bool = True
     data: str = field(default="", compare=False)
     label_smoothing: float = 0.0
 
@@ -99,6 +104,8 @@ def build_task(
         data.outputs,
         data.train.y.shape[1:],
         data.train.y.dtype,
+        np.dtype(np.int32 if data.train.x.dtype == np.int32 else np.float32),
+        not callable(loss),
         data.name,
         label_smoothing or 0.0,
     )

@@ -22,6 +22,11 @@ class RunFolder:
         return self.path / "run.toml"
 
     @property
+    def preprocessing(self) -> Path:
+        """What prediction needs: how samples become model input, and what outputs mean."""
+        return self.path / "preprocessing.json"
+
+    @property
     def history_db(self) -> Path:
         """The history."""
         return self.path / "history.db"
@@ -52,11 +57,17 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
             path = _next_free(root, re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run")
         make_folder(path)
         folder = RunFolder(path)
-        if any(found != folder.lock and not is_leftover(found, "run.toml") for found in path.iterdir()):
+        if any(not _may_lie_in_new(folder, found) for found in path.iterdir()):
             raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {path}")
         return folder
     except OSError as error:
         raise RunError(f"cannot make the run folder {path or root}: {error.strerror}") from error
+
+
+def _may_lie_in_new(folder: RunFolder, found: Path) -> bool:
+    """Return whether a process that was killed before it wrote `run.toml` may have left this."""
+    files = (folder.run_toml, folder.preprocessing)
+    return found in (folder.lock, folder.preprocessing) or any(is_leftover(found, file.name) for file in files)
 
 
 def _next_free(root: Path, stem: str) -> Path:

@@ -36,8 +36,8 @@ class EvaluationRow:
 
 
 def best_evaluation(rows: Iterable[EvaluationRow]) -> EvaluationRow | None:
-    """Return the best evaluation of the test set, the first of several."""
-    return min((row for row in rows if row.split == "test"), key=EvaluationRow.sort_key, default=None)
+    """Return the best evaluation of the validation set, the first of several; the test set selects nothing."""
+    return min((row for row in rows if row.split == "validation"), key=EvaluationRow.sort_key, default=None)
 
 
 @dataclass(frozen=True, slots=True)

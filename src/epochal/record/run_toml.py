@@ -19,7 +19,7 @@ from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
 
-FORMAT = 2
+FORMAT = 3
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
 
 Facts = TypeVar("Facts")
@@ -33,6 +33,8 @@ class DataFacts:
         fingerprint: SHA-256 of their content.
         train, test: samples.
         outputs: numbers that a model returns for a sample: one for each class or target.
+        validation: samples by which the best weights are chosen.
+        preprocessing: SHA-256 of `preprocessing.json`; ``""`` for a run of a format that had none.
     """
 
     name: str
@@ -42,6 +44,8 @@ class DataFacts:
     sample_shape: list[int]
     task: Literal["classification", "regression"]
     outputs: int
+    validation: int = 0
+    preprocessing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class RunFile:
             "format": FORMAT,
             "custom": list(self.custom),
             "config": self.config.to_dict(),
-            "data": dataclasses.asdict(self.data),
+            "data": _written(self.data),
             "model": dataclasses.asdict(self.model),
             "versions": self.versions,
             "device": {name: value for name, value in dataclasses.asdict(self.device).items() if value is not None},
@@ -275,17 +279,23 @@ def read_run_toml(path: Path) -> RunFile:
 def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what `run.toml` holds in the present format.
 
-    Format 1 recorded momentum and weight decay for every optimizer, also for those that have none.
+    Format 1 recorded momentum and weight decay for every optimizer, also for those that have none. Format 2 had no
+    `preprocessing.json`, without which a run needs its data to predict.
     """
-    if content["format"] >= FORMAT:
-        return content
-    return {**content, "format": FORMAT, "config": migrate_config(content["config"])}
+    config = content["config"]
+    return {**content, "format": FORMAT, "config": migrate_config(config) if content["format"] < 2 else config}
 
 
 def present_versions() -> dict[str, str]:
     """Return the versions of everything that decides the bits of a result."""
     packages = ("epochal", "jax", "jaxlib", "numpy", "optax")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _written(facts: DataFacts) -> dict[str, Any]:
+    """Return facts without those that a run does not have, and that former formats did not know."""
+    values = dataclasses.asdict(facts)
+    return {name: value for name, value in values.items() if value or name not in ("validation", "preprocessing")}
 
 
 def _facts(kind: type[Facts], table: str, values: Mapping[str, Any]) -> Facts:
@@ -318,7 +328,9 @@ def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
     Versions, device and settings are left out as well: they may change, with a warning.
     """
     origin = migrate(origin)
-    values = {name: value for name, value in origin["config"].items() if name not in ("data", "metrics")}
+    # a switch that is off is one that a former version did not know
+    given = {name: value for name, value in origin["config"].items() if value is not False}
+    values = {name: value for name, value in given.items() if name not in ("data", "metrics")}
     values |= {f"data {name}": value for name, value in origin["data"].items() if name != "name"}
     values |= {f"model {name}": value for name, value in origin["model"].items()}
     values |= {"custom": origin["custom"], "changes": origin["changes"]}

@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 import optax
@@ -17,7 +19,7 @@ from epochal.config import BUDGETS, TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric, check_warmup, present_settings
 from epochal.errors import OptionError, PlanError, RunError
-from epochal.files import refuse_link, remove_leftovers
+from epochal.files import atomic_write, refuse_link, remove_leftovers
 from epochal.lock import locked
 from epochal.models import Model
 from epochal.options import listed
@@ -28,7 +30,7 @@ from epochal.record.rows import EvaluationRow, best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, present_versions, read_run_toml, write_run_toml
 from epochal.record.writer import HistoryWriter
-from epochal.run.callbacks import Callback, Callbacks, followers
+from epochal.run.callbacks import Callback, Callbacks, Patience, followers
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
 from epochal.run.fit import fit
@@ -36,7 +38,7 @@ from epochal.run.point import Point, restored
 from epochal.run.progress import progress_bar
 from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.setup import Custom, Setup, anchored, set_up
 
 
 def train(
@@ -58,13 +60,14 @@ def train(
     >>> run = train("digits", batch_size=100, epochs=50)  # doctest: +SKIP
 
     Args:
-        data: a data set's name, a file or folder, a `Dataset`, or arrays ``(x, y)``.
+        data: a data set's name, a file or folder, arrays ``(x, y)``, a frame, or anything else that
+            `epochal.load_data` takes.
         model: linear, mlp, cnn or rnn, or a `Model` of your own (`epochal.from_functions`).
         optimizer: sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor; or an Optax
             transformation. Default: the model's.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
         metrics: what evaluations measure beside the loss: names, or `Metric` objects of your own.
-            Default: accuracy for classification, mae and r2 for regression.
+            Default: accuracy for classification, rmse, mae and r2 for regression.
         run: the folder to make; ``False`` writes nothing. Default: ``runs/DATA-MODEL-1``, or the next free number.
         callbacks: follow the training (`epochal.Callback`), and may end it.
         listener: a function in place of a callback, called with all that callbacks are told.
@@ -84,8 +87,11 @@ def train(
     }
     names = [one for one in listed_metrics(metrics) if isinstance(one, str)]
     given = {name: value for name, value in {**named, "metrics": names or None}.items() if value is not None}
+    held = _held_out(options)
+    if held:
+        custom = dataclasses.replace(custom, data=True)
     config = TrainConfig.from_dict({**given, **options})
-    dataset = load_data(data, target=config.target, task=config.task)
+    dataset = load_data(data, **{**config.loading, **held, "as_given": custom.model is not None})
 
     if custom.model is not None:
         config = dataclasses.replace(config, model=custom.model.name)
@@ -97,6 +103,14 @@ def train(
     with progress_bar(progress) as bar:
         told = (*bar, *followers(callbacks, listener, should_stop))
         return train_in_memory(setup, told) if run is False else start(setup, run, told)
+
+
+def _held_out(options: dict[str, Any]) -> dict[str, Any]:
+    """Take from a training's options the splits that are given as objects, and not as a share or a file."""
+    names = [name for name in ("test", "validation") if name in options]
+    return {
+        name: options.pop(name) for name in names if not isinstance(options[name], (str, os.PathLike, Number, NoneType))
+    }
 
 
 def start(
@@ -151,7 +165,7 @@ def resume(
 
     Args:
         path: the run folder.
-        data: as for `train`, where they were no name.
+        data: as for `train`, where they were no name; of a file, where it is now.
         model: likewise.
         optimizer: likewise.
         loss: likewise.
@@ -177,9 +191,11 @@ def resume(
         record = RunRecord.read(folder.path, check=True)
         writer = stack.enter_context(HistoryWriter(folder.history_db))
         told = (*bar, *followers(callbacks, listener, should_stop))
-        session = _Session(folder, record.file, Recorder(writer), told, record.history)
-
         setup = Run(record).rebuild(custom, data)
+        file = _with_data_at(record.file, data)
+        if file != record.file:
+            write_run_toml(folder.run_toml, file)
+        session = _Session(folder, file, Recorder(writer), told, record.history)
         point = session.last_point(setup)
         if changes := {name: value for name, value in changes.items() if value is not None}:
             setup = session.change(point, setup, changes)
@@ -240,6 +256,13 @@ def rerun(
         )
 
 
+def _with_data_at(file: RunFile, data: DataSource | None) -> RunFile:
+    """Return what `run.toml` holds once its data have another place."""
+    if not isinstance(data, (str, os.PathLike)) or "data" in file.custom:
+        return file
+    return dataclasses.replace(file, config=anchored(dataclasses.replace(file.config, data=os.fspath(data))))
+
+
 def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> Custom:
     """Return the parts that are no names."""
     return Custom(
@@ -281,11 +304,20 @@ def _start_in_folder(
     with locked(folder.lock):
         if folder.run_toml.exists():
             raise RunError(f"{folder.path} was begun by another process just now; choose another folder")
+        # first what run.toml names, then run.toml
+        _write_schema(folder, setup)
         write_run_toml(folder.run_toml, file)
         with HistoryWriter(folder.history_db) as writer:
             session = _Session(folder, file, Recorder(writer), told, History.empty(), until)
             setup = session.work(Point(setup.engine.initial_state()), setup)
     return Run.open(folder.path, setup)
+
+
+def _write_schema(folder: RunFolder, setup: Setup) -> None:
+    try:
+        atomic_write(folder.preprocessing, setup.schema.to_json().encode())
+    except OSError as error:
+        raise RunError(f"cannot write {folder.preprocessing}: {error.strerror}") from error
 
 
 @dataclass(slots=True)
@@ -383,7 +415,10 @@ class _Session:
         divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
         checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
         snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
-        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, told=self.told)
+        patience = None
+        if config.patience is not None:
+            patience = Patience(setup.plan, Span.parse(config.patience), best, self._warn)
+        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, patience, told=self.told)
 
     def _warn(self, message: str) -> None:
         """Put a warning into the history and tell the caller's callbacks."""

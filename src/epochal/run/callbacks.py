@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from epochal.clock import Plan, Position
+from epochal.clock import Plan, Position, Span, Unit
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.run.point import Point
 
@@ -57,11 +57,17 @@ class ChunkEnd:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """An epoch is complete, or the budget ended inside it; ``evaluation`` is the test set's, where it was due."""
+    """An epoch is complete, or the budget ended inside it.
+
+    Attributes:
+        evaluation: the test set's, where it was due.
+        validation: the validation set's, likewise, where there is one.
+    """
 
     position: Position
     row: EpochRow
     evaluation: EvaluationRow | None
+    validation: EvaluationRow | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,6 +285,44 @@ class EarlyStop(Callback):
         else:
             self._waited += 1  # a value that is no number is never better
             self.should_stop = self._waited >= self._patience
+
+
+class Patience(Callback):
+    """Stops the training when its validation has not become better for so long, in exact units.
+
+    Args:
+        plan: of the training, which knows how long an epoch is.
+        patience: epochs, iterations or samples to wait for a better value.
+        best: the best validation so far, of a training that continues.
+        tell: told why the training stops.
+    """
+
+    def __init__(self, plan: Plan, patience: Span, best: EvaluationRow | None, tell: Callable[[str], object]) -> None:
+        self._patience, self._best, self._tell = patience, best, tell
+        self._updates = updates_in(patience, plan)
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Compare the validation with the best one so far."""
+        row = epoch.validation
+        if row is None:
+            return
+        if self._best is None or row.sort_key() < self._best.sort_key():
+            self._best = row
+        elif row.iteration - self._best.iteration >= self._updates and not self.should_stop:
+            self.should_stop = True
+            self._tell(f"no better validation for {self._patience}: the best is that of iteration "
+                       f"{self._best.iteration:,}")  # fmt: skip
+
+
+def updates_in(span: Span, plan: Plan) -> int:
+    """Return how many updates of a plan a length is, rounded up to whole ones."""
+    match span.unit:
+        case Unit.EPOCHS:
+            return span.amount * plan.iterations_per_epoch
+        case Unit.SAMPLES:
+            return -(-span.amount // plan.batch_size)
+        case _:
+            return span.amount
 
 
 def followers(

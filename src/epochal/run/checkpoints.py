@@ -120,7 +120,7 @@ class CheckpointSaver:
 
 
 class Checkpoints(Callback):
-    """Saves where training stands, now and then and at its end, and the best evaluation's point.
+    """Saves where training stands, now and then and at its end, and the point of the best validation.
 
     The history up to a point is on the disk before the point is, so that it is never behind.
 
@@ -128,7 +128,7 @@ class Checkpoints(Callback):
         saver: saves in the background.
         recorder: whose history is committed first.
         origin: what the checkpoints are made with.
-        best: the best evaluation so far.
+        best: the best validation so far.
         divergence: ends the training where weights are not finite; ``None`` saves them as they are.
     """
 
@@ -146,10 +146,10 @@ class Checkpoints(Callback):
         saver.best = None if best is None else best.iteration
 
     def on_epoch(self, epoch: EpochEnd) -> None:
-        """Compare the evaluation with the best one so far."""
-        test = epoch.evaluation
-        if test is not None and (self.best is None or test.sort_key() < self.best.sort_key()):
-            self.best, self._is_best = test, True
+        """Compare the validation with the best one so far; the test set selects nothing."""
+        row = epoch.validation
+        if row is not None and (self.best is None or row.sort_key() < self.best.sort_key()):
+            self.best, self._is_best = row, True
 
     def on_point(self, point: Point) -> None:
         """Remember the best point, and save where that is due."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position, Span
+from epochal.data import Split
 from epochal.engine import CAPACITY, Engine
 from epochal.errors import DivergedError, RunError
 from epochal.record.rows import EpochRow, EvaluationRow
@@ -95,7 +96,8 @@ def _end_epoch(
     epoch = position.epoch if complete else position.epoch + 1
     expected = audit.after(epoch - 1, used)
 
-    evaluation = _evaluate(engine, point) if evaluate else None
+    validation = _evaluate(engine, point, "validation", engine.data.validation) if evaluate else None
+    evaluation = _evaluate(engine, point, "test", engine.data.test) if evaluate else None
 
     row = EpochRow(
         epoch=epoch,
@@ -111,7 +113,7 @@ def _end_epoch(
         test={} if evaluation is None else evaluation.metrics,
     )
 
-    callbacks.epoch(EpochEnd(position, row, evaluation))
+    callbacks.epoch(EpochEnd(position, row, evaluation, validation))
     if not row.is_exact:
         raise RunError(
             f"epoch {epoch} used {row.samples} samples with hash {row.audit_hash}; "
@@ -119,12 +121,11 @@ def _end_epoch(
         )
 
 
-def _evaluate(engine: Engine, point: Point) -> EvaluationRow | None:
-    test = engine.data.test
-    if not len(test):
+def _evaluate(engine: Engine, point: Point, name: str, split: Split | None) -> EvaluationRow | None:
+    if split is None or not len(split):
         return None
-    evaluation = engine.evaluate(point.state, test)
-    return EvaluationRow(point.position.iteration, "test", evaluation.samples, evaluation.values)
+    evaluation = engine.evaluate(point.state, split)
+    return EvaluationRow(point.position.iteration, name, evaluation.samples, evaluation.values)
 
 
 def _status_of(error: BaseException) -> str:

@@ -54,6 +54,11 @@ def restored(checkpoint: Checkpoint, initial: Callable[[], State], history: Hist
     return Point(restored_state(checkpoint, initial), checkpoint.position, checkpoint.sums, seconds)
 
 
+def restored_weights(checkpoint: Checkpoint, initial: Callable[[], State]) -> State:
+    """Return the weights and the model's state alone, on the device, as `restored_state` does; no optimizer's state."""
+    return restored_state(checkpoint.weights, lambda: initial()._replace(optimizer_state=()))
+
+
 def restored_state(checkpoint: Checkpoint, initial: Callable[[], State]) -> State:
     """Return the state on the device, with the structure of what ``initial`` would return; it is not computed.
 

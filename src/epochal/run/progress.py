@@ -13,10 +13,13 @@ from rich.text import Text
 
 from epochal import formats
 from epochal.clock import Plan, Position
-from epochal.record.rows import EpochRow
+from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 
 _SECONDS_BETWEEN_LINES = 0.1
+
+
+_MOST_LINES = 50
 
 
 class ProgressBar(Callback):
@@ -61,7 +64,7 @@ class ProgressBar(Callback):
         """Show where it stands."""
         self._seconds += chunk.seconds
         self._iterations += chunk.losses.size
-        self._move(chunk.position, f"loss {float(chunk.losses.mean()):.4f}  {self._rate:,.0f} it/s")
+        self._move(chunk.position, f"loss {formats.loss(float(chunk.losses.mean()))}  {self._rate:,.0f} it/s")
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Print the epoch's line; in a terminal, where epochs fly by, not every one."""
@@ -69,11 +72,14 @@ class ProgressBar(Callback):
         if plan is None or not self._lines:
             return
         is_last = not row.complete or (not plan.is_open and row.end_iteration == plan.iterations)
+        every = 1 if plan.is_open else max(1, plan.full_epochs // _MOST_LINES)
+        if row.epoch % every and not is_last:
+            return
         wait = 10 * _SECONDS_BETWEEN_LINES if plan.is_open else _SECONDS_BETWEEN_LINES
         if (self._console.is_terminal or plan.is_open) and not is_last and now - self._line_at < wait:
             return
         self._line_at = now
-        line = Text(epoch_line(row, plan, self._rate))
+        line = Text(epoch_line(row, plan, self._rate, epoch.validation))
         self._console.print(line, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
 
     def on_end(self, end: End) -> None:
@@ -98,7 +104,7 @@ class ProgressBar(Callback):
         )
 
 
-def epoch_line(row: EpochRow, plan: Plan, rate: float) -> str:
+def epoch_line(row: EpochRow, plan: Plan, rate: float, validation: EvaluationRow | None = None) -> str:
     """Return one epoch in a line of at most 80 columns for plans of the usual size and metrics."""
     line = f"epoch {row.epoch:,}  iteration {row.end_iteration:,}"
     if not plan.is_open:
@@ -106,11 +112,13 @@ def epoch_line(row: EpochRow, plan: Plan, rate: float) -> str:
         width = len(f"{plan.iterations:,}")
         line = f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}  iteration {row.end_iteration:>{width},}"
 
-    line += f"  loss {row.train_loss:.4f}"
+    line += f"  loss {formats.loss(row.train_loss)}"
     for name, value in row.test.items():
         if "/" not in name:  # a class's own value
             label = {"loss": "test ", "accuracy": ""}.get(name, f"{name} ")
-            line += f"  {label}{f'{value:.4f}' if name == 'loss' else formats.metric(name, value)}"
+            line += f"  {label}{formats.loss(value) if name == 'loss' else formats.metric(name, value)}"
+    if validation is not None:
+        line += f"  validation {formats.loss(validation.loss)}"
     return f"{line}  {rate:,.0f} it/s" + ("" if row.complete else "  (part)")
 
 

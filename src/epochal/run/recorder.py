@@ -132,8 +132,9 @@ class Recorder(Callback):
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Record the epoch and its evaluation, and an audit that failed."""
-        if epoch.evaluation is not None:
-            self.writer.add_evaluation(epoch.evaluation)
+        for evaluation in (epoch.validation, epoch.evaluation):
+            if evaluation is not None:
+                self.writer.add_evaluation(evaluation)
         self.writer.add_epoch(epoch.row)
         if not epoch.row.is_exact:
             self.writer.add_event(self._iteration, "audit failed", epoch=epoch.row.epoch)

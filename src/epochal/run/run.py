@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -14,17 +17,35 @@ from jaxtyping import Float
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.data import Dataset, Split, load_data
-from epochal.engine import Evaluation, State, named_leaves
+from epochal.data.data_schema import Schema
+from epochal.data.load_options import LoadOptions
+from epochal.data.new_samples import NewSamples, read_new
+from epochal.data.own_files import IDX_STEMS, find_idx
+from epochal.data.registry import DATA_SETS
+from epochal.engine import Engine, Evaluation, State, named_leaves
 from epochal.errors import DataError, ModelError, RunError
-from epochal.record.checkpoint_file import Arrays, checkpoint_files, load_checkpoint, read_position, weights_sha256
+from epochal.files import read_regular
+from epochal.models import Model
+from epochal.record.checkpoint_file import (
+    Arrays,
+    Checkpoint,
+    checkpoint_files,
+    iteration_of,
+    load_checkpoint,
+    read_position,
+    weights_sha256,
+)
 from epochal.record.folder import RunFolder
 from epochal.record.history import History
+from epochal.record.rows import best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile
-from epochal.run.point import restored_state
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.point import restored_weights
+from epochal.run.setup import Custom, Setup, prediction_engine, set_up
 
-DataSource = str | os.PathLike[str] | Dataset | tuple[Any, Any]
+DataSource: TypeAlias = Any
+"""What `epochal.data.load_data` takes."""
+Weights: TypeAlias = Literal["last", "best"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +78,37 @@ class Run:
 
     Attributes:
         record: what was recorded, as of when the run was opened.
+        weights: which ones evaluate and predict: the last, or those that were best on validation samples.
     """
 
     record: RunRecord
     _setup: Setup | None = None
     _state: State | None = None
+    weights: Weights = "last"
+    _custom: Custom = field(default_factory=Custom)
+    _own_predictor: tuple[Engine, Schema] | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], setup: Setup | None = None) -> Run:
-        """Read a run folder; ``setup`` is what it was trained with, if that is at hand.
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        setup: Setup | None = None,
+        *,
+        model: Model | None = None,
+        loss: Callable[..., Any] | None = None,
+    ) -> Run:
+        """Read a run folder.
 
-        Raises `RunError` where it is none or is damaged.
+        Args:
+            path: the folder.
+            setup: what it was trained with, if that is at hand.
+            model: a `Model` of your own, if it was trained with one.
+            loss: a loss of your own, if it was trained with one and is to be evaluated.
+
+        Raises:
+            RunError: where it is no run or is damaged.
         """
-        return cls(RunRecord.read(Path(path)), setup)
+        return cls(RunRecord.read(Path(path)), setup, _custom=Custom(model=model, loss=loss))
 
     @property
     def path(self) -> Path:
@@ -135,22 +174,65 @@ class Run:
 
     @property
     def data(self) -> Dataset:
-        """The data that the run was trained on. Raises `DataError` where they are no longer the same."""
+        """The data that the run was trained on. Raises `DataError` where they are no longer the same, or not there."""
         return self.setup.data
 
     @property
     def setup(self) -> Setup:
-        """Everything that the run is trained with, rebuilt from its configuration if need be."""
+        """Everything that the run is trained with, its data included, rebuilt from its configuration if need be."""
         if self._setup is None:
-            self._setup = self.rebuild()
+            self._setup = self.rebuild(self._custom)
         return self._setup
 
     @property
+    def schema(self) -> Schema:
+        """What the run knows of samples and targets, without its data. Raises `RunError` where its file was altered."""
+        return self._predictor[1]
+
+    @property
     def state(self) -> State:
-        """The newest checkpoint's state, on the device."""
+        """The newest checkpoint's state, on the device; without the optimizer's, unless the run was just trained."""
         if self._state is None:
-            self._state = restored_state(self.record.checkpoint(), self.setup.engine.initial_state)
+            checkpoint = self.record.checkpoint() if self.weights == "last" else best_checkpoint(self.record)
+            self._state = restored_weights(checkpoint, self._predictor[0].initial_state)
         return self._state
+
+    @property
+    def best(self) -> Run:
+        """The run with the weights that were best on its validation samples, in place of its last ones.
+
+        Raises `RunError` for a run without validation, where nothing was selected.
+        """
+        best_checkpoint(self.record)
+        return Run(self.record, self._setup, weights="best", _custom=self._custom)
+
+    def with_weights(self, which: Weights | None = None) -> Run:
+        """Return the run with its last weights or the best; by default the best where it has validation samples."""
+        if which is None:
+            which = "best" if self.file.data.validation and best_evaluation(self.history.evaluations) else "last"
+        return self.best if which == "best" and self.weights == "last" else self
+
+    @property
+    def test_metrics(self) -> Mapping[str, float]:
+        """The metrics of the test set with these weights, as they were measured while training; empty for none."""
+        tests = self.history.tests
+        if self.weights == "best":
+            best = best_evaluation(self.history.evaluations)
+            tests = tuple(row for row in tests if best is not None and row.iteration == best.iteration)
+        return tests[-1].metrics if tests else {}
+
+    @property
+    def _predictor(self) -> tuple[Engine, Schema]:
+        """The engine that predicts, and what it takes: without the data where the run folder says enough."""
+        if self._setup is not None:
+            return self._setup.engine, self._setup.schema
+        if self._own_predictor is None:
+            schema = None if self.record.path is None else read_schema(self.folder, self.file)
+            if schema is None:  # of a former format, which has to see its data
+                return self.setup.engine, self.setup.schema
+            self._refuse_missing(("model",))
+            self._own_predictor = prediction_engine(self.file, schema, self._custom), schema
+        return self._own_predictor
 
     @property
     def snapshots(self) -> tuple[Snapshot, ...]:
@@ -158,65 +240,169 @@ class Run:
         return tuple(Snapshot.of(path) for path in reversed(checkpoint_files(self.folder.snapshots)))
 
     def rebuild(self, custom: Custom | None = None, data: DataSource | None = None) -> Setup:
-        """Build what the run is trained with; parts that were given as Python objects have to be given again."""
+        """Build what the run is trained with; parts that were given as Python objects have to be given again.
+
+        ``data`` says where its data are now. Raises `DataError` where they are not those that it was trained on.
+        """
         custom = custom or Custom()
-        missing = [name for name in self.file.custom if name not in custom.names]
-        if missing:
-            raise RunError(
-                f"{self.path} was trained from Python with its own {' and '.join(missing)}; give them again: "
-                f"epochal.resume('{self.path}', {', '.join(f'{name}=…' for name in missing)})"
-            )
+        self._refuse_missing(tuple(self.file.custom), custom)
 
         config = self.config
-        dataset = load_data(config.data if data is None else data, target=config.target, task=config.task)
+        as_given = "model" in self.file.custom
+        source = config.data if data is None else data
+        if data is None and config.data not in DATA_SETS and not Path(config.data).exists():
+            raise DataError(
+                f"{config.data}, which {self.record.name} was trained on, is not there any more; say where its data "
+                "are now (--data FILE, or data=…); to predict, none are needed"
+            )
+        dataset = load_data(source, **config.loading, as_given=as_given)
         if dataset.fingerprint != self.file.data.fingerprint:
-            raise DataError(f"'{config.data}' does not hold the data that {self.path} was trained on")
+            raise DataError(f"'{shown_source(source)}' does not hold the data that {self.record.name} was trained on")
+        if not self.file.data.preprocessing:
+            dataset = dataclasses.replace(dataset, target_scaling=None)  # as former formats trained
         return set_up(config, dataset, custom, self.file.present_lengths)
 
-    def evaluate(self, data: DataSource | Split | None = None) -> Evaluation:
-        """Evaluate each sample once: the run's own test set, a `Split`, or another data set's test set.
+    def evaluate(self, data: Any = None, *, split: str = "test") -> Evaluation:
+        """Evaluate each sample once: of the run's own split, or of other data.
 
-        Raises `DataError` for samples of another shape, or classes other than those that the model was trained on.
+        Args:
+            data: a file or frame, of which every row is taken; ``(x, y)``; a `Split`; a `Dataset` or the name of a data
+                set, of which the split is taken. Default: the data that the run was trained on.
+            split: test, train or validation, where there are several.
+
+        Raises:
+            DataError: for samples of another kind, or classes other than those that the model was trained on.
         """
         if data is None:
-            data = self.data.test
+            data = self.data
+        engine, schema = self._predictor
+        if "loss" in self.file.custom and self._setup is None:
+            self._refuse_missing(("loss",))
+
+        if isinstance(data, Dataset) or (isinstance(data, str) and data in DATA_SETS) or is_idx_folder(data):
+            data = _split_of(load_data(data), split, schema, self.file)
         if not isinstance(data, Split):
-            data = load_data(data)
-            if data.class_names != self.data.class_names:
-                raise DataError(
-                    f"'{data.name}' has other classes than '{self.data.name}', which the model was trained on"
-                )
-            data = data.test
-        self._check_fit(data)
-        return self.setup.engine.evaluate(self.state, data)
+            data = read_new(data, schema, with_targets=True).split
+        self._check_fit(data, schema)
+        return engine.evaluate(self.state, data)
+
+    def read(self, source: Any, **options: Any) -> NewSamples:
+        """Return new samples as the training had them, for `predict`; it says what had to be changed.
+
+        Args:
+            source: a table, ``.npy``, ``.npz`` or picture by path, a folder of pictures, a frame, or an array.
+            options: ``encoding`` and ``no_header`` of a table.
+        """
+        return read_new(source, self.schema, LoadOptions.of(options))
 
     def predict(self, x: Any) -> Float[np.ndarray, "n outputs"]:
-        """Return the model's outputs, ``(n, outputs)`` float32, for samples ``x`` as the data set stores them.
+        """Return the model's outputs, ``(n, outputs)`` float32; no training data are needed.
 
-        For a classification they are the scores before the softmax; their largest is the predicted class.
+        For a regression they are the predictions, in the targets' own units. For a classification they are the scores
+        before the softmax; their largest is the predicted class.
+
+        Args:
+            x: new samples: an array of them as the data set stores them, or a single one; a frame or a table's file
+                with the columns of the training; ``.npy``, ``.npz``, a picture, or a folder of pictures.
+
+        Raises:
+            DataError: for samples that do not fit.
         """
-        x = np.asarray(x)
-        if x.shape == self.data.sample_shape:
-            x = x[None]
-        split = Split(x, np.zeros(len(x), np.int32))
-        self._check_fit(split)
-        return self.setup.engine.predict(self.state, split)
+        engine, schema = self._predictor
+        new = x if isinstance(x, NewSamples) else read_new(x, schema)
+        self._check_fit(new.split, schema)
+        return engine.predict(self.state, new.split)
 
     def predict_proba(self, x: Any) -> Float[np.ndarray, "n classes"]:
         """Return each class's probability, ``(n, classes)`` float32, 0 to 1, for samples ``x`` as for `predict`.
 
         Raises `ModelError` for a regression.
         """
-        if self.data.class_names is None:
+        if self.schema.class_names is None:
             raise ModelError("a regression has no classes, and so no probabilities; use predict")
         from scipy.special import softmax  # a twentieth of a second that a training need not wait for
 
         probabilities: Float[np.ndarray, "n classes"] = softmax(self.predict(x), axis=1)
         return probabilities
 
-    def _check_fit(self, split: Split) -> None:
-        wanted = self.data.sample_shape
+    def predict_labels(self, x: Any) -> list[str]:
+        """Return the name of each sample's most probable class, for samples ``x`` as for `predict`.
+
+        Raises `ModelError` for a regression.
+        """
+        names = self.schema.class_names
+        if names is None:
+            raise ModelError("a regression has no classes; use predict")
+        return [names[int(number)] for number in self.predict(x).argmax(axis=1)]
+
+    def _refuse_missing(self, needed: tuple[str, ...], custom: Custom | None = None) -> None:
+        """Refuse to go on without parts that only Python can give: raises `RunError`."""
+        given = (custom or self._custom).names
+        missing = [name for name in needed if name in self.file.custom and name not in given]
+        if missing:
+            parts = ", ".join(f"{name}=…" for name in missing)
+            raise RunError(
+                f"{self.record.name} was trained from Python with its own {' and '.join(missing)}; give them again: "
+                f"epochal.resume('{self.record.name}', {parts}), or to predict: Run.open('{self.record.name}', model=…)"
+            )
+
+    def _check_fit(self, split: Split, schema: Schema) -> None:
+        wanted = schema.sample_shape
         if split.x.shape[1:] != wanted:
             raise DataError(f"samples of shape {split.x.shape[1:]} do not fit this model, trained on {wanted}")
         if not len(split):
             raise DataError("there are no samples to evaluate")
+
+
+def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
+    """Return what a run folder knows of its data; ``None`` for one of a format that knew nothing.
+
+    Raises `RunError` where the file is missing, altered or damaged.
+    """
+    if not file.data.preprocessing:
+        return None
+    path = folder.preprocessing
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise RunError(f"cannot read {path}, which the run needs to predict: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != file.data.preprocessing:
+        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    try:
+        return Schema.from_json(content)
+    except DataError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def best_checkpoint(record: RunRecord) -> Checkpoint:
+    """Return the checkpoint of a run's best validation. Raises `RunError` where there is none."""
+    best = best_evaluation(record.history.evaluations)
+    if best is None:
+        raise RunError(
+            f"{record.name} has no validation samples, so nothing says which weights are best; the test set must not: "
+            "train with --validation 0.1"
+        )
+    for path in checkpoint_files(record.folder.checkpoints):
+        if iteration_of(path) == best.iteration:
+            return load_checkpoint(path)
+    raise RunError(f"{record.name}: the checkpoint of its best iteration, {best.iteration:,}, is not there")
+
+
+def is_idx_folder(source: Any) -> bool:
+    """Return whether a source is a folder of IDX files, which has a training and a test split."""
+    return isinstance(source, (str, os.PathLike)) and any(find_idx(Path(source), stem) for stem in IDX_STEMS)
+
+
+def shown_source(source: Any) -> str:
+    """Return what stands for a source of data in a message."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+
+
+def _split_of(data: Dataset, split: str, schema: Schema, file: RunFile) -> Split:
+    """Return a split of a data set of the same classes as a training had. Raises `DataError` for another."""
+    if data.class_names != schema.class_names:
+        raise DataError(f"'{data.name}' has other classes than '{file.data.name}', which the model was trained on")
+    chosen: Split | None = {"test": data.test, "train": data.train, "validation": data.validation}[split]
+    if chosen is None:
+        raise DataError(f"'{data.name}' has no validation samples")
+    return chosen

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,10 @@ from epochal.clock import Lengths, Plan
 from epochal.config import TrainConfig
 from epochal.counts import shown
 from epochal.data import Dataset
+from epochal.data.data_schema import Schema
+from epochal.data.load_options import as_file
+from epochal.data.registry import DATA_SETS
+from epochal.data.splitting import with_balanced_classes
 from epochal.engine import (
     Engine,
     Metric,
@@ -25,7 +31,6 @@ from epochal.engine import (
     check_jax,
     check_shards,
     check_warmup,
-    default_learning_rate,
     keep_compiled_programs,
     offer_cores,
     present_settings,
@@ -38,6 +43,7 @@ from epochal.errors import ModelError, OptionError
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
+from epochal.run.defaults import usual_rate, with_defaults
 
 _OWN = "custom"  # the name of an optimizer that was given as an object
 
@@ -105,6 +111,11 @@ class Setup:
         devices = self.engine.cut(self.plan.batch_size).devices
         return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_cores())
 
+    @property
+    def schema(self) -> Schema:
+        """What prediction needs to know of the data."""
+        return Schema.of(self.engine.data)
+
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
         data = DataFacts(
@@ -115,11 +126,14 @@ class Setup:
             sample_shape=list(self.data.sample_shape),
             task=self.data.task,
             outputs=self.data.outputs,
+            validation=0 if self.data.validation is None else len(self.data.validation),
+            preprocessing=hashlib.sha256(self.schema.to_json().encode()).hexdigest(),
         )
         model = ModelFacts(self.model.name, parameters, _without_none(self.model.options))
 
+        config = self.config if self.custom.data else anchored(self.config)
         return RunFile(
-            self.config,
+            config,
             data,
             model,
             present_versions(),
@@ -129,11 +143,29 @@ class Setup:
         )
 
 
-def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, lengths: Lengths | None = None) -> Setup:
+def anchored(config: TrainConfig) -> TrainConfig:
+    """Return a configuration whose files are named by absolute paths, so that they are found from everywhere."""
+    files = {name: value for name in ("test", "validation") if (value := getattr(config, name)) and as_file(value)}
+    if config.data not in DATA_SETS:
+        files["data"] = config.data
+    return dataclasses.replace(
+        config, **{name: os.path.abspath(os.path.expanduser(one)) for name, one in files.items()}
+    )
+
+
+def set_up(
+    config: TrainConfig,
+    data: Dataset,
+    custom: Custom | None = None,
+    lengths: Lengths | None = None,
+    *,
+    is_compared: bool = False,
+) -> Setup:
     """Build everything from the configuration and its data.
 
     ``lengths`` are those of a run that has begun (`RunFile.lengths_at`), whose plan may have changed on the way.
-    Without them the training is a new one, whose warm-up must not be longer than its plan.
+    Without them the training is a new one, whose warm-up must not be longer than its plan. A training that
+    ``is_compared`` has the model's own optimizer whatever the data, so that one thing alone differs.
 
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
@@ -145,9 +177,18 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
     custom = custom or Custom()
     if custom.model is not None:
         _refuse_beside_own_model(config)
+    if custom.model is None and not is_compared:
+        config = with_defaults(config, data, own_optimizer=custom.optimizer is not None)
+    if custom.model is not None:  # it sees targets as they are
+        data = dataclasses.replace(data, target_scaling=None)
     plan = config.plan(len(data.train))
     if config.shards is not None:
         check_shards(plan.batch_size, config.shards)
+
+    if config.patience is not None and data.validation is None:
+        raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
+    if config.class_weight is not None and data.class_names is None:
+        raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
 
     model = custom.model or _build_model(config, data)
     metrics = config.metrics if custom.metrics is None else custom.metrics
@@ -155,10 +196,10 @@ def set_up(config: TrainConfig, data: Dataset, custom: Custom | None = None, len
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
-    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom)
+    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
     engine = Engine(
         model,
-        data,
+        data if config.class_weight is None else with_balanced_classes(data),
         task,
         optimizer,
         Order(plan.samples, config.seed),
@@ -206,7 +247,7 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
 
 
 def _resolve_optimizer(
-    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom
+    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset
 ) -> tuple[Optimizer, TrainConfig]:
     """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
@@ -231,7 +272,7 @@ def _resolve_optimizer(
         updates=updates,
         clip_norm=config.clip_norm,
     )
-    lr = default_learning_rate(name, plan.batch_size) if config.lr is None else check_rate(config.lr)
+    lr = usual_rate(name, plan, data) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 
@@ -279,3 +320,21 @@ def _updates(lengths: Lengths, plan: Plan, config: TrainConfig) -> int:
 
 def _without_none(options: Any) -> dict[str, Any]:
     return {name: value for name, value in dict(options).items() if value is not None}
+
+
+def prediction_engine(file: RunFile, schema: Schema, custom: Custom) -> Engine:
+    """Return an engine that predicts and evaluates without the data that a run was trained on.
+
+    The loss of a regression or classification is the run's where it has a name. Raises `OptionError` or `ModelError`
+    where the model cannot be built.
+    """
+    keep_compiled_programs()
+    offer_cores()
+    config = file.present_config
+    data = schema.without_samples(file.data.name)
+    model = custom.model or _build_model(config, data)
+    loss = custom.loss or (None if "loss" in file.custom else config.loss)
+    task = build_task(data, loss, config.metrics if custom.metrics is None else custom.metrics)
+    programs = Programs() if custom.has_objects else PROGRAMS
+    untrained = Optimizer(own=optax.identity())
+    return Engine(model, data, task, untrained, Order(max(1, file.data.train), config.seed), programs=programs)

@@ -6,6 +6,7 @@ const decimal = (number, digits = 4) => {
   if (!Number.isFinite(number)) return "–";
   if (number === 0) return "0";
   if (number !== 0 && Math.abs(number) < 10 ** (1 - digits)) return number.toExponential(2);
+  if (Math.abs(number) >= 1e6) return number.toExponential(digits - 1);
   return number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 };
 

@@ -1,0 +1,79 @@
+"""What is trained where the user leaves it open, for tables and pictures; measured by `python bench/tables.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+from epochal.clock import Plan
+from epochal.config import BUDGETS, TrainConfig
+from epochal.data import Dataset
+from epochal.data.encodings import PictureEncoding
+from epochal.engine import default_learning_rate
+
+_SMALL = 10_000
+_BATCH = 32
+_LARGEST_SCALE = 4.0  # of the rate, which grows with the square root of a batch of more than 32
+
+
+class Usual(NamedTuple):
+    """What is usual for a kind of data: updates of AdamW, within limits of epochs, its rate and weight decay."""
+
+    updates: int
+    fewest_epochs: int
+    most_epochs: int
+    rate: float
+    weight_decay: float
+
+
+_OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
+_OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
+_OF_REGRESSION = 0.1
+_PLAIN = ("sgd", "momentum", "nesterov")
+
+
+def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = False) -> TrainConfig:
+    """Return the configuration with what is usual for a table or pictures filled in; for other data as it is.
+
+    They are trained by AdamW with a weight decay that few samples need, in batches of 32 (of 100 above 10,000 samples),
+    a table for about 4,000 updates, which are 10 to 500 epochs. What the user gives is not touched, nor what an
+    optimizer of the user's own (``own_optimizer``) knows.
+    """
+    usual = _usual(config, data)
+    if usual is None:
+        return config
+    filled: dict[str, Any] = {}
+    samples = len(data.train)
+    if config.batch_size is None and samples <= _SMALL:
+        filled["batch_size"] = min(_BATCH, samples)
+    if all(getattr(config, name) is None for name in BUDGETS):
+        plan = dataclasses.replace(config, **filled, epochs=1).plan(samples)
+        filled["epochs"] = max(usual.fewest_epochs, min(usual.most_epochs, usual.updates // plan.iterations_per_epoch))
+
+    # a rate without an optimizer is one of plain descent, and so is momentum, to be refused there
+    is_open = all(one is None for one in (config.optimizer, config.lr, config.momentum))
+    if is_open and not own_optimizer:
+        filled["optimizer"] = "adamw"
+        if config.weight_decay is None:
+            filled["weight_decay"] = usual.weight_decay
+        batch_size = dataclasses.replace(config, **filled).plan(samples).batch_size
+        scale = max(1.0, min(_LARGEST_SCALE, math.sqrt(batch_size / _BATCH)))
+        filled["lr"] = float(f"{usual.rate * scale:.3g}")
+    return dataclasses.replace(config, **filled)
+
+
+def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
+    if isinstance(data.encoding, PictureEncoding):
+        return _OF_PICTURES if config.model != "rnn" else None
+    return _OF_TABLES if data.is_table and config.model in ("linear", "mlp") else None
+
+
+def usual_rate(optimizer: str, plan: Plan, data: Dataset) -> float:
+    """Return the learning rate where none is given: a tenth of the usual for plain descent on a squared error.
+
+    The curvature of a squared error grows with the width of the layer below, which a cross-entropy's does not.
+    """
+    rate = default_learning_rate(optimizer, plan.batch_size)
+    is_steep = data.class_names is None and data.is_table and optimizer in _PLAIN
+    return float(f"{rate * (_OF_REGRESSION if is_steep else 1):.3g}")
