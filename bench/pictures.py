@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from epochal.data.pictures import read_picture_folder
+from epochal.data.pictures.class_folders import read_picture_folder
 
 CLASSES = 10
 

@@ -3,8 +3,9 @@
     python tools/refresh_docs.py README.md docs/epoch-batch-iteration.md
     python tools/refresh_docs.py --check README.md     # only compare; for commands that always print the same
 
-The blocks of a file run in one empty folder, in order, so that a later one can use an earlier one's run. Lines that
-begin with "$ " are commands; everything else in the block is output and is replaced. `epochal` is this checkout's.
+The blocks of a file run in one folder with a copy of examples/, in order, so that a later one can use an earlier one's
+run. Lines that begin with "$ " are commands; everything else in the block is output and is replaced. `epochal` is this
+checkout's.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+_EXAMPLES = Path(__file__).parent.parent / "examples"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _STEADY = re.compile(r"^\$ epochal (plan|--help|\w+ --help)")
 
@@ -38,6 +41,7 @@ def run(command: str, folder: str) -> str:
 
 def refreshed(text: str, only_steady: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(_EXAMPLES, folder, dirs_exist_ok=True)
 
         def replace(match: re.Match[str]) -> str:
             commands = [line for line in match[1].splitlines() if line.startswith("$ ")]

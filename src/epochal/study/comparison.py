@@ -69,9 +69,8 @@ def compare(
     config = plan_study(given, run)
 
     shared = config.shared
-    dataset = load_data(
-        shared.data if data is None or name is not None else data, target=shared.target, task=shared.task
-    )
+    source = shared.data if data is None or name is not None else data
+    dataset = load_data(source, **shared.loading, as_given=bool(own_models))
     if own_data:
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
     own_loss = loss if callable(loss) else None
@@ -103,5 +102,5 @@ def resume_study(
             f"{path} was made from Python with its own data; continue there: epochal.compare(data, run='{path}')"
         )
     config = with_budget(study, budget) if budget else study.config
-    data = load_data(config.shared.data, target=config.shared.target, task=config.shared.task)
+    data = load_data(config.shared.data, **config.shared.loading)
     return work(config, Parts(data), path, callback, should_stop)

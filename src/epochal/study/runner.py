@@ -23,7 +23,7 @@ from epochal.record.study_record import StudyData, TuningResult
 from epochal.run.api import resume, start
 from epochal.run.callbacks import Callback, StopWhen
 from epochal.run.run import Run
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.setup import Custom, Setup, anchored, set_up
 from epochal.study.study import Study
 from epochal.study.tuning import Stopped, tune
 
@@ -52,7 +52,7 @@ class Parts:
 
     def set_up(self, config: TrainConfig) -> Setup:
         """Build everything that one run needs."""
-        return set_up(config, self.data, self.custom(config))
+        return set_up(config, self.data, self.custom(config), is_compared=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,8 @@ def work(
     Everything is set up once before anything is written, so that what cannot be trained is refused first.
     """
     _check(config, parts)
+    if not parts.own_data:
+        config = dataclasses.replace(config, shared=anchored(config.shared))
     study = _study_at(None if path is None else Path(path), config, parts)
 
     with locked(study.path / "study.lock"):

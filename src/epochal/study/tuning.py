@@ -50,7 +50,7 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
         schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
     )  # fmt: skip
 
-    setup = set_up(plain, split, custom)
+    setup = set_up(plain, split, custom, is_compared=True)
     default, custom = setup.config, setup.custom  # own parts are tried once
     assert default.lr is not None
 
@@ -125,7 +125,7 @@ def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, fl
 
 def _validation_loss(config: TrainConfig, split: Dataset, custom: Custom, should_stop: Callable[[], bool]) -> float:
     """Train with this rate and return the loss on the validation set, infinite where training diverges."""
-    setup = set_up(config, split, custom)
+    setup = set_up(config, split, custom, is_compared=True)
     score = _Score(should_stop)
     fit(
         setup.engine,
