@@ -146,6 +146,9 @@ FILES: dict[str, tuple[bytes | Callable[[Path], None], Taken | Refused]] = {
         Taken(60, ("u", "v"), 3),
     ),
 
+    "separator too many.csv": (text(lines("a,b,y,", lambda i: f"{i},{i % 7},{'uv'[i % 2]},")), Taken(60, ("u", "v"), 2)),
+    "one class.csv": (text(lines("a,y", lambda i: f"{i},yes")), Taken(60, ("yes",), 1, "nothing to learn")),
+
     # --- other files
     "table.parquet": (
         of_frame("write_parquet", a=list(range(ROWS)), b=[i % 2 == 0 for i in range(ROWS)], y=["uv"[i % 2] for i in range(ROWS)]),

@@ -69,7 +69,10 @@ def read_targets(
     if not is_classes:
         return Meaning(None, ys, note)
     flat = [y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y for y in ys]
-    return Meaning(*_classes(flat, class_names, whiches), note)
+    names, numbers = _classes(flat, class_names, whiches)
+    if len(names) == 1:
+        note = f"all targets are '{names[0]}': there is nothing to learn"
+    return Meaning(names, numbers, note)
 
 
 def is_one_hot(y: Array) -> bool:

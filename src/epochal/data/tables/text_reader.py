@@ -55,11 +55,18 @@ class TextFormat:
         separator: between its values.
         names: of its columns; made up where it has no line of names.
         has_header: whether its first line is one.
+        unnamed: those of its names that are made up, though it has a line of names.
     """
 
     separator: str
     names: tuple[str, ...]
     has_header: bool
+    unnamed: tuple[str, ...] = ()
+
+    @property
+    def last_named(self) -> str:
+        """The last column that has a name of its own; a line may end with a separator."""
+        return next((name for name in reversed(self.names) if name not in self.unnamed), self.names[-1])
 
 
 def read_text_table(
@@ -88,7 +95,7 @@ def read_text_table(
     if len(rows) <= form.has_header:
         raise DataError(f"{path}: has a line of column names but no rows")
 
-    kept = form.names[-1:] if as_text is None else tuple(as_text)
+    kept = (form.last_named,) if as_text is None else tuple(as_text)
     columns = _read_fast(content, form, rows, kept)
     if columns is None:
         columns = _read_exactly(content, path, form)
@@ -197,7 +204,8 @@ def _recognise(
         repeated = next((name for name in first if first.count(name) > 1 and name), None)
         if repeated is not None:
             raise DataError(f"{path}: two columns are named '{repeated}'; give each its own name")
-        return TextFormat(separator, tuple(name or f"column {at + 1}" for at, name in enumerate(first)), True)
+        filled = tuple(name or f"column {at + 1}" for at, name in enumerate(first))
+        return TextFormat(separator, filled, True, tuple(set(filled) - set(first)))
     made_up = tuple(f"column {number + 1}" for number in range(len(first)))
     return TextFormat(separator, tuple(names) if names and len(names) == len(first) else made_up, False)
 
@@ -361,7 +369,9 @@ def _typed(
     def place(row: int) -> str:
         return f"line {_line_of(content, form, row):,}"
 
-    return Table(str(path), tuple(typed), form.has_header, place, notes)
+    # a column without name and values is a separator too many
+    used = tuple(column for column in typed if not (column.name in form.unnamed and column.missing.all()))
+    return Table(str(path), used, form.has_header, place, notes)
 
 
 def _line_of(content: _Content, form: TextFormat, row: int) -> int:
