@@ -183,6 +183,7 @@ def test_what_could_be_either_is_a_question_that_no_header_answers(tmp_path: Pat
         ("a,b,y\n1,2,0\n\n1,2,0,5\n", "line 4 has 4 columns, the header 3"),
         ('a,b,y\n1,2,0\n1,"2,0\n3,4,0\n5,6,0\n', "line 3: a quote that is never closed"),
         ('a,b,y\n1,"2"x,0\n3,4,0\n', "line 2: "),
+        ('"a,b,y\n1,2,0\n3,4,0\n', "line 1: a quote that is never closed"),
         ("a,b,y\n", "a line of column names but no rows"),
         ("a,b,y\n\n  \n", "a line of column names but no rows"),
         ("", r"one column only \(empty\)"),

@@ -196,14 +196,16 @@ def _recognise(
     path: Path, separator: str, rows: list[list[str]], has_header: bool | None, names: Sequence[str] | None
 ) -> TextFormat:
     first = [cell.strip() for cell in rows[0]]
+    if len(first) < 2 and "\n" in first[0]:
+        raise DataError(f"{path}: line 1: a quote that is never closed; close it, or write a quote within text twice")
     if len(first) < 2 and names is None:
-        raise DataError(f"{path}: one column only ({', '.join(first) or 'empty'}); features and a target are needed")
+        raise DataError(f"{path}: one column only ({_brief(first)}); features and a target are needed")
 
     header = _looks_like_names(path, first, rows[1:]) if has_header is None else has_header
     if header:
         repeated = next((name for name in first if first.count(name) > 1 and name), None)
         if repeated is not None:
-            raise DataError(f"{path}: two columns are named '{repeated}'; give each its own name")
+            raise DataError(f"{path}: two columns are named '{_brief([repeated])}'; give each its own name")
         filled = tuple(name or f"column {at + 1}" for at, name in enumerate(first))
         return TextFormat(separator, filled, True, tuple(set(filled) - set(first)))
     made_up = tuple(f"column {number + 1}" for number in range(len(first)))
@@ -238,9 +240,15 @@ def _looks_like_names(path: Path, first: list[str], rest: list[list[str]]) -> bo
     if not names and not numbers and recurring < max(1, words):
         return True
     raise DataError(
-        f"{path}: its first line ({', '.join(first[:4])}{' …' if len(first) > 4 else ''}) could be names or a "
+        f"{path}: its first line ({_brief(first)}) could be names or a "
         "sample; if it is a sample, say --no-header; if it holds names, none of them may be a number"
     )
+
+
+def _brief(cells: Sequence[str]) -> str:
+    """Return some cells for a message of one line."""
+    shown = [f"{' '.join(cell.split()):.30}" for cell in cells[:4]]
+    return ", ".join([*shown, *(["…"] if len(cells) > 4 else [])]) or "empty"
 
 
 def is_written_number(text: str) -> bool:
