@@ -85,6 +85,44 @@ def test_a_blank_sheet_holds_no_digit() -> None:
         as_mnist_digit(np.zeros((4, 4), np.uint8))
 
 
+def sheet(kind: str, seed: int) -> np.ndarray:
+    """Return a blank sheet, 600 × 800, lit from a side, with a shadow on it, or with the table beside it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:600, 0:800]
+    across = columns / 800 - 0.5
+    light = {
+        "gradient": 1 + 0.9 * across * rng.uniform(-1, 1),
+        "soft shadow": 1 - 0.45 / (1 + np.exp((columns - 200) / 40)),
+    }
+    paper = 195 * light.get(kind, 1 + 0.2 * across)
+    if kind == "hard shadow":
+        paper[columns + 0.3 * rows < 160] *= 0.55
+    if kind == "table":
+        paper[:, :90], paper[-50:] = 40, 35
+    return np.clip(ndimage.gaussian_filter(paper, 1) + rng.normal(0, 6, paper.shape), 0, 255).astype(np.uint8)
+
+
+SHEETS = ("even", "gradient", "soft shadow", "hard shadow", "table")
+
+
+@pytest.mark.parametrize("kind", SHEETS)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("light", [False, True], ids=["light paper", "dark paper"])
+def test_no_shadow_and_no_table_is_a_digit(kind: str, seed: int, light: bool) -> None:
+    blank = sheet(kind, seed)
+    with pytest.raises(DataError, match="no digit stands out"):
+        as_mnist_digit(255 - blank if light else blank)
+
+
+@pytest.mark.parametrize("kind", SHEETS)
+def test_the_digit_is_found_beside_them(kind: str) -> None:
+    photo = sheet(kind, 0).astype(float)
+    photo[180:440, 380:400] -= 110  # a one
+    found = as_mnist_digit(np.clip(photo, 0, 255).astype(np.uint8))
+    np.testing.assert_allclose(found.box, (180, 380, 440, 400), atol=12)
+    assert found.dark_ink
+
+
 def test_otsus_threshold_parts_two_groups() -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(20, 3, 1000), rng.normal(80, 3, 100)])

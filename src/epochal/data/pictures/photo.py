@@ -24,11 +24,12 @@ _MOST_IN_FRAME = (
     0.1  # of the outermost pixels of a picture that is MNIST-like already: its mass, not its box, is centred
 )
 
+_EVEN = 2.0  # grey levels that the paper of a drawing may differ from its median
 _SMALLEST_PHOTO = 64  # pixels of its shorter side
 _WORKING_SIDE = 400  # larger photographs are reduced to about this first
 _COARSE_SIDE = 64  # the light is estimated on so few pixels
 _WINDOW = 0.5  # share of the shorter side
-_STEEPEST_LIGHT = 12.0  # grey levels from one of those to the next; more is an edge
+_STEEPEST_LIGHT = 18.0  # grey levels from one of those to the next; more is an edge
 _LEAST_CONTRAST = 12.0  # grey levels between ink and paper
 _LEAST_SIGNAL = 6.0  # the same in standard deviations of the paper's noise
 _SPECK = 0.02  # parts below this share of the largest part's area are dirt
@@ -95,7 +96,11 @@ def as_mnist_digit(grey: UInt8[np.ndarray, "h w"]) -> Digit:
     even = _even_paper(small)
     is_even = min(grey.shape) < _SMALLEST_PHOTO or np.ptp(np.quantile(_frame(small), (0.05, 0.95))) < _LEAST_CONTRAST
     strokes = found = None
-    for paper, ends in [even] if is_even else [_paper(small), even]:
+
+    # only a drawing's digit may touch the edge: its paper has one value, which no photographed paper has
+    lit, frame = _paper(small), _frame(small)
+    is_drawn = np.mean(np.abs(frame - np.median(frame)) <= _EVEN) > 0.5
+    for paper, ends in [even] if is_even else [lit, even if is_drawn else (even[0], lit[1])]:
         found = [_strokes(ink, ends) for ink in (paper - small, small - paper)]
         strokes = max((one for one in found if one is not None), key=lambda one: one.score, default=None)
         if strokes is not None:
@@ -130,7 +135,7 @@ def otsu(values: Float64[np.ndarray, " n"]) -> float:
     good = (below > 0) & (above > 0)
     low = np.divide(sums, below, where=good, out=np.zeros(256))
     high = np.divide(sums[-1] - sums, above, where=good, out=np.zeros(256))
-    between = np.where(good, below.astype(np.float64) * above * (low - high) ** 2, -1.0)
+    between = np.where(good, below.astype(np.float64) * above * (low - high) ** 2, 0.0)
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))  # a gap without values is cut in its middle
     return float(edges[1:][best].mean())
 
@@ -189,7 +194,7 @@ def _paper(small: Float64[np.ndarray, "h w"]) -> tuple[Float64[np.ndarray, "h w"
     light = ndimage.gaussian_filter(ndimage.median_filter(coarse, size=window, mode="nearest"), 1.0, mode="nearest")
 
     steep = np.hypot(*np.gradient(light)) > _STEEPEST_LIGHT
-    ends = _resized(ndimage.binary_dilation(steep, iterations=2).astype(np.float64), small.shape) > 0.5
+    ends = _resized(ndimage.binary_dilation(steep, iterations=1).astype(np.float64), small.shape) > 0.5
     ends[[0, -1]] = ends[:, [0, -1]] = True
     return _resized(light, small.shape), ends
 
