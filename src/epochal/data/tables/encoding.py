@@ -1,27 +1,27 @@
-"""From the columns of a table to the numbers that a model takes: fitted on training rows, kept in the run."""
+"""From the columns of a table to the numbers that a model takes; plain values, kept in the run."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Shaped
+from jaxtyping import Bool, Float32, Float64, Int
 
-from epochal.data.tables.table import CATEGORY, Column, ColumnKind, Table
-from epochal.data.tables.values import odd_one, to_column, without_missing
-from epochal.errors import DataError, unknown_name
+from epochal.data.tables.table import Column, ColumnKind, Table
+from epochal.data.tables.values import as_meant, as_text, odd_one
+from epochal.errors import DataError
 
 MOST_CATEGORIES = 50
 """So many different texts of a column become a number each; more are hashed."""
 BUCKETS = 64
 """So many numbers stand for a column of more different texts."""
 
-_NAMES = 10  # a column of more different texts, one in almost every row, names the rows
 _DAY = 86_400
 _PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda dates: dates.astype("datetime64[Y]").astype(np.int64) + 1970,
@@ -30,7 +30,6 @@ _PARTS: dict[str, Callable[[Any], Any]] = {
     "hour": lambda dates: (dates - dates.astype("datetime64[D]")).astype(np.int64) / 3600,
 }
 
-Rows: TypeAlias = Int[np.ndarray, " rows"] | slice
 Place: TypeAlias = Callable[[int], str]
 
 
@@ -320,9 +319,8 @@ class TableEncoding:
         if absent:
             others = [name for name in table.names if name not in self.names]
             more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-            guess = unknown_name("column", absent[0], others) if others else ""
-            near = guess[guess.index(": did") + 1 : guess.index("?") + 1] if "did you mean" in guess else ""
-            there = f"; is it{near.replace(' did you mean', '').rstrip('?')}?" if near else ""
+            near = difflib.get_close_matches(absent[0], others, n=1, cutoff=0.5)
+            there = f"; is it '{near[0]}'?" if near else "."
             raise DataError(
                 f"{table.name}: has no column '{absent[0]}'{more}, which the model was trained with{there} "
                 f"Its columns: {', '.join(table.names)}"
@@ -415,121 +413,3 @@ def _check_finite(samples: Float32[np.ndarray, "n parts"], column: Column, table
         raise DataError(
             f"{table.name}: {table.place(row)}, column '{column.name}': {column.values[row]} is beyond 32-bit floats"
         )
-
-
-# --- fitting --------------------------------------------------------------------------------------------------------
-
-
-def fit_encoding(
-    table: Table, rows: Rows, *, targets: Sequence[str], categorical: Sequence[str] = (), dropped: Sequence[str] = ()
-) -> TableEncoding:
-    """Return how to encode a table, as its training rows say.
-
-    Args:
-        table: the whole of it, targets included.
-        rows: the training rows.
-        targets: columns that are no features.
-        categorical: columns whose values are categories, even if they are numbers.
-        dropped: columns that are left out because the user says so.
-
-    Raises:
-        DataError: for a column that is neither one thing nor another, with the row, and where no feature is left.
-    """
-    encoders, left_out = [], dict.fromkeys(dropped, "as asked")
-    for column in table.columns:
-        if column.name in targets or column.name in dropped:
-            continue
-        column = as_text(column) if column.name in categorical else as_meant(column)
-        why = _reason_to_leave_out(column, rows, asked=column.name in categorical, table=table)
-        if why:
-            left_out[column.name] = why
-        else:
-            encoders.append(_fit(column, rows, asked=column.name in categorical))
-    if not encoders:
-        why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise DataError(f"{table.name}: no feature is left ({why or 'there is the target alone'})")
-    return TableEncoding(tuple(encoders), left_out, tuple(targets), table.has_header)
-
-
-def as_meant(column: Column) -> Column:
-    """Return a column of texts, as a frame may hold dates or numbers, as what all of its texts mean."""
-    if column.kind != "text" or column.read_as == CATEGORY:
-        return column
-    return to_column(column.name, without_missing(column.values))
-
-
-def as_text(column: Column) -> Column:
-    """Return a column of any kind as texts."""
-    if column.kind == "text":
-        return column
-    texts = np.empty(len(column.values), object)
-    words = {0.0: "false", 1.0: "true"} if column.kind == "boolean" else {}
-    texts[:] = [
-        None if gone else words.get(value, f"{value:.15g}" if column.kind == "number" else str(value))
-        for value, gone in zip(column.values.tolist(), column.missing, strict=True)
-    ]
-    return Column(column.name, "text", texts)
-
-
-def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Table) -> str:
-    """Return why a column is no feature; ``""`` for one that is. Raises `DataError` where that is unclear."""
-    known = column.values[rows][~column.missing[rows]]
-    if not len(known):
-        return "no value in any training row"
-    if column.kind == "number" and _is_index(column):
-        return "it numbers the rows, as pandas' index does"
-    if column.kind != "text" or asked:
-        return ""
-
-    odd = odd_one(column.values)
-    if odd is not None:
-        row, text = odd
-        raise DataError(
-            f"{table.name}: {table.place(row)}, column '{column.name}': '{text:.40}' is no number, as others are; fix "
-            f"it, take the values as categories (--categorical '{column.name}'), or leave the column out (--drop)"
-        )
-    distinct = len(set(known))
-    if distinct > _NAMES and distinct > 0.9 * len(known):
-        return f"almost every row has another text ({distinct:,} in {len(known):,})"
-    return "the same text in every row" if distinct == 1 and not column.missing[rows].any() else ""
-
-
-def _is_index(column: Column) -> bool:
-    name = column.name.strip().lower()
-    has_no_name = name.startswith("unnamed:") or name in ("column 1", "index", "__index_level_0__", "level_0")
-    values = column.values
-    return has_no_name and len(values) > 2 and bool((np.diff(values) == 1).all() and values[0] in (0, 1))
-
-
-def _fit(column: Column, rows: Rows, *, asked: bool) -> Encoder:
-    """Return the encoder of a column, as its training rows say."""
-    name, values, gone = column.name, column.values[rows], column.missing[rows]
-    known, missing = values[~gone], bool(gone.any())
-
-    if column.kind == "number":
-        finite = known[np.isfinite(known)]
-        mean = float(finite.mean()) if len(finite) else 0.0
-        mean = mean if math.isfinite(mean) else 0.0
-        return Number(name, missing, mean, _offset(finite, mean))
-    if column.kind == "boolean":
-        return Truth(name, missing, float(known.mean() > 0.5))
-    if column.kind == "date":
-        has_time = bool((known != known.astype("datetime64[D]")).any())
-        plain = Date(name, missing, str(known.max()), has_time)
-        means = plain.encode(Column(name, "date", known), str).mean(axis=0)
-        return dataclasses.replace(plain, fill=tuple(map(float, means)))
-
-    categories = sorted(set(known))
-    if len(categories) > MOST_CATEGORIES and not (asked and len(categories) <= 20 * MOST_CATEGORIES):
-        return Hashed(name, missing)
-    return OneHot(name, missing, tuple(categories))
-
-
-def _offset(values: Shaped[np.ndarray, " n"], mean: float) -> float:
-    """Return what to subtract so that 32-bit floats tell the values apart: 0 where they do as it is."""
-    if not len(values) or values.min() == values.max():
-        return 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        lost = np.abs(values - values.astype(np.float32)).max()
-        deviation = float(values.std())
-    return float(round(mean)) if lost > deviation / 1000 and math.isfinite(mean) else 0.0

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.data.tables.encoding import as_text
 from epochal.data.tables.table import CATEGORY, Column, Table
+from epochal.data.tables.values import as_text
 from epochal.errors import DataError
 from epochal.files import open_regular
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from epochal.data.tables.table import Column
+from epochal.data.tables.table import CATEGORY, Column
 from epochal.errors import DataError
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "null", "<na>", "?", "nat"})
@@ -183,3 +183,23 @@ def odd_one(texts: Shaped[np.ndarray, " n"]) -> tuple[int, str] | None:
     known = [(row, text) for row, text in enumerate(texts) if text is not None]
     words = [(row, text) for row, text in known if not is_number(text)]
     return words[0] if words and len(words) < (1 - _MOSTLY) * len(known) else None
+
+
+def as_meant(column: Column) -> Column:
+    """Return a column of texts, as a frame may hold dates or numbers, as what all of its texts mean."""
+    if column.kind != "text" or column.read_as == CATEGORY:
+        return column
+    return to_column(column.name, without_missing(column.values))
+
+
+def as_text(column: Column) -> Column:
+    """Return a column of any kind as texts."""
+    if column.kind == "text":
+        return column
+    texts = np.empty(len(column.values), object)
+    words = {0.0: "false", 1.0: "true"} if column.kind == "boolean" else {}
+    texts[:] = [
+        None if gone else words.get(value, f"{value:.15g}" if column.kind == "number" else str(value))
+        for value, gone in zip(column.values.tolist(), column.missing, strict=True)
+    ]
+    return Column(column.name, "text", texts)

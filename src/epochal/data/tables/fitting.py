@@ -1,0 +1,124 @@
+"""How a table is encoded, as its training rows say: what becomes of each column, and which are left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from epochal.data.tables.encoding import (
+    MOST_CATEGORIES,
+    Date,
+    Encoder,
+    Hashed,
+    Number,
+    OneHot,
+    TableEncoding,
+    Truth,
+)
+from epochal.data.tables.table import Column, Table
+from epochal.data.tables.values import as_meant, as_text, odd_one
+from epochal.errors import DataError
+
+Rows: TypeAlias = Int[np.ndarray, " rows"] | slice
+
+_NAMES = 10  # a column of more different texts, one in almost every row, names the rows
+
+
+def fit_encoding(
+    table: Table, rows: Rows, *, targets: Sequence[str], categorical: Sequence[str] = (), dropped: Sequence[str] = ()
+) -> TableEncoding:
+    """Return how to encode a table, as its training rows say.
+
+    Args:
+        table: the whole of it, targets included.
+        rows: the training rows.
+        targets: columns that are no features.
+        categorical: columns whose values are categories, even if they are numbers.
+        dropped: columns that are left out because the user says so.
+
+    Raises:
+        DataError: for a column that is neither one thing nor another, with the row, and where no feature is left.
+    """
+    encoders, left_out = [], dict.fromkeys(dropped, "as asked")
+    for column in table.columns:
+        if column.name in targets or column.name in dropped:
+            continue
+        column = as_text(column) if column.name in categorical else as_meant(column)
+        why = _reason_to_leave_out(column, rows, asked=column.name in categorical, table=table)
+        if why:
+            left_out[column.name] = why
+        else:
+            encoders.append(_fit(column, rows, asked=column.name in categorical))
+    if not encoders:
+        why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise DataError(f"{table.name}: no feature is left ({why or 'there is the target alone'})")
+    return TableEncoding(tuple(encoders), left_out, tuple(targets), table.has_header)
+
+
+def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Table) -> str:
+    """Return why a column is no feature; ``""`` for one that is. Raises `DataError` where that is unclear."""
+    known = column.values[rows][~column.missing[rows]]
+    if not len(known):
+        return "no value in any training row"
+    if column.kind == "number" and _is_index(column):
+        return "it numbers the rows, as pandas' index does"
+    if column.kind != "text" or asked:
+        return ""
+
+    odd = odd_one(column.values)
+    if odd is not None:
+        row, text = odd
+        raise DataError(
+            f"{table.name}: {table.place(row)}, column '{column.name}': '{text:.40}' is no number, as others are; fix "
+            f"it, take the values as categories (--categorical '{column.name}'), or leave the column out (--drop)"
+        )
+    distinct = len(set(known))
+    if distinct > _NAMES and distinct > 0.9 * len(known):
+        return f"almost every row has another text ({distinct:,} in {len(known):,})"
+    return "the same text in every row" if distinct == 1 and not column.missing[rows].any() else ""
+
+
+def _is_index(column: Column) -> bool:
+    name = column.name.strip().lower()
+    has_no_name = name.startswith("unnamed:") or name in ("column 1", "index", "__index_level_0__", "level_0")
+    values = column.values
+    return has_no_name and len(values) > 2 and bool((np.diff(values) == 1).all() and values[0] in (0, 1))
+
+
+def _fit(column: Column, rows: Rows, *, asked: bool) -> Encoder:
+    """Return the encoder of a column, as its training rows say."""
+    name, values, gone = column.name, column.values[rows], column.missing[rows]
+    known, missing = values[~gone], bool(gone.any())
+
+    if column.kind == "number":
+        finite = known[np.isfinite(known)]
+        mean = float(finite.mean()) if len(finite) else 0.0
+        mean = mean if math.isfinite(mean) else 0.0
+        return Number(name, missing, mean, _offset(finite, mean))
+    if column.kind == "boolean":
+        return Truth(name, missing, float(known.mean() > 0.5))
+    if column.kind == "date":
+        has_time = bool((known != known.astype("datetime64[D]")).any())
+        plain = Date(name, missing, str(known.max()), has_time)
+        means = plain.encode(Column(name, "date", known), str).mean(axis=0)
+        return dataclasses.replace(plain, fill=tuple(map(float, means)))
+
+    categories = sorted(set(known))
+    if len(categories) > MOST_CATEGORIES and not (asked and len(categories) <= 20 * MOST_CATEGORIES):
+        return Hashed(name, missing)
+    return OneHot(name, missing, tuple(categories))
+
+
+def _offset(values: Shaped[np.ndarray, " n"], mean: float) -> float:
+    """Return what to subtract so that 32-bit floats tell the values apart: 0 where they do as it is."""
+    if not len(values) or values.min() == values.max():
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = np.abs(values - values.astype(np.float32)).max()
+        deviation = float(values.std())
+    return float(round(mean)) if lost > deviation / 1000 and math.isfinite(mean) else 0.0
