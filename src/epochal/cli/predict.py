@@ -166,14 +166,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _as_cell(value: Any) -> Any:
     """Return a value as a cell: a text that a spreadsheet would take for a formula is quoted."""
-    return (
-        f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not _is_number(value) else value
-    )
+    from epochal.data.tables.values import is_number
 
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    is_formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not is_number(value)
+    return f"'{value}" if is_formula else value
