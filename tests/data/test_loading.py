@@ -30,6 +30,14 @@ def test_a_name_that_is_nothing_suggests_the_nearest() -> None:
         load_data("none/mnits")
 
 
+def test_named_sets_give_a_share_for_validation_and_no_file() -> None:
+    data = load_data("digits", validation="0.1")
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation)) == (1293, 144)
+    with pytest.raises(DataError, match=r"validation must be .* a fraction between 0 and 1.*'other.csv'"):
+        load_data("digits", validation="other.csv")
+
+
 def test_named_sets_take_no_options_of_files() -> None:
     with pytest.raises(DataError, match="digits has its own targets"):
         load_data("digits", target="y")

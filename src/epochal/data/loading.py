@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from epochal.data.dataset import Dataset
-from epochal.data.load_options import LoadOptions
+from epochal.data.load_options import LoadOptions, as_share
 from epochal.data.own_files import IDX_STEMS, find_idx, load_idx_folder, load_path
 from epochal.data.python_objects import from_object
 from epochal.data.registry import DATA_SETS, Description, describe, generated_file
@@ -51,7 +51,7 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
             raise DataError(f"{source} has its own targets; target and task are for your own files")
         chosen.check(source, "named")
         named = with_fold(_load_named(describe(source), progress), chosen.held_out, chosen.seed)
-        return with_validation(named, chosen.validation, chosen.seed)
+        return with_validation(named, as_share(chosen.validation), chosen.seed)
     path = Path(source)
     if isinstance(source, str) and not path.exists() and path.name == source and not path.suffix:
         raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")

@@ -239,7 +239,7 @@ def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) 
         raise DataError(f"{folder} has its own test split; leave out test={options.test}")
     data = load_idx_folder(folder, name=folder.resolve().name, task=options.task)
     data = with_fold(data, options.held_out, options.seed)
-    return with_validation(data, options.validation, options.seed)
+    return with_validation(data, as_share(options.validation), options.seed)
 
 
 def load_idx_folder(

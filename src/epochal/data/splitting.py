@@ -122,7 +122,7 @@ def with_validation(data: Dataset, share: Any, seed: int) -> Dataset:
     """
     if share is None:
         return data
-    fraction = as_fraction(float(share) if isinstance(share, str) else share, "validation")
+    fraction = as_fraction(share, "validation")
     labels = data.train.y if data.class_names is not None else np.zeros(len(data.train), np.int32)
     rows = split_rows(labels, None, fraction, seed)
     assert rows.validation is not None

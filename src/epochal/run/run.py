@@ -28,7 +28,6 @@ from epochal.files import read_regular
 from epochal.models import Model
 from epochal.record.checkpoint_file import (
     Arrays,
-    Checkpoint,
     checkpoint_files,
     iteration_of,
     load_checkpoint,
@@ -193,7 +192,8 @@ class Run:
     def state(self) -> State:
         """The newest checkpoint's state, on the device; without the optimizer's, unless the run was just trained."""
         if self._state is None:
-            checkpoint = self.record.checkpoint() if self.weights == "last" else best_checkpoint(self.record)
+            is_last = self.weights == "last"
+            checkpoint = self.record.checkpoint() if is_last else load_checkpoint(best_file(self.record))
             self._state = restored_weights(checkpoint, self._predictor[0].initial_state)
         return self._state
 
@@ -203,7 +203,7 @@ class Run:
 
         Raises `RunError` for a run without validation, where nothing was selected.
         """
-        best_checkpoint(self.record)
+        best_file(self.record)
         return Run(self.record, self._setup, weights="best", _custom=self._custom)
 
     def with_weights(self, which: Weights | None = None) -> Run:
@@ -374,8 +374,8 @@ def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
         raise RunError(f"{path}: {error}") from error
 
 
-def best_checkpoint(record: RunRecord) -> Checkpoint:
-    """Return the checkpoint of a run's best validation. Raises `RunError` where there is none."""
+def best_file(record: RunRecord) -> Path:
+    """Return where the checkpoint of a run's best validation lies. Raises `RunError` where there is none."""
     best = best_evaluation(record.history.evaluations)
     if best is None:
         raise RunError(
@@ -384,7 +384,7 @@ def best_checkpoint(record: RunRecord) -> Checkpoint:
         )
     for path in checkpoint_files(record.folder.checkpoints):
         if iteration_of(path) == best.iteration:
-            return load_checkpoint(path)
+            return path
     raise RunError(f"{record.name}: the checkpoint of its best iteration, {best.iteration:,}, is not there")
 
 
