@@ -182,6 +182,11 @@ CONFIGS = [
     TrainConfig(data="my file; rm -rf ~.csv", target="a b", hidden=(64, 32), dropout=0.25, seed=2**64 - 1),
     TrainConfig(model="rnn", optimizer="adamw", weight_decay=1e-5, lr=1 / 3, last="drop", micro_batch=7),
     TrainConfig(metrics=("accuracy", "f1"), batch_size="all", epochs=3, on_nan="continue", momentum=0.5),
+    TrainConfig(
+        data="t.csv", features=("a", "b c"), drop=("d",), categorical=("城市", "e"), no_header=True, test="0.25"
+    ),
+    TrainConfig(data="pets", image_size=(32, 48), grey=True, validation="other", patience="5ep", fold="2/5"),
+    TrainConfig(class_weight="balanced", encoding="gbk", label_smoothing=0.1, clip_norm=2.5),
 ]
 
 

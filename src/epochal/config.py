@@ -220,8 +220,11 @@ class TrainConfig:
                 continue
             if isinstance(value, dict):
                 value = tuple(f"{name}={_as_argument(one)}" for name, one in value.items())
+            declared = options_of(type(self))[field.name]
+            if isinstance(value, tuple) and declared.kind.words == "one":
+                value = ",".join(map(_as_argument, value))
             values = () if value is True else value if isinstance(value, tuple) else (value,)
-            flag = options_of(type(self))[field.name].flag or field.name.replace("_", "-")
+            flag = declared.flag or field.name.replace("_", "-")
             words.extend([f"--{flag}", *map(_as_argument, values)])
         return shlex.join(words)
 

@@ -70,6 +70,9 @@ def test_a_photographed_digit(workplace: Path, capsys: pytest.CaptureFixture[str
     assert saw.shape == (8, 8)
     assert saw.max() == 255
 
+    assert main(["predict", "run", "one.png", "--save-input", "nowhere/saw.png"]) == 2
+    assert "cannot write nowhere" in capsys.readouterr().err
+
     save(workplace / "blank.png", np.full((240, 200), 210, np.uint8))
     assert main(["predict", "run", "blank.png"]) == 2
     assert "blank.png: no digit stands out" in capsys.readouterr().err

@@ -88,12 +88,11 @@ class PredictCommand:
     def _show_picture(self, x: np.ndarray, run: Run, console: Console) -> None:
         """Draw the picture that the model saw, and save it where that is asked for."""
         from epochal.cli.picture_blocks import draw
-        from epochal.files import atomic_write
         from epochal.report.png import png_file
 
         picture = to_bytes(x, run.schema)
         if self.save_input is not None:
-            atomic_write(self.save_input, png_file(picture))
+            _save(self.save_input, png_file(picture))
             console.print(f"what the model saw: {self.save_input}", soft_wrap=True)
         if console.is_terminal:
             draw(picture, console)
@@ -142,8 +141,6 @@ def _line(row: dict[str, Any]) -> str:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write the predictions as a table: file and sample, the prediction, and each class's probability."""
-    from epochal.files import atomic_write
-
     if path.suffix.lower() != ".csv":
         raise DataError(f"{path}: predictions are written as .csv; name such a file")
     table = []
@@ -158,8 +155,15 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _as_cell(value) for key, value in row.items()} for row in table)
+    _save(path, text.getvalue().encode())
+
+
+def _save(path: Path, content: bytes) -> None:
+    """Write a file as a whole. Raises `RunError` where that fails."""
+    from epochal.files import atomic_write
+
     try:
-        atomic_write(path, text.getvalue().encode())
+        atomic_write(path, content)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
