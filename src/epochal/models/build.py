@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Hashable
 from typing import Any
@@ -47,5 +48,5 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
         raise ModelError(f"{name} needs samples that hold something and an output, got {sample_shape} and {outputs}")
 
     # One object for equal arguments lets trainings share what was compiled for it. Building costs nothing but checks.
-    model = MODELS[name](sample_shape, outputs, **options)
+    model = dataclasses.replace(MODELS[name](sample_shape, outputs, **options), is_built_in=True)
     return _KNOWN.setdefault((MODELS[name], tuple(sample_shape), outputs, repr(sorted(model.options.items()))), model)

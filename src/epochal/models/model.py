@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import jax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree, Shaped
 
 from epochal.errors import ModelError
 
 Key: TypeAlias = jax.Array
 Params: TypeAlias = PyTree[Any]
 ModelState: TypeAlias = PyTree[Any]
-Samples: TypeAlias = Float[Array, "batch *sample"]
-Outputs: TypeAlias = Float[Array, "batch outputs"]
+Samples: TypeAlias = PyTree[Shaped[Array, "batch ..."]]
+Outputs: TypeAlias = PyTree[Shaped[Array, "batch ..."]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -25,8 +25,9 @@ class Model:
     Attributes:
         name: for the record.
         init: ``key -> (params, state)``: the first weights, and the model's state beside them, ``()`` for none.
-        apply: ``(params, state, x, key, training) -> (outputs, state)``: x is float32 ``(b, *sample_shape)``, outputs
-            are ``(b, k)``; ``key`` is ``None`` unless the model needs random numbers and is training.
+        apply: ``(params, state, x, key, training) -> (outputs, state)``: x is float32 ``(b, *sample_shape)``, or a tree
+            of arrays for samples of several parts; outputs are ``(b, k)``, or what a loss of the user's own takes;
+            ``key`` is ``None`` unless the model needs random numbers and is training.
         needs_rng: whether `apply` needs a key while training, as for dropout.
         uses_batch_statistics: whether an output depends on other samples of its batch, as with batch normalization;
             such a batch cannot be split into micro-batches or shards exactly.
@@ -34,6 +35,11 @@ class Model:
             CPU core, or come one after another.
         optimizer: the name of its default optimizer.
         options: what it was built with, for the record.
+        packages: of the library that it comes from, whose versions decide its results.
+        trained: ``(params, state) -> object``: the user's own object with these weights, in evaluation mode, where the
+            model was made from one.
+        notes: what the user should know of how it was taken, a sentence each.
+        is_built_in: whether it is the package's own, whose operations are fast in a loop on a CPU as they stand.
     """
 
     name: str
@@ -44,11 +50,15 @@ class Model:
     shards: int = 1
     optimizer: str = "sgd"
     options: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    trained: Callable[[Params, ModelState], Any] | None = None
+    notes: tuple[str, ...] = ()
+    is_built_in: bool = False
 
 
 def in_full(outputs: Outputs) -> Outputs:
     """Return outputs in float32, in which losses and metrics are computed: shorter types lose too much in a sum."""
-    return outputs.astype("float32")
+    return jax.tree.map(lambda one: one.astype("float32") if one.dtype.kind in "fV" else one, outputs)
 
 
 def from_functions(

@@ -9,7 +9,7 @@ written here as matrix products over overlapping tiles of a few images at a time
 
 A tile's outputs are just what one pooled pixel is the maximum of, so the full-size convolution is never put together,
 and what the backward pass needs of it is one byte for each pooled pixel: which of the four won. On other devices the
-products are XLA's own convolutions.
+products are XLA's own convolutions, and so they are in a program that is exported for any number of images.
 """
 
 from __future__ import annotations
@@ -58,8 +58,15 @@ class _Saved(NamedTuple):
 
 
 def _forward(x: Images, kernel: Kernel, bias: Bias) -> tuple[Pooled, _Saved]:
-    pooled, winners = lax.platform_dependent(x, kernel, bias, cpu=_forward_in_tiles, default=_forward_whole)
+    if _is_number(x.shape[0]):
+        pooled, winners = lax.platform_dependent(x, kernel, bias, cpu=_forward_in_tiles, default=_forward_whole)
+    else:  # exported for any number of images, whose tiles cannot be counted
+        pooled, winners = _forward_whole(x, kernel, bias)
     return pooled, _Saved(x, kernel, winners)
+
+
+def _is_number(size: object) -> bool:
+    return isinstance(size, int)
 
 
 def _backward(saved: _Saved, gradient: Array) -> tuple[Array, Array, Array]:
