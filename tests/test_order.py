@@ -8,7 +8,8 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from epochal.errors import OptionError, PlanError
-from epochal.order import Order
+from epochal.order import Grid, Order, _is_outside, _permute, compiled_keys, compiled_order
 
 many_small_calls = pytest.mark.usefixtures("unchecked")  # checking each would take longer than the calls
 
@@ -183,6 +184,58 @@ def test_one_compilation_serves_all_epochs_and_seeds() -> None:
     assert len(traced) == 1
 
 
+# --- N as an argument -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def program() -> Callable[[Order, int], np.ndarray]:
+    """The whole order of an epoch, from programs whose N, seed and epoch are arguments: one for each size of a pad."""
+
+    @partial(jax.jit, static_argnums=(0, 1))
+    def indices(size: int, rounds: int, grid: Grid, seed: tuple[Any, Any], epoch: Any) -> jax.Array:
+        positions = jnp.arange(size, dtype=jnp.uint32)
+        keys = compiled_keys(rounds, seed, epoch)
+        return compiled_order(grid, keys, jnp.where(positions < grid.samples, positions, 0))
+
+    def whole(order: Order, epoch: int) -> np.ndarray:
+        words = (np.uint32(order.seed & 0xFFFFFFFF), np.uint32(order.seed >> 32))
+        size = 1 << max(10, (order.samples - 1).bit_length())
+        grid = Grid(*map(np.uint32, order.grid))
+        return np.asarray(indices(size, order.rounds, grid, words, np.uint32(epoch)))[: order.samples].astype(np.int64)
+
+    whole.programs = indices._cache_size  # type: ignore[attr-defined]
+    return whole
+
+
+@many_small_calls
+def test_a_program_with_n_as_an_argument_draws_the_same_order(program: Any) -> None:
+    before = program.programs()
+    for n in range(1, 1_025):
+        order = Order(n, seed=n * 2**30)
+        np.testing.assert_array_equal(program(order, n % 7), order.indices(n % 7, 0, n), err_msg=str(n))
+    assert program.programs() == before + 1, "one compilation for all of them"
+
+
+@pytest.mark.parametrize("n", [4_095, *NOTORIOUS, 1_000_003])
+def test_n_as_an_argument_at_sizes_where_shuffles_have_failed(program: Any, n: int) -> None:
+    order = Order(n, seed=2**64 - 1)
+    drawn = program(order, 2**32 - 1)
+    np.testing.assert_array_equal(drawn, order.indices(2**32 - 1, 0, n))
+    assert is_bijection(drawn)
+
+
+@given(st.integers(1, 5_000), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_n_seed_and_epoch_as_arguments(program: Any, n: int, seed: int, epoch: int) -> None:
+    order = Order(n, seed)
+    np.testing.assert_array_equal(program(order, epoch), order.indices(epoch, 0, n))
+
+
+def test_another_n_is_another_order(program: Any) -> None:
+    """The control: the comparison would see a grid of one sample less."""
+    assert not np.array_equal(program(Order(1_000), 0)[:999], Order(999).indices(0, 0, 999))
+
+
 # --- O(1) -----------------------------------------------------------------------------------------------------------
 
 
@@ -290,9 +343,9 @@ def draw(order: Order, epochs: range) -> np.ndarray:
     """The whole orders of many epochs, ``(epochs, n)``: `Order.indices` for all of them at once, which is faster."""
     keys = np.stack([order.keys(epoch) for epoch in epochs], axis=1)[:, :, None]
     position = np.broadcast_to(np.arange(order.samples, dtype=np.uint32), (len(epochs), order.samples))
-    left, right = order._permute(np, keys, position // order.columns, position % order.columns)
-    while (outside := order._is_outside(left, right)).any():
-        again = order._permute(np, keys, left, right)
+    left, right = _permute(np, order.grid, keys, position // order.columns, position % order.columns)
+    while (outside := _is_outside(order.grid, left, right)).any():
+        again = _permute(np, order.grid, keys, left, right)
         left, right = np.where(outside, again[0], left), np.where(outside, again[1], right)
     return (left * order.columns + right).astype(np.int64)
 

@@ -40,6 +40,7 @@ from epochal.options import (
 
 Task: TypeAlias = Literal["classification", "regression"]
 OnNan: TypeAlias = Literal["stop", "continue"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 ClassWeight: TypeAlias = Literal["balanced"]
 BatchSize: TypeAlias = int | str
 
@@ -97,13 +98,18 @@ class TrainConfig:
     task: Task | None = _data(
         None, "What the targets of your own data are.", choice(*get_args(Task)), text="what they look like")
 
-    model: str = _model("mlp", "linear, mlp, cnn or rnn.", text("a model's name"))
+    model: str = _model(
+        "mlp", "linear, mlp, cnn or rnn. Or file.py:function, which makes your own with the options of --set.",
+        text("a model's name", "NAME|FILE:FUNCTION"))
     hidden: tuple[int, ...] | None = _model(
         None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
     dropout: float | None = _model(
         None, "Share of hidden values dropped while training, 0 to below 1; for mlp and cnn.",
         _SHARE, text="0")
 
+    precision: Precision | None = _model(
+        None, "What the model computes in: float32 or bfloat16; its weights are float32 in both.",
+        choice(*get_args(Precision)), text="float32")
     settings: dict[str, Any] | None = _model(
         None, "Other options of the model or the optimizer by name, such as kernel=3 for cnn.", SETTINGS, flag="set")
 

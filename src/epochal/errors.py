@@ -33,7 +33,7 @@ class RunError(EpochalError):
     """A run folder that is missing, in use, damaged, or cannot be written."""
 
 
-class DivergedError(EpochalError):
+class DivergedError(EpochalError, ValueError):
     """A training whose loss or weights are no longer finite."""
 
 

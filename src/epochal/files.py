@@ -15,18 +15,20 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) 
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file through a temporary one: content first, then its name, each forced to the disk.
+
+    Without ``sync`` nothing is forced: it is quick, and survives this process, though not a loss of power.
 
     Raises `OSError` where any of it fails; whatever stood under that name is then still there. A link that stands under
     that name is replaced, and what it points to is not touched.
     """
-    with atomic_file(path) as file:
+    with atomic_file(path, sync=sync) as file:
         file.write(content)
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the place of ``path`` once the block has ended; as `atomic_write` does.
 
     Processes that do so at the same time do not disturb each other: the last one stays.
@@ -36,10 +38,14 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(os.open(temporary, _NEW_FILE, 0o666), "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
 
         # the name follows the content to the disk, or a loss of power could leave a name without content
-        replace(temporary, path)
+        if sync:
+            replace(temporary, path)
+        else:
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -11,15 +11,17 @@ bijection. The number of rows is even, because with odd rows and columns every r
 of all orders would never occur; small N get more rounds, as small domains mix slowly (Mitchell et al.,
 "Bandwidth-Optimal Random Shuffling for GPUs", ACM TOPC 2022).
 
-All arithmetic is on 32-bit unsigned integers, and one formula serves NumPy and the compiled loop.
+All arithmetic is on 32-bit unsigned integers, and one formula serves NumPy and the compiled loop. There, seed, epoch
+and even N can be arguments (`compiled_keys`, `compiled_order`), so that one program serves them all.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -32,10 +34,21 @@ Words: TypeAlias = Any  # an array of uint32, NumPy's or JAX's
 Keys: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint32]]
 Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
+Number: TypeAlias = Any  # a whole number, or a scalar of uint32 in a compiled function
+Permute: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
+
 _MOST_SAMPLES = 2**62
 _SMALL = 4096
 _ROUNDS_SMALL, _ROUNDS = 24, 12
 _PURPOSE = np.uint32(0x6F726465)  # keeps the order's keys apart from any other use of the seed
+
+
+class Grid(NamedTuple):
+    """The grid of digits: N, and the values of the left and the right digit; numbers, or scalars of a program."""
+
+    samples: Number
+    rows: Number
+    columns: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +97,18 @@ class Order:
         """Values of the right digit; fewer than ``rows`` places of the grid lie outside range(N)."""
         return -(-self.samples // self.rows)
 
+    @property
+    def grid(self) -> Grid:
+        """The grid of digits, as numbers."""
+        return Grid(self.samples, self.rows, self.columns)
+
     def keys(self, epoch: int) -> Keys:
         """Return the epoch's round keys, ``(rounds,)`` uint32: a pure function of seed and epoch."""
         if not 0 <= epoch < 2**64:
             raise PlanError(f"epoch must be 0 to 2**64 - 1, got {epoch}")
-        key: Keys = _mix(np.arange(self.rounds, dtype=np.uint32) ^ _PURPOSE)
-        for number in (self.seed, epoch):
-            for word in (number & 0xFFFFFFFF, number >> 32):
-                key = _mix(key ^ np.uint32(word))
-        return key
+        words = [np.uint32(word) for number in (self.seed, epoch) for word in (number & 0xFFFFFFFF, number >> 32)]
+        keys: Keys = _round_keys(np, self.rounds, words)
+        return keys
 
     def indices(self, epoch: int, start: int, stop: int) -> Indices:
         """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch, int64.
@@ -104,10 +120,10 @@ class Order:
         position = np.arange(start, stop, dtype=np.uint64)
         columns = np.uint64(self.columns)
         left, right = (position // columns).astype(np.uint32), (position % columns).astype(np.uint32)
-        keys = self.keys(epoch)
-        left, right = self._permute(np, keys, left, right)
-        while (outside := self._is_outside(left, right)).any():
-            left[outside], right[outside] = self._permute(np, keys, left[outside], right[outside])
+        keys, grid = self.keys(epoch), self.grid
+        left, right = _permute(np, grid, keys, left, right)
+        while (outside := _is_outside(grid, left, right)).any():
+            left[outside], right[outside] = _permute(np, grid, keys, left[outside], right[outside])
         index: Indices = (left.astype(np.uint64) * columns + right).astype(np.int64)
         return index
 
@@ -118,35 +134,98 @@ class Order:
         function, so that one compilation serves all epochs and seeds.
         """
         import jax.numpy as jnp
-        from jax import lax
 
-        def unfinished(walk: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-            return jnp.any(walk[2])
+        return _walk(self.grid, positions, lambda left, right: _permute(jnp, self.grid, keys, left, right))
 
-        def once(walk: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            left, right, moving = walk
-            new_left, new_right = self._permute(jnp, keys, left, right)
-            left, right = jnp.where(moving, new_left, left), jnp.where(moving, new_right, right)
-            return left, right, self._is_outside(left, right)
 
-        columns = jnp.uint32(self.columns)
-        start = (positions // columns, positions % columns, jnp.ones(positions.shape, bool))
-        left, right, _ = lax.while_loop(unfinished, once, start)
-        index: jax.Array = left * columns + right
-        return index
+# --- inside a compiled function ---------------------------------------------------------------------------------------
 
-    def _permute(self, xp: Any, keys: Words, left: Words, right: Words) -> tuple[Words, Words]:
-        """Send the digits once through the network."""
-        for i in range(self.rounds):
-            if i % 2 == 0:
-                left = _add(xp, left, _mix(right ^ keys[i]), self.rows)
-            else:
-                right = _add(xp, right, _mix(left ^ keys[i]), self.columns)
-        return left, right
 
-    def _is_outside(self, left: Words, right: Words) -> Words:
-        last_left, end_right = divmod(self.samples, self.columns)
-        return (left > np.uint32(last_left)) | ((left == np.uint32(last_left)) & (right >= np.uint32(end_right)))
+def compiled_keys(rounds: int, seed: tuple[Number, Number], epoch: Number) -> jax.Array:
+    """Return an epoch's round keys inside a compiled function: those of `Order.keys`, for an epoch below 2³².
+
+    Args:
+        rounds: `Order.rounds`.
+        seed: its lower and its upper 32 bits, scalars of uint32.
+        epoch: a scalar of uint32.
+    """
+    import jax.numpy as jnp
+
+    keys: jax.Array = _round_keys(jnp, rounds, (*seed, epoch, jnp.uint32(0)))
+    return keys
+
+
+def compiled_order(grid: Grid, keys: jax.Array, positions: jax.Array) -> jax.Array:
+    """Return the sample indices at ``positions`` (uint32, any shape), inside a compiled function; for whole epochs.
+
+    The same values as `Order.indices`, for N below 2³². The grid's numbers are scalars of uint32: arguments of that
+    function, so that one compilation serves all N that have the same number of rounds. The rounds are a loop, which is
+    compiled in half the time, and faster for many positions (docs/performance.md).
+    """
+    import jax.numpy as jnp
+    from jax import lax
+
+    def two_rounds(i: jax.Array, digits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        pair: tuple[jax.Array, jax.Array] = _permute(jnp, grid, keys.reshape(-1, 2)[i], *digits)
+        return pair
+
+    def permute(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+        digits: tuple[jax.Array, jax.Array] = lax.fori_loop(0, len(keys) // 2, two_rounds, (left, right))
+        return digits
+
+    return _walk(grid, positions, permute)
+
+
+def _walk(grid: Grid, positions: jax.Array, permute: Permute) -> jax.Array:
+    """Send positions through the network until all of them are inside range(N)."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    def unfinished(walk: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        return jnp.any(walk[2])
+
+    def once(walk: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        left, right, moving = walk
+        new_left, new_right = permute(left, right)
+        left, right = jnp.where(moving, new_left, left), jnp.where(moving, new_right, right)
+        return left, right, _is_outside(grid, left, right)
+
+    columns = _word(grid.columns)
+    start = (positions // columns, positions % columns, jnp.ones(positions.shape, bool))
+    left, right, _ = lax.while_loop(unfinished, once, start)
+    index: jax.Array = left * columns + right
+    return index
+
+
+# --- the network, for NumPy and JAX -----------------------------------------------------------------------------------
+
+
+def _round_keys(xp: Any, rounds: int, words: Sequence[Number]) -> Words:
+    """Return the round keys that the words of seed and epoch make, ``(rounds,)``."""
+    key = _mix(xp.arange(rounds, dtype=np.uint32) ^ _PURPOSE)
+    for word in words:
+        key = _mix(key ^ word)
+    return key
+
+
+def _permute(xp: Any, grid: Grid, keys: Words, left: Words, right: Words) -> tuple[Words, Words]:
+    """Send the digits once through the network."""
+    for i in range(len(keys)):
+        if i % 2 == 0:
+            left = _add(xp, left, _mix(right ^ keys[i]), grid.rows)
+        else:
+            right = _add(xp, right, _mix(left ^ keys[i]), grid.columns)
+    return left, right
+
+
+def _is_outside(grid: Grid, left: Words, right: Words) -> Words:
+    last_left, end_right = _word(grid.samples // grid.columns), _word(grid.samples % grid.columns)
+    return (left > last_left) | ((left == last_left) & (right >= end_right))
+
+
+def _word(number: Number) -> Number:
+    """Return a whole number as uint32; a scalar of a program is one already."""
+    return np.uint32(number) if isinstance(number, int) else number
 
 
 def _mix(x: Words) -> Words:
@@ -156,18 +235,18 @@ def _mix(x: Words) -> Words:
     return x ^ (x >> np.uint32(16))
 
 
-def _add(xp: Any, digit: Words, noise: Words, size: int) -> Words:
+def _add(xp: Any, digit: Words, noise: Words, size: Number) -> Words:
     """Return ``(digit + ⌊noise · size / 2³²⌋) mod size``; at most 2³¹ fits without overflow."""
     total = digit + _high_product(noise, size)
-    return xp.minimum(total, total - np.uint32(size))  # below ``size`` the subtraction wraps to a huge number
+    return xp.minimum(total, total - _word(size))  # below ``size`` the subtraction wraps to a huge number
 
 
-def _high_product(x: Words, factor: int) -> Words:
+def _high_product(x: Words, factor: Number) -> Words:
     """Return the upper 32 bits of the 64-bit product, by 16-bit halves."""
-    low, high = np.uint32(factor & 0xFFFF), np.uint32(factor >> 16)
+    low, high = _word(factor & 0xFFFF), _word(factor >> 16)
     x_low, x_high = x & np.uint32(0xFFFF), x >> np.uint32(16)
     middle = x_high * low + ((x_low * low) >> np.uint32(16))
-    if not high:
+    if isinstance(factor, int) and not high:  # the usual case, in fewer operations
         return middle >> np.uint32(16)
     carry = x_low * high + (middle & np.uint32(0xFFFF))
     return x_high * high + (middle >> np.uint32(16)) + (carry >> np.uint32(16))

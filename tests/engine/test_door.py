@@ -331,7 +331,7 @@ def test_a_state_is_made_of_arrays_and_keeps_its_form(state: Any, then: Any, mes
     [
         (lambda params, x: affine(params, x).astype(int), "returns int32, which has no gradient"),
         (lambda params, x: (affine(params, x), x), "returns a tuple; its outputs must be one array"),
-        (lambda params, x: affine(params, x)[:, 0], r"returns shape \(1,\) for one sample of 'labelled'"),
+        (lambda params, x: affine(params, x)[:, 0], r"returns shape \(2,\) for two samples of 'labelled'"),
         (lambda params, x: x @ params["nothing"], "."),
     ],
     ids=["integers", "a pair", "one number", "an error of its own"],
@@ -349,7 +349,7 @@ def test_an_evaluation_has_to_fit_as_well() -> None:
         outputs = affine(params, x)
         return outputs if training else outputs[:, :2], state
 
-    refused(r"returns shape \(1, 2\)", model=model_of(lambda key: (weights(key), ()), apply, has_state=True))
+    refused(r"returns shape \(2, 2\)", model=model_of(lambda key: (weights(key), ()), apply, has_state=True))
 
 
 # --- optimizers -----------------------------------------------------------------------------------------------------

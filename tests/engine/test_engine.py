@@ -112,8 +112,8 @@ def test_a_batch_that_fits_a_coupled_model_may_name_a_larger_micro_batch() -> No
     ("model", "message"),
     [
         (linear(5, 3), r"model 'test-linear' does not fit samples of shape \(4,\): "),
-        (linear(4, 2), r"returns shape \(1, 2\) for one sample of 'labelled'; \(1, 3\) is needed"),
-        (constant(), r"returns shape \(1, 1\) for one sample of 'labelled'; \(1, 3\) is needed"),
+        (linear(4, 2), r"returns shape \(2, 2\) for two samples of 'labelled'; \(2, 3\) is needed"),
+        (constant(), r"returns shape \(2, 1\) for two samples of 'labelled'; \(2, 3\) is needed"),
     ],
 )
 def test_models_that_do_not_fit_the_data_are_refused_in_a_line(model: Model, message: str) -> None:

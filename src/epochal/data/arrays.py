@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from epochal.config import Task
-from epochal.data.dataset import Dataset, Preprocessing, Split, frozen
+from epochal.data.dataset import Dataset, Preprocessing, Split
 from epochal.data.splitting import (
     Fold,
     as_fraction,
@@ -23,7 +23,8 @@ from epochal.data.splitting import (
     split_rows,
 )
 from epochal.data.tables.frame_reader import read_objects
-from epochal.data.targets import read_targets
+from epochal.data.targets import is_one_hot, read_targets
+from epochal.data.trees import Tree, arrays_of, frozen, is_several, labelled, map_arrays, shape_of, take
 from epochal.errors import DataError
 
 Array: TypeAlias = Shaped[np.ndarray, "..."]
@@ -74,7 +75,8 @@ def from_arrays(
         preprocessing: from stored sample to model input. The default is 1/255 for uint8; for tables ``(n, features)``
             each feature is shifted and scaled to mean 0 and deviation 1 over the training split (scale 1 where it
             is constant); for other arrays one shift and scale do so, but floats from 0 to 1 stay as they are.
-        as_given: for a model of your own: integers, such as token ids, stay integers, and channels stay where they are.
+        as_given: for a model of your own: integers, such as token ids, stay integers, and channels stay where they are;
+            samples of several parts, a dictionary or a tuple of arrays, are taken, whose truth values are masks.
 
     Raises:
         DataError: for anything that cannot be taken as it is.
@@ -83,16 +85,21 @@ def from_arrays(
     whats = [what for what, pair in (("test ", test), ("validation ", validation)) if isinstance(pair, tuple)]
     notes: list[str] = []
     xs = [
-        to_samples(one, f"{what}x", as_given=as_given, notes=notes if not what else None)
+        _to_parts(one, f"{what}x", as_given=as_given, notes=notes if not what else None)
         for one, what in [(x, ""), *((pair[0], what) for pair, what in zip(pairs, whats, strict=True))]
     ]
     ys = [_plain(one, f"{what}y") for one, what in [(y, ""), *((p[1], w) for p, w in zip(pairs, whats, strict=True))]]
     _check_sizes(xs, ys, ["", *whats])
 
     whiches = [f"{what}y" for what in ("", *whats)]
+    if as_given and task is None and class_names is None and all(_is_several_to_each(y) for y in ys):
+        task = "regression"  # such as a token at each place, which a loss of one's own knows what to do with
     meaning = read_targets(ys, task, class_names, whiches)
     names, ys = meaning.classes, meaning.ys
-    if names is None:
+    if names is None and as_given and all(y.dtype.kind in "iu" and y.ndim > 1 for y in ys):
+        ys = [to_samples(values, which, as_given=True) for values, which in zip(ys, whiches, strict=True)]
+        ys = [values.astype(np.int32) for values in ys]
+    elif names is None:
         ys = [_float32(values, which) for values, which in zip(ys, whiches, strict=True)]
     rows = split_rows(
         ys[0] if names else np.zeros(len(ys[0]), np.int32),
@@ -102,17 +109,17 @@ def from_arrays(
     )
 
     everything = rows.test is None and rows.validation is None
-    weight = None if weights is None else _weights(weights, len(xs[0]))[rows.train]
+    weight = None if weights is None else _weights(weights, len(ys[0]))[rows.train]
     if weight is not None:
         weight = frozen((weight / weight.mean()).astype(np.float32))
-    own = (xs[0], ys[0]) if everything else (xs[0][rows.train], ys[0][rows.train])
-    train = Split(frozen(own[0]), frozen(own[1]), weight)
+    own = (xs[0], ys[0]) if everything else (take(xs[0], rows.train), ys[0][rows.train])
+    train = Split(map_arrays(frozen, own[0]), frozen(own[1]), weight)
 
     given = iter(zip(xs[1:], ys[1:], strict=True))
 
     def held(part: Any, taken: Array | None) -> Split:
-        x, y = next(given) if isinstance(part, tuple) else (xs[0][taken], ys[0][taken])
-        return Split(frozen(x), frozen(y))
+        x, y = next(given) if isinstance(part, tuple) else (take(xs[0], taken), ys[0][taken])
+        return Split(map_arrays(frozen, x), frozen(y))
 
     held_out = held(test, rows.test)
     return Dataset(
@@ -122,9 +129,54 @@ def from_arrays(
         preprocessing or default_preprocessing(train.x),
         names,
         None if validation is None else held(validation, rows.validation),
-        None if names else scaling_of(train.y),
+        None if names or train.y.dtype.kind == "i" else scaling_of(train.y),
         notes=(*notes, *filter(None, [meaning.note])),
     )
+
+
+def _to_parts(values: Any, which: str, *, as_given: bool, notes: list[str] | None) -> Tree:
+    """Return samples in storage type, also those of several parts. Raises `DataError` where those cannot be taken."""
+    if not is_several(values) or not _is_of_arrays(values):
+        return to_samples(values, which, as_given=as_given, notes=notes)
+    if not as_given:
+        raise DataError(f"{which} has several parts, {_parts(values)}; the built-in models take one array of samples")
+
+    labels = iter([label for label, _ in labelled(values, which)])
+    return map_arrays(lambda one: _to_part(one, next(labels)), _sorted(values))
+
+
+def _is_of_arrays(values: Any) -> bool:
+    """Return whether each part is an array, and not a row of numbers or a number."""
+    leaves = arrays_of(values)
+    return bool(leaves) and all(getattr(one, "ndim", 0) > 0 for one in leaves)
+
+
+def _sorted(tree: Any) -> Tree:
+    """Return a tree whose dictionaries are in the order of their names, whatever order they were given in."""
+    if isinstance(tree, Mapping):
+        return {str(name): _sorted(tree[name]) for name in sorted(tree, key=str)}
+    return tuple(map(_sorted, tree)) if isinstance(tree, tuple) else tree
+
+
+def _to_part(values: Any, which: str) -> Array:
+    """Return one part of samples; truth values stay what they are, and a number a sample needs no second axis."""
+    array = np.asarray(values)
+    if array.dtype == bool:
+        return array
+    return (
+        to_samples(array[:, None], which, as_given=True)[:, 0]
+        if array.ndim == 1
+        else to_samples(array, which, as_given=True)
+    )
+
+
+def _parts(values: Any) -> str:
+    return ", ".join(map(str, values)) if isinstance(values, Mapping) else f"{len(values)} of them"
+
+
+def _is_several_to_each(y: Array) -> bool:
+    """Return whether each sample has several whole numbers as its target, and they are not one-hot."""
+    return y.ndim > 1 and y.shape[1:] != (1,) and y.dtype.kind in "iu" and not is_one_hot(y)
 
 
 def _plain(values: Any, which: str) -> Array:
@@ -216,17 +268,20 @@ def _weights(weights: Any, count: int) -> Array:
     return array
 
 
-def _check_sizes(xs: list[Array], ys: list[Array], whats: list[str]) -> None:
+def _check_sizes(xs: list[Tree], ys: list[Array], whats: list[str]) -> None:
     for x, y, which in zip(xs, ys, whats, strict=True):
-        if len(x) != len(y):
-            raise DataError(f"{which}x has {len(x):,} samples but {which}y has {len(y):,}; each needs one target")
+        for label, array in labelled(x, f"{which}x"):
+            if len(array) != len(y):
+                raise DataError(
+                    f"{label} has {len(array):,} samples but {which}y has {len(y):,}; each needs one target"
+                )
     for x, y, which in zip(xs[1:], ys[1:], whats[1:], strict=True):
-        if x.shape[1:] != xs[0].shape[1:]:
-            raise DataError(
-                f"{which}samples have shape {x.shape[1:]}, training samples {xs[0].shape[1:]}; they must agree"
-            )
-        if x.dtype != xs[0].dtype:
-            raise DataError(f"{which}samples are {x.dtype}, training samples {xs[0].dtype}; store both alike")
+        shape, known = shape_of(x), shape_of(xs[0])
+        if shape != known:
+            raise DataError(f"{which}samples have shape {shape}, training samples {known}; they must agree")
+        for one, other in zip(arrays_of(x), arrays_of(xs[0]), strict=True):
+            if one.dtype != other.dtype:
+                raise DataError(f"{which}samples are {one.dtype}, training samples {other.dtype}; store both alike")
         if y.shape[1:] != ys[0].shape[1:]:
             raise DataError(
                 f"{which}targets have shape {y.shape[1:]}, training targets {ys[0].shape[1:]}; they must agree"

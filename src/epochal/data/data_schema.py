@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from epochal.data.dataset import Dataset, Preprocessing, Split, TargetScaling, frozen
+from epochal.data.dataset import Dataset, Preprocessing, Split, TargetScaling
 from epochal.data.encodings import Encoding, read_encoding
+from epochal.data.trees import Tree, frozen, is_several, map_arrays, type_of
 from epochal.errors import DataError
 
 FORMAT = 1
-_TYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32")}
+_TYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32", "bool")}
+_DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,40 +26,43 @@ class Schema:
     """What samples and targets are, and how they become model input.
 
     Attributes:
-        sample_shape: of one stored sample.
-        sample_type: uint8, float32 or int32.
+        sample_shape: of one stored sample; a tree of shapes for samples of several parts.
+        sample_type: uint8, float32, int32 or bool; likewise.
         target_shape: of one target; ``()`` for class numbers.
         preprocessing: turns stored samples into model input.
         class_names: of each class number; ``None`` for a regression.
         target_scaling: how training saw the targets of a regression; ``None``: as they are.
         encoding: how a row of a table or a picture becomes a stored sample.
+        has_whole_targets: whether the targets of a regression are whole numbers that stay what they are.
     """
 
-    sample_shape: tuple[int, ...]
-    sample_type: np.dtype
+    sample_shape: Tree
+    sample_type: Tree
     target_shape: tuple[int, ...]
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None
     target_scaling: TargetScaling | None = None
     encoding: Encoding | None = None
+    has_whole_targets: bool = False
 
     @classmethod
     def of(cls, data: Dataset) -> Schema:
         """Return the schema of a data set."""
         return cls(
             data.sample_shape,
-            data.train.x.dtype,
+            type_of(data.train.x),
             data.train.y.shape[1:],
             data.preprocessing,
             data.class_names,
             data.target_scaling,
             data.encoding,
+            data.class_names is None and data.train.y.dtype.kind == "i",
         )
 
     def without_samples(self, name: str) -> Dataset:
         """Return a data set of this schema that holds nothing: enough to predict, not to train."""
-        y_type = np.float32 if self.class_names is None else np.int32
-        nothing = Split(np.zeros((0, *self.sample_shape), self.sample_type), np.zeros((0, *self.target_shape), y_type))
+        x = map_arrays(lambda kind, shape: np.zeros((0, *shape), kind), self.sample_type, self.sample_shape)
+        nothing = Split(x, np.zeros((0, *self.target_shape), self.target_type))
         return Dataset(
             name,
             nothing,
@@ -66,6 +72,16 @@ class Schema:
             target_scaling=self.target_scaling,
             encoding=self.encoding,
         )
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a sample is a dictionary or a tuple of arrays."""
+        return is_several(self.sample_type)
+
+    @property
+    def target_type(self) -> np.dtype:
+        """The type of targets: int32 for classes and for whole numbers of a model of one's own, else float32."""
+        return np.dtype(np.float32 if self.class_names is None and not self.has_whole_targets else np.int32)
 
     @property
     def highest(self) -> int:
@@ -87,10 +103,13 @@ class Schema:
             targets["shift"] = _plain(self.target_scaling.shift)
             targets["scale"] = _plain(self.target_scaling.scale)
 
+        if self.has_whole_targets:
+            targets["type"] = "int32"
+
+        one = (self.sample_shape, self.sample_type, self.preprocessing.shift, self.preprocessing.scale)
         content = {
             "format": FORMAT,
-            "samples": {"shape": list(self.sample_shape), "type": str(self.sample_type)},
-            "preprocessing": {"shift": _plain(self.preprocessing.shift), "scale": _plain(self.preprocessing.scale)},
+            **(_part(*one) if not self.has_parts else {"parts": _parts(*one)}),
             "targets": targets,
             "encoding": None if self.encoding is None else self.encoding.to_dict(),
         }
@@ -111,26 +130,63 @@ class Schema:
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any]) -> Schema:
-        samples, targets, encoding = content["samples"], content["targets"], content["encoding"]
-        sample_shape, classes = _shape(samples["shape"]), targets.get("classes")
+        targets, encoding = content["targets"], content["encoding"]
+        parts, classes = content.get("parts", {"array": content}), targets.get("classes")
         if classes is not None and not (classes and all(isinstance(name, str) for name in classes)):
             raise DataError("its class names are no texts")
 
         outputs = prod(_shape(targets["shape"])) if classes is None else len(classes)
-        preprocessing = Preprocessing(*(_array(content["preprocessing"][name], sample_shape) for name in _PAIR))
+        shift, scale = (_read_parts(parts, partial(_read_numbers, name)) for name in _PAIR)
         scaling = TargetScaling(*(_array(targets[name], (outputs,)) for name in _PAIR)) if "shift" in targets else None
         return cls(
-            sample_shape,
-            _TYPES[samples["type"]],
+            _read_parts(parts, _read_shape),
+            _read_parts(parts, lambda part: _TYPES[part["samples"]["type"]]),
             _shape(targets["shape"]),
-            preprocessing,
+            Preprocessing(shift, scale),
             None if classes is None else tuple(classes),
             scaling,
             None if encoding is None else read_encoding(encoding),
+            targets.get("type") == "int32",
         )
 
 
 _PAIR = ("shift", "scale")
+
+
+def _part(shape: tuple[int, ...], kind: np.dtype, shift: np.ndarray, scale: np.ndarray) -> dict[str, Any]:
+    """Return what is said of an array of samples."""
+    return {
+        "samples": {"shape": list(shape), "type": str(kind)},
+        "preprocessing": {"shift": _plain(shift), "scale": _plain(scale)},
+    }
+
+
+def _parts(shape: Tree, kind: Tree, shift: Tree, scale: Tree) -> Any:
+    """Return what is said of samples of several parts; each level says whether it is a dictionary, tuple or array."""
+    if isinstance(kind, dict):
+        return {"dict": {name: _parts(shape[name], kind[name], shift[name], scale[name]) for name in kind}}
+    if isinstance(kind, tuple):
+        return {"tuple": [_parts(*one) for one in zip(shape, kind, shift, scale, strict=True)]}
+    return {"array": _part(shape, kind, shift, scale)}
+
+
+def _read_parts(parts: Any, read: Callable[[Any], Any], depth: int = 0) -> Tree:
+    """Return a tree with what is read of each array."""
+    if depth > _DEEPEST:
+        raise DataError("its samples have parts within parts within parts")
+    if "dict" in parts:
+        return {str(name): _read_parts(part, read, depth + 1) for name, part in parts["dict"].items()}
+    if "tuple" in parts:
+        return tuple(_read_parts(part, read, depth + 1) for part in parts["tuple"])
+    return read(parts["array"])
+
+
+def _read_shape(part: Mapping[str, Any]) -> tuple[int, ...]:
+    return _shape(part["samples"]["shape"])
+
+
+def _read_numbers(name: str, part: Mapping[str, Any]) -> np.ndarray:
+    return _array(part["preprocessing"][name], _read_shape(part))
 
 
 def _plain(array: np.ndarray) -> Any:

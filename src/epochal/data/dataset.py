@@ -13,6 +13,9 @@ import numpy as np
 from jaxtyping import Float32, Int, Shaped
 
 from epochal.config import Task
+from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of, take
+from epochal.formats import plural
+from epochal.lazy import drawn_by
 
 if TYPE_CHECKING:
     from epochal.data.encodings import Encoding
@@ -20,18 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preprocessing:
-    """How a stored sample becomes model input: ``(x - shift) * scale`` in float32; integers (int32) stay what they are.
+    """How a stored sample becomes model input: ``(x - shift) * scale`` in float32; int32 and bool stay what they are.
 
     >>> Preprocessing.of(shift=0, scale=1 / 16)(np.array([0, 8, 16], np.uint8))
     array([0. , 0.5, 1. ], dtype=float32)
 
     Attributes:
-        shift: float32, of a shape that broadcasts to one sample; ``()`` for images.
+        shift: float32, of a shape that broadcasts to one sample; ``()`` for images. For samples of several parts, a
+            tree of them.
         scale: float32, likewise.
     """
 
-    shift: Float32[np.ndarray, ...]
-    scale: Float32[np.ndarray, ...]
+    shift: Tree
+    scale: Tree
 
     @classmethod
     def of(cls, shift: Any, scale: Any) -> Preprocessing:
@@ -59,8 +63,17 @@ class TargetScaling:
 
 
 def to_input(x: Any, shift: Any, scale: Any) -> Any:
-    """Return stored samples as model input, for NumPy and the compiled loop alike: float32, but int32 as it is."""
-    return x if x.dtype == np.int32 else (x.astype(np.float32) - shift) * scale
+    """Return stored samples as model input, for NumPy and the compiled loop alike: float32, or as `input_type` says."""
+
+    def prepared(x: Any, shift: Any, scale: Any) -> Any:
+        return x if input_type(x.dtype) != np.float32 else (x.astype(np.float32) - shift) * scale
+
+    return map_arrays(prepared, x, shift, scale)
+
+
+def input_type(stored: Any) -> np.dtype:
+    """Return the type in which a model sees samples that are stored in a type."""
+    return np.dtype(stored) if stored in (np.int32, np.bool_) else np.dtype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,21 +81,22 @@ class Split:
     """Samples and their targets, row by row.
 
     Attributes:
-        x: ``(n, *sample_shape)`` in storage type: uint8 or float32.
+        x: ``(n, *sample_shape)`` in storage type: uint8 or float32; for a model of one's own also int32 and bool, and
+            dictionaries or tuples of such arrays.
         y: ``(n,)`` int32 class numbers from 0, or ``(n,)`` or ``(n, k)`` float32 values.
         weight: ``(n,)`` float32, how much each sample's loss counts in training; ``None``: all alike.
     """
 
-    x: Shaped[np.ndarray, " n *sample"]
+    x: Tree
     y: Shaped[np.ndarray, " n *target"]
     weight: Float32[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
     def take(self, indices: Int[np.ndarray, " taken"]) -> Split:
         """Return the samples at these indices, in their order."""
-        return Split(self.x[indices], self.y[indices], None if self.weight is None else self.weight[indices])
+        return Split(take(self.x, indices), self.y[indices], None if self.weight is None else self.weight[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +137,9 @@ class Dataset:
         return "regression" if self.class_names is None else "classification"
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one sample, such as ``(28, 28)``."""
-        return self.train.x.shape[1:]
+    def sample_shape(self) -> Any:
+        """The shape of one sample, such as ``(28, 28)``; a tree of shapes for samples of several parts."""
+        return shape_of(self.train.x)
 
     @property
     def outputs(self) -> int:
@@ -135,7 +149,8 @@ class Dataset:
     @property
     def is_table(self) -> bool:
         """Whether a sample is a row of numbers, and not a picture, a signal or a text."""
-        return len(self.sample_shape) == 1 and self.train.x.dtype != np.uint8
+        x = self.train.x
+        return not is_several(x) and x.ndim == 2 and x.dtype != np.uint8
 
     @property
     def nbytes(self) -> int:
@@ -157,24 +172,20 @@ class Dataset:
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} training and {len(self.test):,} test samples of shape {self.sample_shape}"
-        return f"Dataset '{self.name}': {sizes}, {self.task} with {self.outputs} outputs"
+        return f"Dataset '{self.name}': {sizes}, {self.task} with {plural(self.outputs, 'output')}"
+
+    def _repr_html_(self) -> str:
+        return str(drawn_by("shown:dataset", self))
 
     def _arrays(self) -> Iterator[tuple[str, Shaped[np.ndarray, ...]]]:
-        yield "train.x", self.train.x
+        yield from labelled(self.train.x, "train.x")
         yield "train.y", self.train.y
-        yield "test.x", self.test.x
+        yield from labelled(self.test.x, "test.x")
         yield "test.y", self.test.y
         if self.validation is not None:
-            yield "validation.x", self.validation.x
+            yield from labelled(self.validation.x, "validation.x")
             yield "validation.y", self.validation.y
         if self.train.weight is not None:
             yield "weight", self.train.weight
-        yield "shift", self.preprocessing.shift
-        yield "scale", self.preprocessing.scale
-
-
-def frozen(array: Shaped[np.ndarray, ...]) -> Shaped[np.ndarray, ...]:
-    """Return a view of ``array`` that cannot be written through."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
+        yield from labelled(self.preprocessing.shift, "shift")
+        yield from labelled(self.preprocessing.scale, "scale")

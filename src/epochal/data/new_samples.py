@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from epochal.data.tables.frame_reader import is_frame, read_frame
 from epochal.data.tables.from_table import new_samples, new_targets
 from epochal.data.tables.table import Table
 from epochal.data.targets import class_numbers
+from epochal.data.trees import Tree, arrays_of, is_several, labelled, map_arrays, shape_of
 from epochal.errors import DataError
 
 
@@ -29,13 +31,13 @@ class NewSamples:
     """Samples in the storage type of a training.
 
     Attributes:
-        x: ``(n, *sample_shape)``.
+        x: ``(n, *sample_shape)``; a dictionary or a tuple of such arrays where the training had them.
         y: their targets, where they were asked for.
         names: of each sample, where it has one, such as a file; empty elsewhere.
         notes: what the user should know of how they were taken.
     """
 
-    x: Shaped[np.ndarray, "n *sample"]
+    x: Tree
     y: Shaped[np.ndarray, "n *target"] | None = None
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -43,7 +45,12 @@ class NewSamples:
     @property
     def split(self) -> Split:
         """They and their targets; zeros where there are none."""
-        return Split(self.x, np.zeros(len(self.x), np.int32) if self.y is None else self.y)
+        return Split(self.x, np.zeros(self.count, np.int32) if self.y is None else self.y)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(arrays_of(self.x)[0])
 
 
 def read_new(
@@ -82,6 +89,8 @@ def fit_array(x: Any, schema: Schema, which: str = "x") -> NewSamples:
     Pictures with channels first get them last, a grey picture gets its channel, and floats from 0 to 1 become bytes
     where the training had bytes; what was changed is said.
     """
+    if schema.has_parts:
+        return NewSamples(_fit_parts(x, schema, which))
     shape, notes = schema.sample_shape, []
     array = np.asarray(x)
     if isinstance(schema.encoding, TableEncoding) and array.dtype == object:
@@ -114,6 +123,33 @@ def fit_array(x: Any, schema: Schema, which: str = "x") -> NewSamples:
         array = array.astype(np.uint8)
     array = _as_type(array, schema, which, notes)
     return NewSamples(array, notes=tuple(notes))
+
+
+def _fit_parts(x: Any, schema: Schema, which: str) -> Tree:
+    """Return samples of several parts, as many of each, in the types that a training had."""
+    wanted = schema.sample_shape
+    if isinstance(x, Mapping) and isinstance(wanted, dict):
+        x = {name: x[name] for name in wanted if name in x} if wanted.keys() <= x.keys() else dict(x)
+    arrays = map_arrays(np.asarray, x) if is_several(x) else x
+    if not is_several(x) or shape_of(arrays) != wanted:
+        found = shape_of(arrays) if is_several(x) else type(x).__name__
+        raise DataError(f"samples of shape {found} do not fit this model, trained on {wanted}")
+    counts = {len(one) for one in arrays_of(arrays)}
+    if len(counts) > 1 or not all(counts):
+        raise DataError(f"the parts of {which} have {sorted(counts)} samples; each needs as many, and at least one")
+
+    labels = iter([label for label, _ in labelled(arrays, which)])
+
+    def fitted(kind: np.dtype, array: np.ndarray) -> np.ndarray:
+        label = next(labels)
+        if kind.kind == "b":
+            return array.astype(bool)
+        if kind in (np.int32, np.uint8) and array.dtype.kind not in "iub":
+            raise DataError(f"{label} holds {array.dtype}; the model was trained on whole numbers")
+        fitting: np.ndarray = _floats(array, label) if kind == np.float32 else array.astype(kind)
+        return fitting
+
+    return map_arrays(fitted, schema.sample_type, arrays)
 
 
 def _moved(size: tuple[int, ...], channels: tuple[int, ...]) -> tuple[int, ...]:
@@ -294,7 +330,8 @@ def _targets(y: Any, schema: Schema) -> Shaped[np.ndarray, "n *target"]:
             return class_numbers(y, schema.class_names)
         except DataError as error:
             raise DataError(f"{error}, which the model was trained on") from error
-    values: Shaped[np.ndarray, "n *target"] = _floats(np.asarray(y), "y")
+    values: Shaped[np.ndarray, "n *target"] = np.asarray(y)
+    values = values.astype(np.int32) if schema.has_whole_targets else _floats(values, "y")
     if values.shape[1:] != schema.target_shape and values.size == len(values) * schema.outputs:
         values = values.reshape(len(values), *schema.target_shape)
     return values

@@ -15,6 +15,7 @@ from epochal.data.own_files import from_named_arrays, load_table
 from epochal.data.tables.frame_reader import is_frame, read_frame, read_objects
 from epochal.data.tables.from_table import from_table
 from epochal.data.tables.table import Table
+from epochal.data.trees import is_several, map_arrays
 from epochal.errors import DataError
 
 TAKES = (
@@ -243,7 +244,9 @@ def _is_map_style(source: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tensor, or a series of a frame's library, as an array; everything else as it is."""
+    """Return a tensor, or a series of a frame's library, as an array; everything else as it is, part by part."""
+    if is_several(value) and not is_frame(value):
+        return map_arrays(_plain, value)
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         return value.detach().cpu().numpy()
     if type(value).__module__.startswith("scipy.sparse"):

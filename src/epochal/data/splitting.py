@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
-from epochal.data.dataset import Dataset, Preprocessing, TargetScaling, frozen
+from epochal.data.dataset import Dataset, Preprocessing, TargetScaling
 from epochal.data.draws import bits
+from epochal.data.trees import Tree, frozen, map_arrays
 from epochal.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -147,11 +148,16 @@ def with_balanced_classes(data: Dataset) -> Dataset:
     return replace(data, train=train)
 
 
-def default_preprocessing(x: Array) -> Preprocessing:
-    """Return the default preprocessing for training samples ``x``, in storage type."""
+def default_preprocessing(x: Tree) -> Preprocessing:
+    """Return the default preprocessing for training samples ``x``, in storage type; of each part for itself."""
+    each = map_arrays(_preprocessing_of, x)
+    return Preprocessing(map_arrays(lambda _, one: one.shift, x, each), map_arrays(lambda _, one: one.scale, x, each))
+
+
+def _preprocessing_of(x: Array) -> Preprocessing:
     if x.dtype == np.uint8:
         return Preprocessing.of(shift=0, scale=1 / 255)
-    if x.dtype.kind == "i":
+    if x.dtype.kind in "ib":
         return Preprocessing.of(shift=0, scale=1)
     low, high = extremes(x)
     if x.ndim >= 3 and low == 0 and high > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
+from epochal.engine.metrics import Metric
 from epochal.engine.micro_batch import device_memory
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.state import State
 from epochal.engine.task import Task
 from epochal.errors import EpochalError, ModelError, OptionError
 from epochal.models import Model
+from epochal.models.model import in_full
 
 
 @contextmanager
@@ -32,12 +36,12 @@ def must_fit(problem: str) -> Iterator[None]:
         raise ModelError(f"{problem}: {first_line}") from error
 
 
-def check_outputs(model: Model, task: Task, state: State) -> None:
-    """Raise `ModelError` unless the model turns one sample into the outputs that the task needs.
+def check_outputs(model: Model, task: Task, state: State) -> PyTree[jax.ShapeDtypeStruct]:
+    """Return shapes and types of what the model makes of two samples.
 
-    It must do so in training and in evaluation, and in training return a state of the same form.
+    Raises `ModelError` unless they are what the task needs, in training and in evaluation, and the state after training
+    has the form that it had. Two samples, since one has no batch statistics.
     """
-    x = jax.ShapeDtypeStruct((1, *task.sample_shape), task.input_type)
     key = jax.random.key(0)
 
     for training in (True, False):
@@ -45,24 +49,70 @@ def check_outputs(model: Model, task: Task, state: State) -> None:
             lambda x, training=training: model.apply(
                 state.params, state.model_state, x, key if training and model.needs_rng else None, training
             ),
-            x,
+            task.inputs,
         )
-        if not isinstance(outputs, jax.ShapeDtypeStruct):
-            raise ModelError(f"model '{model.name}' returns a {type(outputs).__name__}; its outputs must be one array")
-        if outputs.shape != (1, task.outputs):
-            raise ModelError(
-                f"model '{model.name}' returns shape {outputs.shape} for one sample of '{task.data}'; "
-                f"(1, {task.outputs}) is needed"
-            )
-        if not jnp.issubdtype(outputs.dtype, jnp.floating):
-            raise ModelError(
-                f"model '{model.name}' returns {outputs.dtype}, which has no gradient; outputs must be floats"
-            )
+        if task.has_own_loss:
+            _check_own_outputs(model, outputs)
+        else:
+            _check_rows(model, task, outputs)
         if training and (change := _change(state.model_state, after)):
             raise ModelError(
                 f"apply of model '{model.name}' returns a state of another form than it was given: {change}; "
                 "return the same arrays, of the same shapes and types"
             )
+    return outputs
+
+
+def _check_rows(model: Model, task: Task, outputs: Any) -> None:
+    """Refuse outputs that a named loss does not take: anything but as many floats for each sample as the task needs."""
+    if not isinstance(outputs, jax.ShapeDtypeStruct):
+        raise ModelError(
+            f"model '{model.name}' returns a {type(outputs).__name__}; its outputs must be one array, unless you give "
+            "a loss of your own, which gets what the model returns"
+        )
+    wanted = {(2, task.outputs), (2, *task.target_shape) if task.kind == "regression" else (2, task.outputs)}
+    if outputs.shape not in wanted:
+        raise ModelError(
+            f"model '{model.name}' returns shape {outputs.shape} for two samples of '{task.data}'; "
+            f"{' or '.join(map(str, sorted(wanted)))} is needed"
+        )
+    if not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise ModelError(f"model '{model.name}' returns {outputs.dtype}, which has no gradient; outputs must be floats")
+
+
+def _check_own_outputs(model: Model, outputs: Any) -> None:
+    """Refuse outputs, for a loss of the user's own, that are not arrays with a row for each sample."""
+    leaves = jax.tree.leaves(outputs)
+    odd = [leaf.shape for leaf in leaves if leaf.shape[:1] != (2,)]
+    if odd or not leaves:
+        raise ModelError(
+            f"model '{model.name}' returns shape {odd[0] if odd else 'nothing'} for two samples; every output needs a "
+            "first axis of the batch"
+        )
+    if not any(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
+        raise ModelError(
+            f"model '{model.name}' returns {leaves[0].dtype}, which has no gradient; one of its outputs must be floats"
+        )
+
+
+def with_fitting_metrics(task: Task, model: Model) -> Task:
+    """Return the task without those metrics that cannot be taken of what a model returns to a loss of the user's own.
+
+    They are the defaults, which nobody asked for.
+    """
+    params, state = jax.eval_shape(model.init, jax.random.key(0))
+    outputs, _ = jax.eval_shape(lambda *three: model.apply(three[0], three[1], three[2], None, False),
+                                params, state, task.inputs)  # fmt: skip
+    targets = jax.ShapeDtypeStruct((2, *task.target_shape), task.target_type)
+
+    def fits(metric: Metric) -> bool:
+        try:
+            jax.eval_shape(lambda *pair: metric.of(in_full(pair[0]), pair[1]), outputs, targets)
+        except (TypeError, ValueError, AttributeError):
+            return False
+        return True
+
+    return dataclasses.replace(task, metrics=tuple(filter(fits, task.metrics)))
 
 
 def check_optimizer(optimizer: Optimizer, state: State) -> None:
@@ -109,11 +159,12 @@ def _change(before: Any, after: Any, *, shapes_alone: bool = False) -> str:
     return ""
 
 
-def check_task(task: Task) -> None:
-    """Try the loss and the metrics on the shapes of two samples: raises `ModelError`."""
-    outputs = jax.ShapeDtypeStruct((2, task.outputs), np.float32)
+def check_task(task: Task, outputs: PyTree[jax.ShapeDtypeStruct]) -> None:
+    """Try the loss and the metrics on the shapes of two samples and of a model's outputs: raises `ModelError`."""
+    outputs = jax.eval_shape(in_full, outputs)
     targets = jax.ShapeDtypeStruct((2, *task.target_shape), task.target_type)
-    shapes = f"outputs of shape {outputs.shape} and targets of shape {targets.shape}"
+    shown = jax.tree.map(lambda leaf: leaf.shape, outputs)
+    shapes = f"outputs of shape {shown} and targets of shape {targets.shape}"
 
     with must_fit(f"loss '{task.loss}' does not fit {shapes}"):
         losses = jax.eval_shape(lambda *pair: task.losses(*pair), outputs, targets)

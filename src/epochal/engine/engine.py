@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import KW_ONLY, dataclass, field
@@ -11,15 +10,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, PyTree, Shaped, UInt32
 
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
-from epochal.engine import checks, door
+from epochal.engine import checks, door, exported
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation
-from epochal.engine.feed import Resident
+from epochal.engine.feed import Resident, put_on_device
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
@@ -97,13 +96,15 @@ class Engine:
         """
         with checks.must_fit(f"model '{self.model.name}' does not fit samples of shape {self.task.sample_shape}"):
             state = initial_state(self.model, self.optimizer, self.seed, is_checked=self.is_built_in)
-            checks.check_outputs(self.model, self.task, state)
+            outputs = checks.check_outputs(self.model, self.task, state)
         checks.check_optimizer(self.optimizer, state)
-        checks.check_task(self.task)
+        checks.check_task(self.task, outputs)
         return state
 
-    def try_own_parts(self, *, loss: bool) -> door.Findings:
+    def try_own_parts(self, batch_size: int, *, loss: bool) -> door.Findings:
         """Try a model or a loss of the user's own on real samples; ``loss`` says whether that is one.
+
+        What is slow in batches of ``batch_size`` is measured, where something may be.
 
         Raises `ModelError` for what cannot be trained, and where the memory does not hold the model.
         """
@@ -111,9 +112,13 @@ class Engine:
         samples = door.try_samples(self.data)
         if samples is None:
             return door.Findings()
+        state = self.initial_state()
         if loss:
-            door.try_loss(self.task, samples)
-        return door.try_model(self.model, self.task, self.initial_state(), samples)
+            door.try_loss(self.task, samples, checks.check_outputs(self.model, self.task, state))
+        found = door.try_model(self.model, self.task, state, samples)
+        if self.model.is_built_in:
+            return found
+        return found._replace(slow=door.slow_operations_of(self.model, self.task, state, samples, batch_size))
 
     def count_parameters(self) -> int:
         """Return how many numbers training adjusts.
@@ -159,10 +164,35 @@ class Engine:
         sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, split)
         return to_evaluation(sums, metrics, len(split), size)
 
-    def predict(self, state: State, split: Split) -> Float[np.ndarray, "n outputs"]:
-        """Return the model's outputs for each sample of the split, before any softmax."""
+    def predict(self, state: State, split: Split) -> PyTree[Shaped[np.ndarray, "n ..."]]:
+        """Return the model's outputs for each sample of the split, before any softmax: ``(n, outputs)`` float32.
+
+        A model of the user's own may return other shapes, or a tree of arrays.
+        """
         what = ("predict", self.model, self.slice_size)
-        return np.asarray(self._over(what, lambda: build_predict(self.model, self.slice_size), state, split))
+        predicted = self._over(what, lambda: build_predict(self.model, self.slice_size), state, split)
+        return jax.tree.map(np.asarray, predicted)
+
+    def exported_form(self) -> bytes:
+        """Return the model's function for a run to keep. Raises `exported.NoFormError` where it cannot be exported."""
+        shapes = jax.eval_shape(self.initial_state)
+        try:
+            return exported.keep(self.model, shapes, self.task.inputs)
+        except exported.NoFormError:
+            # what is cut into slices of a fixed size, and filled up, must not look at the others of its slice
+            if self.model.uses_batch_statistics and not door.predicts_apart(
+                self.model, self.initial_state(), door.try_samples(self.data)
+            ):
+                raise
+        return exported.keep(self.model, shapes, self.task.inputs, exported.FIXED)
+
+    def exported_prediction(self, state: State) -> bytes:
+        """Return the whole prediction as StableHLO, from stored samples to outputs in the targets' own units.
+
+        Raises `ModelError` where the model cannot be exported for any number of samples.
+        """
+        nothing = put_on_device(self.data.train.take(np.arange(0)), self.data)
+        return exported.export_predict(self.model, state, nothing.preprocess, nothing.in_units, nothing.x)
 
     def _over(self, what: Hashable, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
         """Return what a function of weights and a whole split computes, on the first device."""
@@ -203,7 +233,7 @@ class Engine:
             checks.check_micro_batch(self.model, batch_size, micro_batch)
             return _Chunk(compile_for(micro_batch)[0], micro_batch, shards)
 
-        first = min(fast_micro_batch(most, math.prod(self.task.sample_shape)), most)
+        first = min(fast_micro_batch(most, self.task.values), most)
         micro_batch, program = search_micro_batch(first, compile_for)
         return _Chunk(program, micro_batch, shards)
 

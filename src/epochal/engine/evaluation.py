@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PyTree, Shaped
+from jaxtyping import Array, PyTree, Shaped
 
+from epochal import formats
+from epochal.engine.fast_forms import fast_apply, fast_function
 from epochal.engine.feed import Resident
 from epochal.engine.metrics import Mean, Metric, Sums
 from epochal.engine.state import Params
@@ -37,6 +39,10 @@ class Evaluation:
     samples: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        shown = (f"{name} {formats.metric(name, value)}" for name, value in self.values.items() if "/" not in name)
+        return f"Evaluation of {formats.plural(self.samples, 'sample')}: {', '.join(shown) or 'nothing measured'}"
+
     @property
     def loss(self) -> float:
         """The mean loss over samples; NaN where there are none."""
@@ -52,7 +58,7 @@ SlicedSums: TypeAlias = tuple[Sums | None, Sums | None]
 """The sums of full slices, along a first axis, and those of a last, smaller slice."""
 
 Evaluate: TypeAlias = Callable[[Params, PyTree[Any], Resident], SlicedSums]
-Predict: TypeAlias = Callable[[Params, PyTree[Any], Resident], Float[Array, "n outputs"]]
+Predict: TypeAlias = Callable[[Params, PyTree[Any], Resident], PyTree[Shaped[Array, "n ..."]]]
 
 
 def all_metrics(task: Task) -> tuple[Metric, ...]:
@@ -62,20 +68,23 @@ def all_metrics(task: Task) -> tuple[Metric, ...]:
 
 def build_evaluate(model: Model, metrics: tuple[Metric, ...], size: int) -> Evaluate:
     """Return the function that measures a whole split in slices of ``size`` samples; not yet compiled."""
+    apply = fast_apply(model)
 
     def evaluate(params: Params, model_state: PyTree[Any], split: Resident) -> SlicedSums:
-        def measure(x: Shaped[Array, "slice *sample"], y: Shaped[Array, "slice *target"]) -> Sums:
-            outputs, _ = model.apply(params, model_state, split.preprocess(x), None, False)
+        def measure(x: PyTree[Shaped[Array, "slice ..."]], y: Shaped[Array, "slice *target"]) -> Sums:
+            outputs, _ = apply(params, model_state, split.preprocess(x), None, False)
             outputs = split.in_units(in_full(outputs))
             return tuple(metric.of(outputs, y) for metric in metrics)
 
         def measure_at(number: jax.Array) -> Sums:
-            x, y = (lax.dynamic_slice_in_dim(values, number * size, size) for values in (split.x, split.y))
-            return measure(x, y)
+            samples = (split.x, split.y)
+            rows = jax.tree.map(lambda rows: lax.dynamic_slice_in_dim(rows, number * size, size), samples)
+            return fast_function(measure, model)(*rows)
 
         full, rest = divmod(len(split.y), size)
         slices = lax.map(measure_at, jnp.arange(full)) if full else None
-        return slices, measure(split.x[full * size :], split.y[full * size :]) if rest else None
+        last = jax.tree.map(lambda rows: rows[full * size :], (split.x, split.y))
+        return slices, fast_function(measure, model)(*last) if rest else None
 
     return evaluate
 
@@ -108,16 +117,21 @@ def _at(slices: Sums, number: int) -> Sums:
 
 def build_predict(model: Model, size: int) -> Predict:
     """Return the function that computes the outputs of a whole split, slice by slice; not yet compiled."""
+    apply = fast_apply(model)
 
-    def predict(params: Params, model_state: PyTree[Any], split: Resident) -> Float[Array, "n outputs"]:
+    def predict(params: Params, model_state: PyTree[Any], split: Resident) -> PyTree[Shaped[Array, "n ..."]]:
         def outputs_of(x: Any) -> Any:
-            return split.in_units(in_full(model.apply(params, model_state, split.preprocess(x), None, False)[0]))
+            return split.in_units(in_full(apply(params, model_state, split.preprocess(x), None, False)[0]))
 
-        full = len(split.x) // size * size
-        slices = split.x[:full].reshape(-1, size, *split.x.shape[1:])
-        parts = [lax.map(outputs_of, slices).reshape(full, -1)] if full else []
-        if full < len(split.x):
-            parts.append(outputs_of(split.x[full:]))
-        return jnp.concatenate(parts)
+        count = len(split.y)
+        full = count // size * size
+        compute = fast_function(outputs_of, model)
+        parts = []
+        if full:
+            slices = jax.tree.map(lambda rows: rows[:full].reshape(-1, size, *rows.shape[1:]), split.x)
+            parts = [jax.tree.map(lambda rows: rows.reshape(full, *rows.shape[2:]), lax.map(compute, slices))]
+        if full < count:
+            parts.append(compute(jax.tree.map(lambda rows: rows[full:], split.x)))
+        return jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts)
 
     return predict

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped, UInt32
+from jaxtyping import Array, Float, PyTree, Shaped, UInt32
 
 from epochal.data import Dataset, Split
 from epochal.data.dataset import to_input
@@ -41,14 +42,14 @@ class Rows(NamedTuple):
 
     Attributes:
         ids: which samples they are, for the audit.
-        x: model input.
+        x: model input; a tree of arrays for samples of several parts.
         y: targets.
         weight: how much each sample's loss counts; ``None``: all count 1.
         units: of the targets, where training sees them standardised; ``None``: as they are.
     """
 
     ids: UInt32[Array, " batch"]
-    x: Float[Array, "batch *sample"]
+    x: PyTree[Shaped[Array, "batch ..."]]
     y: Shaped[Array, "batch *target"]
     weight: Float[Array, " batch"] | None
     units: Units | None = None
@@ -68,10 +69,10 @@ class Feed(Protocol):
 class Resident(NamedTuple):
     """A whole split on the device, in its storage type, and the numbers that turn it into model input."""
 
-    x: Shaped[Array, "n *sample"]
+    x: PyTree[Shaped[Array, "n ..."]]
     y: Shaped[Array, "n *target"]
-    shift: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    shift: PyTree[Float[Array, "..."]]
+    scale: PyTree[Float[Array, "..."]]
     weight: Float[Array, " n"] | None = None
     units: Units | None = None
 
@@ -86,14 +87,13 @@ class Resident(NamedTuple):
             return values.at[indices].get(mode="promise_in_bounds")
 
         weight = None if self.weight is None else gather(self.weight)
-        return Rows(ids, self.preprocess(gather(self.x)), gather(self.y), weight, self.units)
+        return Rows(ids, self.preprocess(jax.tree.map(gather, self.x)), gather(self.y), weight, self.units)
 
-    def preprocess(self, x: Shaped[Array, "batch *sample"]) -> Float[Array, "batch *sample"]:
+    def preprocess(self, x: PyTree[Shaped[Array, "batch ..."]]) -> PyTree[Shaped[Array, "batch ..."]]:
         """Turn stored values into model input."""
-        prepared: Array = to_input(x, self.shift, self.scale)
-        return prepared
+        return to_input(x, self.shift, self.scale)
 
-    def in_units(self, outputs: Float[Array, "batch outputs"]) -> Float[Array, "batch outputs"]:
+    def in_units(self, outputs: PyTree[Shaped[Array, "batch ..."]]) -> PyTree[Shaped[Array, "batch ..."]]:
         """Return a model's outputs in the targets' own units."""
         return outputs if self.units is None else self.units.restore(outputs)
 
@@ -109,10 +109,10 @@ def put_on_device(split: Split, data: Dataset) -> Resident:
         )
     preprocessing, scaling = data.preprocessing, data.target_scaling
     return Resident(
-        jnp.asarray(split.x),
+        jax.tree.map(jnp.asarray, split.x),
         jnp.asarray(split.y),
-        jnp.asarray(preprocessing.shift),
-        jnp.asarray(preprocessing.scale),
+        jax.tree.map(jnp.asarray, preprocessing.shift),
+        jax.tree.map(jnp.asarray, preprocessing.scale),
         None if split.weight is None else jnp.asarray(split.weight),
         None if scaling is None else Units(jnp.asarray(scaling.shift), jnp.asarray(scaling.scale)),
     )

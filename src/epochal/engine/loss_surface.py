@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PyTree
 
 from epochal.data import Split
 from epochal.engine.engine import Engine
+from epochal.engine.fast_forms import fast_apply, fast_function
 from epochal.engine.feed import Resident, put_on_device
 from epochal.engine.state import Params, State
 from epochal.engine.task import Losses
@@ -92,14 +93,15 @@ def build_losses_at(model: Model, loss: Losses, slice_size: int) -> LossesAt:
         subspace: Subspace, coordinates: Float[Array, "points axes"], model_state: PyTree[Any], samples: Resident
     ) -> Float[Array, "slices points"]:
         def of_slice(start: jax.Array | int, size: int) -> Float[Array, " points"]:
-            x = samples.preprocess(lax.dynamic_slice_in_dim(samples.x, start, size))
+            stored = jax.tree.map(lambda rows: lax.dynamic_slice_in_dim(rows, start, size), samples.x)
+            x = samples.preprocess(stored)
             y = lax.dynamic_slice_in_dim(samples.y, start, size)
 
             def of_point(point: Float[Array, " axes"]) -> Float[Array, ""]:
-                outputs, _ = model.apply(_params_at(subspace, point), model_state, x, None, False)
+                outputs, _ = fast_apply(model)(_params_at(subspace, point), model_state, x, None, False)
                 return jnp.sum(loss(samples.in_units(in_full(outputs)), y))
 
-            losses: Array = lax.map(of_point, coordinates)
+            losses: Array = lax.map(fast_function(of_point, model), coordinates)
             return losses
 
         full, rest = divmod(samples.y.shape[0], slice_size)

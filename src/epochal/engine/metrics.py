@@ -195,6 +195,7 @@ class R2(Metric):
 
         The mean is the first target and the mean distance from it: as one float32, it would be too coarse.
         """
+        outputs = outputs.reshape(len(outputs), -1)
         targets = targets.reshape(outputs.shape)
         distance = targets - targets[0]
         mean = jnp.mean(distance, axis=0)
@@ -232,11 +233,17 @@ def _is_in_top(outputs: Outputs, targets: Targets) -> Shaped[Array, " batch"]:
 
 
 def _squared_error(outputs: Outputs, targets: Targets) -> Float[Array, "batch outputs"]:
-    return jnp.square(outputs - targets.reshape(outputs.shape))
+    return jnp.square(_differences(outputs, targets))
 
 
 def _absolute_error(outputs: Outputs, targets: Targets) -> Float[Array, "batch outputs"]:
-    return jnp.abs(outputs - targets.reshape(outputs.shape))
+    return jnp.abs(_differences(outputs, targets))
+
+
+def _differences(outputs: Outputs, targets: Targets) -> Float[Array, "batch outputs"]:
+    rows = outputs.reshape(len(outputs), -1)
+    differences: Float[Array, "batch outputs"] = rows - targets.reshape(rows.shape)
+    return differences
 
 
 def _share(part: Any, whole: Any) -> Float[np.ndarray, " classes"]:

@@ -21,7 +21,7 @@ from epochal.errors import OptionError, unknown_name
 
 ScheduleName: TypeAlias = Literal["constant", "cosine", "linear", "one-cycle"]
 Rate: TypeAlias = Any  # a number or a scalar array
-Decay: TypeAlias = float | None  # None for none at all
+Decay: TypeAlias = float | jax.Array | None  # None for none at all; an array within a compiled function
 Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
@@ -137,7 +137,7 @@ def _descent(
     if weight_decay is None:
         return optax.chain(direction, down)
 
-    if not (math.isfinite(weight_decay) and weight_decay >= 0):
+    if not isinstance(weight_decay, jax.Array) and not (math.isfinite(weight_decay) and weight_decay >= 0):
         raise OptionError(f"weight decay must be a finite number of at least 0, got {weight_decay}")
     return optax.chain(direction, optax.add_decayed_weights(weight_decay), down)
 
@@ -232,11 +232,14 @@ class Optimizer:
         """Whether its rule stands in this module, and not with the user."""
         return self.rule is not None and self.rule.__module__ == __name__
 
-    def with_rate(self, rate: Rate) -> optax.GradientTransformation:
-        """Return the Optax transformation for this peak of the learning rate, a number or a traced scalar."""
+    def with_rate(self, rate: Rate, **traced: Any) -> optax.GradientTransformation:
+        """Return the Optax transformation for this peak of the learning rate, a number or a traced scalar.
+
+        ``traced`` are traced scalars in place of some of the rule's options, such as ``weight_decay``.
+        """
         if self.rule is None:
             return self.own
-        rule = self.rule(self.schedule.of(rate), **dict(self.options))
+        rule = self.rule(self.schedule.of(rate), **(dict(self.options) | traced))
         return rule if self.clip_norm is None else optax.chain(optax.clip_by_global_norm(self.clip_norm), rule)
 
     def init(self, params: optax.Params) -> optax.OptState:

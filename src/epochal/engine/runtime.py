@@ -14,6 +14,7 @@ import platformdirs
 from epochal.errors import OptionError, RunError
 
 _MOST_DEVICES = 8
+_NOT_THERE = object()
 
 _DECIDING = {
     "jax_default_prng_impl": "threefry2x32",
@@ -86,7 +87,8 @@ def _is_orphan() -> bool:
 
 def setting(name: str, default: Any = None) -> Any:
     """Return one of JAX's settings, also where a context such as ``with jax.enable_x64(False)`` has changed it."""
-    return getattr(jax.config, name, jax.config.values.get(name, default))
+    present = getattr(jax.config, name, _NOT_THERE)
+    return jax.config.values.get(name, default) if present is _NOT_THERE else present
 
 
 def present_settings() -> dict[str, Any]:

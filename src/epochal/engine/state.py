@@ -30,8 +30,13 @@ class State(NamedTuple):
 
 def purpose_key(seed: int, purpose: int) -> jax.Array:
     """Return a random key that is a pure function of seed (below 2⁶⁴) and purpose."""
-    key = jax.random.key(seed & 0xFFFFFFFF)
-    for word in (seed >> 32, purpose):
+    return key_of_words((seed & 0xFFFFFFFF, seed >> 32), purpose)
+
+
+def key_of_words(seed: tuple[Any, Any], purpose: int) -> jax.Array:
+    """Return `purpose_key` for the lower and the upper 32 bits of a seed, also within a compiled function."""
+    key = jax.random.key(seed[0])
+    for word in (seed[1], purpose):
         key = jax.random.fold_in(key, word)
     return key
 

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from epochal.audit import index_hashes
 from epochal.clock import Position
+from epochal.engine.fast_forms import fast_apply, fast_function
 from epochal.engine.feed import Feed
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Shards
@@ -132,7 +133,7 @@ def _slice(
         return jnp.sum(losses if rows.weight is None else losses * rows.weight) / config.batch_size
 
     def share_of_mean(params: Params) -> tuple[Float[Array, ""], PyTree[Any]]:
-        outputs, new_state = config.model.apply(params, model_state, rows.x, batch.key, True)
+        outputs, new_state = fast_apply(config.model)(params, model_state, rows.x, batch.key, True)
         outputs = in_full(outputs)
         if rows.units is None:
             return mean(config.losses(outputs, rows.y)), (new_state, None)
@@ -141,7 +142,8 @@ def _slice(
         recorded = mean(config.losses(rows.units.restore(outputs), rows.y))
         return mean(config.losses(outputs, rows.units.standardise(rows.y))), (new_state, recorded)
 
-    (loss, (new_state, recorded)), gradient = jax.value_and_grad(share_of_mean, has_aux=True)(params)
+    differentiated = fast_function(jax.value_and_grad(share_of_mean, has_aux=True), config.model)
+    (loss, (new_state, recorded)), gradient = differentiated(params)
     if recorded is not None:
         loss = recorded
 

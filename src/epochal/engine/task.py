@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from epochal.data import Dataset, Split
+from epochal.data.dataset import input_type
 from epochal.engine.metrics import Kind, Metric, Targets, choose_metrics
 from epochal.errors import DataError, ModelError, OptionError, unknown_name
 from epochal.models.model import Outputs
@@ -32,11 +34,11 @@ class Task:
         loss: the loss's name, for the record.
         losses: ``(outputs (b, k), targets (b, …)) -> (b,)``, one loss a sample, without averaging over samples.
         metrics: what an evaluation computes beside the loss.
-        sample_shape: the shape of one sample, as the model sees it.
+        sample_shape: the shape of one sample, as the model sees it; a tree of shapes for samples of several parts.
         outputs: k, how many numbers a model returns for a sample.
         target_shape: the shape of one target, ``()`` for class numbers.
         target_type: the type of targets.
-        input_type: of samples, as the model sees them: float32, or int32 for integers that stay what they are.
+        inputs: shapes and types of two samples, as the model sees them: float32, or int32 and bool where they are kept.
         scales_targets: whether the targets of a regression are standardised while training; not for a loss of the
             user's own, which sees outputs and targets as they are.
         data: the name of the data set, for error texts.
@@ -47,14 +49,24 @@ class Task:
     loss: str
     losses: Losses
     metrics: tuple[Metric, ...]
-    sample_shape: tuple[int, ...]
+    sample_shape: Any
     outputs: int
     target_shape: tuple[int, ...]
     target_type: np.dtype
-    input_type: np.dtype = np.dtype(np.float32)
+    inputs: PyTree[jax.ShapeDtypeStruct]
     scales_targets: bool = True
     data: str = field(default="", compare=False)
     label_smoothing: float = 0.0
+
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether the loss is the user's own function, which gets what the model returns."""
+        return not self.scales_targets
+
+    @property
+    def values(self) -> int:
+        """How many numbers a sample has."""
+        return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(self.inputs))
 
     @property
     def training_losses(self) -> Losses:
@@ -91,7 +103,7 @@ def build_task(
 
     Raises `OptionError` for an unknown name, and `ModelError` for a loss or metric that does not fit the task.
     """
-    name, losses = _choose_loss(loss, data.task)
+    name, losses = choose_loss(loss, data.task)
     if label_smoothing and losses is not optax.softmax_cross_entropy_with_integer_labels:
         raise OptionError(f"label_smoothing has no effect with the loss {name}; it is an option of cross-entropy")
 
@@ -104,14 +116,23 @@ def build_task(
         data.outputs,
         data.train.y.shape[1:],
         data.train.y.dtype,
-        np.dtype(np.int32 if data.train.x.dtype == np.int32 else np.float32),
+        input_spec(data, count=2),
         not callable(loss),
         data.name,
         label_smoothing or 0.0,
     )
 
 
-def _choose_loss(loss: str | Losses | None, kind: Kind) -> tuple[str, Losses]:
+def input_spec(data: Dataset, count: int) -> PyTree[jax.ShapeDtypeStruct]:
+    """Return shapes and types of ``count`` samples of a data set, as a model sees them."""
+
+    def as_seen(stored: np.ndarray) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((count, *stored.shape[1:]), input_type(stored.dtype))
+
+    return jax.tree.map(as_seen, data.train.x)
+
+
+def choose_loss(loss: str | Losses | None, kind: Kind) -> tuple[str, Losses]:
     """Return the loss's name and function: the same function each time, so that compiled programs are shared."""
     if loss is None:
         loss = "cross-entropy" if kind == "classification" else "mean-squared-error"
@@ -129,7 +150,8 @@ def _choose_loss(loss: str | Losses | None, kind: Kind) -> tuple[str, Losses]:
 
 def _squared_error(outputs: Outputs, targets: Targets) -> SampleLosses:
     """Return each sample's squared error, averaged over its outputs."""
-    return jnp.mean(jnp.square(outputs - targets.reshape(outputs.shape)), axis=-1)
+    rows = outputs.reshape(len(outputs), -1)
+    return jnp.mean(jnp.square(rows - targets.reshape(rows.shape)), axis=-1)
 
 
 def _squared_error_of_classes(outputs: Outputs, targets: Targets) -> SampleLosses:
@@ -163,9 +185,9 @@ class _OnePerSample:
 
     def __call__(self, outputs: Outputs, targets: Targets) -> SampleLosses:
         losses = self.loss(outputs, targets)
-        if losses.shape != outputs.shape[:1]:
+        if losses.shape != targets.shape[:1]:
             raise ModelError(
-                f"the loss returned shape {losses.shape} for {outputs.shape[0]} samples; "
-                f"return one loss a sample, shape ({outputs.shape[0]},), and leave the mean to the engine"
+                f"the loss returned shape {losses.shape} for {len(targets)} samples; "
+                f"return one loss a sample, shape ({len(targets)},), and leave the mean to the engine"
             )
         return losses

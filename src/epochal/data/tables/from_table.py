@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from epochal.config import Task
-from epochal.data.dataset import Dataset, Preprocessing, Split, frozen
+from epochal.data.dataset import Dataset, Preprocessing, Split
 from epochal.data.splitting import Fold, as_fraction, default_preprocessing, scaling_of, split_rows
 from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.fitting import fit_encoding
 from epochal.data.tables.table import Column, Table
 from epochal.data.tables.text_reader import typed_target
 from epochal.data.targets import class_numbers, read_targets
+from epochal.data.trees import frozen
 from epochal.errors import DataError
 
 _SHOWN = 8
