@@ -322,14 +322,44 @@ def gpu_section(gpu: dict[str, Any] | None) -> str:
     return f"\n## GPU: {gpu['device']}\n\n" + table(["work", "contender", "µs an iteration"], rows)
 
 
-def page(numbers: dict[str, Any], gpu: dict[str, Any] | None) -> str:
+def libraries_section(libraries: dict[str, Any] | None) -> str:
+    """Return the table of other libraries' modules, each in its own trainer and in Epochal."""
+    if libraries is None:
+        return ""
+
+    def ratio(row: dict[str, Any]) -> str:
+        low, middle, high = row["ratio"]
+        return f"**{middle:.1f}×** ({low:.1f} – {high:.1f})"
+
+    rows = [
+        [row["library"], str(row["batch_size"]), *(f"{row[name]:,.0f}" for name in ("own", "in_epochal")), ratio(row),
+         f"{row['mlp']:,.0f}"]
+        for row in libraries["rows"]
+    ]  # fmt: skip
+    before, after = libraries["load"]
+    head = ["trainer", "B", "its own, µs", "in Epochal, µs", "its own ÷ in Epochal", "Epochal's `mlp`, µs"]
+    return f"""
+## Modules of other libraries
+
+The same network (784-128-10, plain SGD, MNIST) as a module of each library, trained by the library's own loop and by
+`epochal.train(model=module)`, in turns ({libraries["rounds"]} rounds; medians of microseconds an iteration, and the
+median of the ratios within a round with their middle half). Measured on another machine than the rest of this page,
+{libraries["processor"]}; load average {before:.2f} before, {after:.2f} after.
+`python bench/libraries.py --write` measures it; convolutional networks: `python bench/own_models.py`,
+[performance.md](performance.md).
+
+""" + table(head, rows)
+
+
+def page(numbers: dict[str, Any], gpu: dict[str, Any] | None, libraries: dict[str, Any] | None) -> str:
     results = results_of(numbers)
     text = head(numbers) + ratio_table(results)
     unmeasured = [work.name for work in TARGETS if work not in {result.work for result in results}]
     if unmeasured:
         text += f"\nThe measurement was cut short; not measured: {', '.join(unmeasured)}.\n"
     text += shortfalls(results)
-    text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers) + gpu_section(gpu)
+    text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers)
+    text += libraries_section(libraries) + gpu_section(gpu)
     return text + "\n## Every row\n" + "".join(work_section(result) for result in results)
 
 
@@ -338,7 +368,9 @@ def main() -> None:
     numbers = json.loads(source.read_text())
     on_gpu = folder / "benchmarks-gpu.json"
     gpu = json.loads(on_gpu.read_text()) if on_gpu.exists() else None
-    (folder / "benchmarks.md").write_text(page(numbers, gpu))
+    of_libraries = folder / "benchmarks-libraries.json"
+    libraries = json.loads(of_libraries.read_text()) if of_libraries.exists() else None
+    (folder / "benchmarks.md").write_text(page(numbers, gpu, libraries))
     draw(results_of(numbers), folder / "benchmarks.svg")
 
 

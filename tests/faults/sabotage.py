@@ -21,7 +21,7 @@ from epochal.record import checkpoint_file as checkpoint
 from epochal.record.checkpoint_file import Checkpoint, EpochSums
 from epochal.record.schema import as_run_error
 from epochal.record.writer import HistoryWriter
-from epochal.run import api, checkpoints
+from epochal.run import checkpoints, session
 from epochal.run.point import Point
 
 
@@ -75,7 +75,7 @@ def checkpoint_before_history(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(checkpoints.Checkpoints, "_save", save)
     newest = checkpoint.newest_checkpoint
-    patch.setattr(api, "newest_checkpoint", lambda folder, recorded, warn: newest(folder, lambda: 1 << 60, warn))
+    patch.setattr(session, "newest_checkpoint", lambda folder, recorded, warn: newest(folder, lambda: 1 << 60, warn))
 
 
 def old_ones_deleted_first(patch: pytest.MonkeyPatch) -> None:
@@ -125,8 +125,8 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def _restored(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
-    last_point = api._Session.last_point
-    patch.setattr(api._Session, "last_point", lambda self, setup: change(last_point(self, setup)))
+    last_point = session.Session.last_point
+    patch.setattr(session.Session, "last_point", lambda self, setup: change(last_point(self, setup)))
 
 
 def sums_of_the_epoch_are_lost(patch: pytest.MonkeyPatch) -> None:

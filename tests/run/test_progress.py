@@ -13,7 +13,7 @@ from epochal import train
 from epochal.clock import Plan
 from epochal.record.rows import EpochRow
 from epochal.run import progress
-from epochal.run.progress import ProgressBar, epoch_line, shows_bars
+from epochal.run.progress import ProgressBar, epoch_line
 from little import EachIteration, little_data
 
 __all__ = ["little_data"]
@@ -51,11 +51,10 @@ def test_python_shows_epochs_where_it_is_asked_to(little_data: Path, capsys: pyt
 
 
 class Terminal(Console):
-    """A terminal, or a notebook, whose output can be read."""
+    """A terminal whose output can be read."""
 
-    def __init__(self, *, notebook: bool = False, **options: Any) -> None:
-        super().__init__(file=io.StringIO(), width=100, force_terminal=not notebook, highlight=False)
-        self.is_jupyter = notebook
+    def __init__(self) -> None:
+        super().__init__(file=io.StringIO(), width=100, force_terminal=True, highlight=False)
 
 
 @pytest.mark.parametrize(("wanted", "shown"), [(None, True), (True, True), (False, False)])
@@ -73,15 +72,6 @@ def test_a_terminal_has_a_bar_unless_it_is_not_wanted(
     text = "".join(one.file.getvalue() for one in made)
     assert ("iteration 12/12" in text) is shown
     assert ("\x1b[?25h" in text) is shown, "and the cursor is there again"
-
-
-def test_a_notebook_has_a_bar_where_its_widgets_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = Terminal(notebook=True)
-    notebook._force_terminal = False
-    for installed in (None, object()):
-        monkeypatch.setattr(progress, "find_spec", lambda name, found=installed: found)
-        assert shows_bars(notebook) is (installed is not None)
-        assert (ProgressBar(notebook)._bar is not None) is (installed is not None)
 
 
 def test_a_budget_of_time_is_shown_in_seconds(little_data: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import MISSING
 from typing import Any, TypeVar, get_args
 
 from epochal.errors import OptionError, unknown_name
-from epochal.options import FOLDER, SWITCH, Kind, Option, Part, option
+from epochal.options import FOLDER, SWITCH, Kind, Option, Part, option, text
 
 C = TypeVar("C")
 
@@ -28,6 +28,14 @@ def json_option() -> Any:
 def run_option(help: str = "The run's folder.", metavar: str = "RUN") -> Any:  # noqa: A002
     """Declare the folder that a command is about."""
     return option(MISSING, help, Kind(FOLDER.read, metavar), positional=True)
+
+
+def model_option() -> Any:
+    """Declare where the code of a run's own model is, which no command runs unasked."""
+    return option(
+        None, "The run's own model, if it has one: file.py:function. Its code is not run unasked.",
+        text("file.py:function", "FILE:FUNCTION"),
+    )  # fmt: skip
 
 
 def given(options: Mapping[str, Option], *, with_defaults: bool = True) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from epochal.cli.arguments import json_option, run_option
+from epochal.cli.arguments import json_option, model_option, run_option
 from epochal.options import choice, option, text
 
 
@@ -28,6 +28,7 @@ class EvaluateCommand:
     weights: Literal["last", "best"] | None = option(
         None, "Which weights.", choice("last", "best"), text="the best on validation samples, if there were any"
     )
+    model: str | None = model_option()
     json: bool = json_option()
 
     def execute(self) -> int:
@@ -38,7 +39,7 @@ class EvaluateCommand:
         from epochal.run.run import Run
 
         console = open_console()
-        run = Run.open(self.run).with_weights(self.weights)
+        run = Run.open(self.run, model=self.model).with_weights(self.weights)
         name = run.file.data.name if self.data is None else self.data
         result = run.evaluate(self.data, split=self.split)
         if self.json:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from epochal.cli.arguments import json_option, run_option
+from epochal.cli.arguments import json_option, model_option, run_option
 from epochal.errors import DataError, RunError
 from epochal.options import FILE, PATHS, SWITCH, choice, option, text
 
@@ -46,6 +46,7 @@ class PredictCommand:
     no_header: bool = option(False, "The tables have no line of column names.", SWITCH)
     as_is: bool = option(False, "Take pictures as they are, and not as photographs of digits.", SWITCH)
     save_input: Path | None = option(None, "Save the picture that the model saw into this .png file.", FILE)
+    model: str | None = model_option()
     json: bool = json_option()
 
     def execute(self) -> int:
@@ -58,7 +59,7 @@ class PredictCommand:
                 "name one or more files of samples: a table, .npy, .npz, a picture, or a folder of pictures"
             )
         console = open_console(quiet=self.json)
-        run = Run.open(self.run).with_weights(self.weights)
+        run = Run.open(self.run, model=self.model).with_weights(self.weights)
         rows = [row for path in self.files for row in self._predict(run, path, console)]
 
         if self.out is not None:

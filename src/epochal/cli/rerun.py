@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from epochal.cli.arguments import json_option, run_option
+from epochal.cli.arguments import json_option, model_option, run_option
 from epochal.options import FOLDER, option, text
 
 
@@ -21,6 +21,7 @@ class RerunCommand:
     folder: Path = run_option("The run to repeat.")
     run: Path | None = option(None, "The new run's folder.", FOLDER, text="runs/NAME-rerun-1, or the next free number")
     data: str | None = option(None, "Where the run's own data are now.", text("a path", "FILE"))
+    model: str | None = model_option()
     json: bool = json_option()
 
     def execute(self) -> int:
@@ -34,7 +35,7 @@ class RerunCommand:
         console = open_console(quiet=self.json)
         with stop_on_signal() as stop, ProgressBar(console) as progress:
             callbacks = (progress, StopWhen(stop.is_asked))
-            result = rerun(self.folder, self.run, data=self.data, callbacks=callbacks, progress=False)
+            result = rerun(self.folder, self.run, data=self.data, model=self.model, callbacks=callbacks, progress=False)
         if stop.is_asked():
             console.print(f"stopped before the end; {result.repeated.path} is the part that was repeated")
             return stop.exit_status

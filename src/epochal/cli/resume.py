@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from epochal.cli.arguments import given, json_option, run_option
+from epochal.cli.arguments import given, json_option, model_option, run_option
 from epochal.config import CHANGEABLE, TRAIN
 from epochal.options import option, text
 
@@ -28,6 +28,7 @@ class ResumeCommand:
 
     folder: Path = run_option("The folder of a run, or of a study, whose budget alone can change.", "RUN|STUDY")
     data: str | None = option(None, "Where the run's own data are now.", text("a path", "FILE"))
+    model: str | None = model_option()
     changes: Mapping[str, Any] = given({name: TRAIN[name] for name in CHANGEABLE}, with_defaults=False)
     json: bool = json_option()
 
@@ -52,6 +53,8 @@ class ResumeCommand:
             console.print(f"train it longer with: {longer}\n", soft_wrap=True)
 
         def work(callbacks: Sequence[Callback]) -> Run:
-            return resume(self.folder, data=self.data, callbacks=callbacks, progress=False, **self.changes)
+            return resume(
+                self.folder, data=self.data, model=self.model, callbacks=callbacks, progress=False, **self.changes
+            )
 
         return work_and_print(console, work)

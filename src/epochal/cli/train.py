@@ -47,11 +47,14 @@ class TrainCommand:
         from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console
         from epochal.run.api import start
-        from epochal.run.setup import set_up
+        from epochal.run.own_model import own_model
+        from epochal.run.setup import Custom, set_up
 
         console = open_console(quiet=self.json)
         config = TrainConfig(**self.given)
-        setup = set_up(config, load_with_progress(console, config.data, **config.loading))
+        custom = Custom(model=own_model(config.model))
+        data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
+        setup = set_up(config, data, custom)
         print_setup(setup, console)
         return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
 

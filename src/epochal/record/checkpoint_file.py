@@ -134,6 +134,11 @@ def iteration_of(path: Path) -> int:
     return int(path.name.split("-")[0])
 
 
+def checksum_of(path: Path) -> str:
+    """Return the checksum in a checkpoint file's name."""
+    return path.stem.split("-")[1]
+
+
 def newest_checkpoint(
     folder: Path, recorded: Callable[[], int], warn: Callable[[str], None] = lambda text: None
 ) -> Checkpoint | None:

@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "preprocessing.json"
 
     @property
+    def exported(self) -> Path:
+        """The function of a model of the user's own, as StableHLO."""
+        return self.path / "model.stablehlo"
+
+    @property
     def history_db(self) -> Path:
         """The history."""
         return self.path / "history.db"
@@ -40,6 +45,21 @@ class RunFolder:
     def snapshots(self) -> Path:
         """The folder of kept weights."""
         return self.path / "snapshots"
+
+    @property
+    def initial(self) -> Path:
+        """The folder of the weights that a model of the user's own began with."""
+        return self.path / "initial"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's events, where nothing else was asked for."""
+        return self.path / "tensorboard"
+
+    @property
+    def loggers(self) -> Path:
+        """What loggers note of a run: how they find it again, and what they hold of it."""
+        return self.path / "loggers.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -66,8 +86,8 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
 
 def _may_lie_in_new(folder: RunFolder, found: Path) -> bool:
     """Return whether a process that was killed before it wrote `run.toml` may have left this."""
-    files = (folder.run_toml, folder.preprocessing)
-    return found in (folder.lock, folder.preprocessing) or any(is_leftover(found, file.name) for file in files)
+    files = (folder.run_toml, folder.preprocessing, folder.exported)
+    return found in (folder.lock, *files[1:], folder.initial) or any(is_leftover(found, file.name) for file in files)
 
 
 def _next_free(root: Path, stem: str) -> Path:

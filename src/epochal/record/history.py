@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.errors import RunError
+from epochal.formats import decimal, plural
+from epochal.lazy import drawn_by
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 from epochal.record.schema import SCHEMA_VERSION, as_run_error, checksum
 
@@ -46,6 +48,17 @@ class History:
     def empty(cls) -> History:
         """Return the history of a training that never began."""
         return cls(np.zeros(0, np.float32), 0, (), (), (), ())
+
+    def __repr__(self) -> str:
+        epochs = sum(row.complete for row in self.epochs)
+        text = f"History: {plural(self.iterations, 'iteration')}, {plural(epochs, 'epoch')}"
+        text += f", {plural(len(self.evaluations), 'evaluation')}"
+        if self.losses.size:
+            text += f"; loss {decimal(float(self.losses[0]))} → {decimal(float(self.losses[-1]))}"
+        return text
+
+    def _repr_html_(self) -> str:
+        return str(drawn_by("shown:history", self))
 
     @property
     def tests(self) -> tuple[EvaluationRow, ...]:

@@ -40,6 +40,12 @@ def best_evaluation(rows: Iterable[EvaluationRow]) -> EvaluationRow | None:
     return min((row for row in rows if row.split == "validation"), key=EvaluationRow.sort_key, default=None)
 
 
+def metric_names(rows: Iterable[EvaluationRow]) -> list[str]:
+    """Return the metrics that any of these evaluations has, the loss first, without those of single classes."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics if "/" not in name)
+    return sorted(names, key=lambda name: name != "loss")
+
+
 @dataclass(frozen=True, slots=True)
 class EpochRow:
     """What one epoch did.

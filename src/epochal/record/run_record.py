@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epochal import formats
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.errors import RunError
 from epochal.lock import is_locked
+from epochal.plan_rows import counters
 from epochal.record.checkpoint_file import Checkpoint, checkpoint_files, iteration_of, newest_checkpoint, read_position
 from epochal.record.folder import RunFolder
 from epochal.record.history import History, count_iterations, read_history
@@ -82,6 +84,27 @@ class RunRecord:
         history = read_history(folder.history_db, losses=losses, check=check)
         status = status_of(folder, history.last_status)
         return cls(path, file, history, status, _position_in(files, history.iterations))
+
+    def __repr__(self) -> str:
+        return f"RunRecord {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """The run in a line: its name, how it stands, where, and what it led to."""
+        plan = self.plan
+        at = counters(self.recorded, plan)
+        of = "" if plan.is_open else f" of {plan.iterations:,}"
+        where = " (in memory)" if self.path is None else ""
+        text = f"'{self.name}'{where}: {self.status}, epoch {at['epoch']:,}, iteration {at['iteration']:,}{of}"
+        tests = self.history.tests
+        values = {name: value for name, value in tests[-1].metrics.items() if "/" not in name} if tests else {}
+        shown = [f"test {name} {formats.metric(name, value)}" for name, value in values.items()]
+        return ", ".join([text, *shown[:3]])
+
+    @property
+    def resume_command(self) -> str:
+        """What continues it from Python; parts that only Python can give are to be given again."""
+        return f"epochal.resume({', '.join([repr(self.name), *(f'{part}=…' for part in self.file.custom)])})"
 
     @property
     def folder(self) -> RunFolder:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import platform
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,7 @@ class DataFacts:
     Attributes:
         fingerprint: SHA-256 of their content.
         train, test: samples.
+        sample_shape: of one sample; by name or number for samples of several parts.
         outputs: numbers that a model returns for a sample: one for each class or target.
         validation: samples by which the best weights are chosen.
         preprocessing: SHA-256 of `preprocessing.json`; ``""`` for a run of a format that had none.
@@ -41,7 +42,7 @@ class DataFacts:
     fingerprint: str
     train: int
     test: int
-    sample_shape: list[int]
+    sample_shape: list[int] | dict[str, Any]
     task: Literal["classification", "regression"]
     outputs: int
     validation: int = 0
@@ -50,11 +51,23 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a run's model was: its name, how many parameters it has, and its options."""
+    """What a run's model was.
+
+    Attributes:
+        parameters: how many numbers training adjusts.
+        source: ``file:function`` that made a model of the user's own; ``""`` for others.
+        source_sha256: of that file.
+        initial: the checksum of the weights that a model of the user's own began with, in the name of their file.
+        exported: SHA-256 of `model.stablehlo`; ``""`` where the run keeps none.
+    """
 
     name: str
     parameters: int
     options: dict[str, Any]
+    source: str = ""
+    source_sha256: str = ""
+    initial: str = ""
+    exported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +211,7 @@ class RunFile:
             "custom": list(self.custom),
             "config": self.config.to_dict(),
             "data": _written(self.data),
-            "model": dataclasses.asdict(self.model),
+            "model": _written(self.model),
             "versions": self.versions,
             "device": {name: value for name, value in dataclasses.asdict(self.device).items() if value is not None},
             **({"settings": self.settings} if self.settings else {}),
@@ -286,16 +299,16 @@ def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**content, "format": FORMAT, "config": migrate_config(config) if content["format"] < 2 else config}
 
 
-def present_versions() -> dict[str, str]:
-    """Return the versions of everything that decides the bits of a result."""
-    packages = ("epochal", "jax", "jaxlib", "numpy", "optax")
+def present_versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions of everything that decides the bits of a result; ``more`` are packages of a user's model."""
+    packages = ("epochal", "jax", "jaxlib", "numpy", "optax", *more)
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _written(facts: DataFacts) -> dict[str, Any]:
+def _written(facts: DataFacts | ModelFacts) -> dict[str, Any]:
     """Return facts without those that a run does not have, and that former formats did not know."""
-    values = dataclasses.asdict(facts)
-    return {name: value for name, value in values.items() if value or name not in ("validation", "preprocessing")}
+    optional = {field.name for field in dataclasses.fields(facts) if field.default is not dataclasses.MISSING}
+    return {name: value for name, value in dataclasses.asdict(facts).items() if value or name not in optional}
 
 
 def _facts(kind: type[Facts], table: str, values: Mapping[str, Any]) -> Facts:
@@ -319,6 +332,8 @@ def _is_a(value: Any, wanted: Any) -> bool:
     if get_origin(wanted) is dict:
         return isinstance(value, dict)
     kinds = get_args(wanted) or (wanted,)
+    if any(get_origin(kind) for kind in kinds):
+        return any(_is_a(value, kind) for kind in kinds)
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
@@ -332,6 +347,7 @@ def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
     given = {name: value for name, value in origin["config"].items() if value is not False}
     values = {name: value for name, value in given.items() if name not in ("data", "metrics")}
     values |= {f"data {name}": value for name, value in origin["data"].items() if name != "name"}
-    values |= {f"model {name}": value for name, value in origin["model"].items()}
+    of_model = {name: value for name, value in origin["model"].items() if not name.startswith("source")}
+    values |= {f"model {name}": value for name, value in of_model.items()}
     values |= {"custom": origin["custom"], "changes": origin["changes"]}
     return {name: json.dumps(value, sort_keys=True) for name, value in values.items()}

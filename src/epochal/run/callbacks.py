@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,26 @@ from jaxtyping import Float32
 
 from epochal.clock import Plan, Position, Span, Unit
 from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.record.run_toml import RunFile
 from epochal.run.point import Point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """Training begins, or continues, at ``point``."""
+    """Training begins, or continues, at ``point``.
+
+    Attributes:
+        file: what `run.toml` holds: the whole configuration, data, model, versions, device.
+        folder: the run's; ``None`` where there is none.
+        warn: tells everybody, the history included, what the user should know and that does not stop the training.
+    """
 
     point: Point
     plan: Plan
     compile_seconds: float
+    file: RunFile
+    folder: Path | None
+    warn: Callable[[str], object]
 
     @property
     def position(self) -> Position:

@@ -7,7 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from epochal.clock import Plan
-from epochal.config import BUDGETS, TrainConfig
+from epochal.config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.engine import default_learning_rate
@@ -26,8 +26,21 @@ class Usual(NamedTuple):
     rate: float
     weight_decay: float
 
+    def batch_size(self, samples: int) -> int:
+        """Return the batch size for N samples: 32 where they are few."""
+        return _BATCH if samples <= _SMALL else default_batch_size(samples)
 
-_OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
+    def epochs(self, batches: int) -> int:
+        """Return the epochs of so many batches that make about the usual number of updates."""
+        return max(self.fewest_epochs, min(self.most_epochs, self.updates // batches))
+
+    def rate_of(self, batch_size: int) -> float:
+        """Return AdamW's learning rate."""
+        scale = max(1.0, min(_LARGEST_SCALE, math.sqrt(batch_size / _BATCH)))
+        return float(f"{self.rate * scale:.3g}")
+
+
+OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
 _OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
 _OF_REGRESSION = 0.1
 _PLAIN = ("sgd", "momentum", "nesterov")
@@ -46,10 +59,10 @@ def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = F
     filled: dict[str, Any] = {}
     samples = len(data.train)
     if config.batch_size is None and samples <= _SMALL:
-        filled["batch_size"] = min(_BATCH, samples)
+        filled["batch_size"] = min(usual.batch_size(samples), samples)
     if all(getattr(config, name) is None for name in BUDGETS):
         plan = dataclasses.replace(config, **filled, epochs=1).plan(samples)
-        filled["epochs"] = max(usual.fewest_epochs, min(usual.most_epochs, usual.updates // plan.iterations_per_epoch))
+        filled["epochs"] = usual.epochs(plan.iterations_per_epoch)
 
     # a rate without an optimizer is one of plain descent, and so is momentum, to be refused there
     is_open = all(one is None for one in (config.optimizer, config.lr, config.momentum))
@@ -58,15 +71,14 @@ def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = F
         if config.weight_decay is None:
             filled["weight_decay"] = usual.weight_decay
         batch_size = dataclasses.replace(config, **filled).plan(samples).batch_size
-        scale = max(1.0, min(_LARGEST_SCALE, math.sqrt(batch_size / _BATCH)))
-        filled["lr"] = float(f"{usual.rate * scale:.3g}")
+        filled["lr"] = usual.rate_of(batch_size)
     return dataclasses.replace(config, **filled)
 
 
 def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
     if isinstance(data.encoding, PictureEncoding):
         return _OF_PICTURES if config.model != "rnn" else None
-    return _OF_TABLES if data.is_table and config.model in ("linear", "mlp") else None
+    return OF_TABLES if data.is_table and config.model in ("linear", "mlp") else None
 
 
 def usual_rate(optimizer: str, plan: Plan, data: Dataset) -> float:
@@ -74,6 +86,10 @@ def usual_rate(optimizer: str, plan: Plan, data: Dataset) -> float:
 
     The curvature of a squared error grows with the width of the layer below, which a cross-entropy's does not.
     """
-    rate = default_learning_rate(optimizer, plan.batch_size)
-    is_steep = data.class_names is None and data.is_table and optimizer in _PLAIN
-    return float(f"{rate * (_OF_REGRESSION if is_steep else 1):.3g}")
+    return rate_for(optimizer, plan.batch_size, squared_error=data.class_names is None and data.is_table)
+
+
+def rate_for(optimizer: str, batch_size: int, *, squared_error: bool) -> float:
+    """Return `usual_rate` by what it depends on."""
+    rate = default_learning_rate(optimizer, batch_size)
+    return float(f"{rate * (_OF_REGRESSION if squared_error and optimizer in _PLAIN else 1):.3g}")

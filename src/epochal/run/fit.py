@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position, Span
 from epochal.data import Split
 from epochal.engine import CAPACITY, Engine
 from epochal.errors import DivergedError, RunError
 from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.record.run_toml import RunFile
 from epochal.run.callbacks import Callbacks, ChunkEnd, End, EpochEnd, Start
 from epochal.run.point import Point
 
@@ -20,6 +23,8 @@ def fit(
     point: Point,
     callbacks: Callbacks,
     *,
+    file: RunFile,
+    folder: Path | None = None,
     evaluate_every: int = 1,
     until: int | None = None,
     at_until: str = "stopped",
@@ -31,6 +36,8 @@ def fit(
         plan: how far, and in batches of which size.
         point: where to begin; its state is used up.
         callbacks: told what happens; any of them may end the training earlier.
+        file: what `run.toml` holds, which callbacks are told.
+        folder: the run's, likewise.
         evaluate_every: epochs between evaluations of the test set; the plan's end is always evaluated.
         until: the iteration to stop at, where that is before the plan's end.
         at_until: the status of a training that ends there, before the plan does; elsewhere it is stopped.
@@ -39,7 +46,7 @@ def fit(
     length = 8
     try:
         engine.prepare(point.state, plan.next_batch_size(point.position))
-        callbacks.start(Start(point, plan, engine.compile_seconds))
+        callbacks.start(Start(point, plan, engine.compile_seconds, file, folder, callbacks.warn))
 
         while (left := _left(plan, point, until)) and not callbacks.should_stop():
             batch_size = plan.next_batch_size(point.position)

@@ -1,11 +1,13 @@
-"""Live progress of a training: a bar with counters in a terminal or notebook, a line for each epoch everywhere else."""
+"""Live progress of a training: a bar with counters in a terminal, a line for each epoch everywhere else.
+
+Below a notebook's cell it is a `CellProgress`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,6 +17,8 @@ from epochal import formats
 from epochal.clock import Plan, Position
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
+from epochal.run.cell_progress import CellProgress
+from epochal.run.surroundings import cell_output
 
 _SECONDS_BETWEEN_LINES = 0.1
 
@@ -26,7 +30,7 @@ class ProgressBar(Callback):
     """Shows a training. Use it as a context, so that the terminal is left in order.
 
     Args:
-        console: where to; it shows a bar where it is a terminal or a notebook.
+        console: where to; it shows a bar where it is a terminal.
         lines: whether each epoch leaves a line, as far as they are not too many to read.
     """
 
@@ -36,7 +40,7 @@ class ProgressBar(Callback):
         self._seconds = self._iterations = 0.0
         self._seconds_before = 0.0
         self._line_at = 0.0
-        self._bar = _bar(console) if shows_bars(console) else None
+        self._bar = _bar(console) if console.is_terminal else None
         self._task: TaskID | None = None
 
     def __enter__(self) -> ProgressBar:
@@ -132,16 +136,17 @@ def _place(position: Position, plan: Plan) -> str:
     return f"epoch {epoch}/{epochs}  {batches}  iteration {position.iteration:,}/{plan.iterations:,}"
 
 
-def shows_bars(console: Console) -> bool:
-    """Return whether a bar can be drawn: in a terminal, and in a notebook where its widgets are installed."""
-    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
-
-
 @contextmanager
-def progress_bar(wanted: bool | None) -> Iterator[tuple[ProgressBar, ...]]:
+def progress_bar(wanted: bool | None) -> Iterator[tuple[Callback, ...]]:
     """Show a bar while the block runs: if wanted, or for ``None`` where there is a terminal or a notebook."""
+    output = None if wanted is False else cell_output()
+    if output is not None:
+        with CellProgress(output) as shown:
+            yield (shown,)
+        return
+
     console = Console(highlight=False)
-    if wanted is False or (wanted is None and not (console.is_terminal or console.is_jupyter)):
+    if wanted is False or (wanted is None and not console.is_terminal):
         yield ()
         return
     with ProgressBar(console) as bar:

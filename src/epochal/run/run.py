@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,10 +23,11 @@ from epochal.data.load_options import LoadOptions
 from epochal.data.new_samples import NewSamples, read_new
 from epochal.data.own_files import IDX_STEMS, find_idx
 from epochal.data.registry import DATA_SETS
+from epochal.data.trees import shape_of
 from epochal.engine import Engine, Evaluation, State, named_leaves
+from epochal.engine.exported import ByName
 from epochal.errors import DataError, ModelError, RunError
-from epochal.files import read_regular
-from epochal.models import Model
+from epochal.lazy import drawn_by
 from epochal.record.checkpoint_file import (
     Arrays,
     checkpoint_files,
@@ -39,6 +41,8 @@ from epochal.record.history import History
 from epochal.record.rows import best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile
+from epochal.run.kept_files import read_beginning, read_form, read_schema
+from epochal.run.own_model import own_model
 from epochal.run.point import restored_weights
 from epochal.run.setup import Custom, Setup, prediction_engine, set_up
 
@@ -93,7 +97,7 @@ class Run:
         path: str | os.PathLike[str],
         setup: Setup | None = None,
         *,
-        model: Model | None = None,
+        model: Any = None,
         loss: Callable[..., Any] | None = None,
     ) -> Run:
         """Read a run folder.
@@ -101,13 +105,42 @@ class Run:
         Args:
             path: the folder.
             setup: what it was trained with, if that is at hand.
-            model: a `Model` of your own, if it was trained with one.
+            model: your own model, if it was trained with one: as for `epochal.train`.
             loss: a loss of your own, if it was trained with one and is to be evaluated.
 
         Raises:
             RunError: where it is no run or is damaged.
         """
-        return cls(RunRecord.read(Path(path)), setup, _custom=Custom(model=model, loss=loss))
+        return cls(RunRecord.read(Path(path)), setup, _custom=Custom(model=own_model(model), loss=loss))
+
+    def __repr__(self) -> str:
+        return f"Run {self.record.summary}" + (", best weights" if self.weights == "best" else "")
+
+    def _repr_html_(self) -> str:
+        return str(drawn_by("shown:run", self.record))
+
+    def plot(self, what: str = "loss", *, ax: Any = None) -> Any:
+        """Draw the loss of every iteration and epoch, or another metric, with Matplotlib; return the axes.
+
+        Args:
+            what: ``loss``, or a metric's name, such as ``accuracy``.
+            ax: the axes to draw on. Default: those of a new figure.
+
+        Raises `OptionError` for a metric that was not measured, or without Matplotlib (``epochal[pictures]``).
+        """
+        return drawn_by("plots:plot_run", self.record, what, ax)
+
+    def report(self, out: str | os.PathLike[str] | None = None, *, lang: str | None = None) -> Path:
+        """Write the run's report, one HTML page, and return its path, which a notebook shows as the page.
+
+        Args:
+            out: the file. Default: ``report.html`` in the run folder; what stands there is replaced.
+            lang: en or zh: the language that it opens in.
+
+        Raises `RunError` for a run without a folder, or where the file cannot be written.
+        """
+        file: Path = drawn_by("inline_report:write_report", self, out, lang)
+        return file
 
     @property
     def path(self) -> Path:
@@ -168,13 +201,29 @@ class Run:
 
     @property
     def params(self) -> Any:
-        """The weights, with the model's own structure, as NumPy arrays."""
-        return jax.tree.map(np.asarray, self.state.params)
+        """The weights, with the model's own structure, as NumPy arrays; without its code, dictionaries and lists."""
+        params = jax.tree.map(np.asarray, self.state.params)
+        return params.nested() if isinstance(params, ByName) else params
+
+    @property
+    def model(self) -> Any:
+        """The user's own model with these weights, in evaluation mode; a `Model` where it was none of another library.
+
+        A module of Flax NNX, Keras or PyTorch is changed in place; immutable ones are returned anew: an Equinox module
+        (with its state, if it has one), a bound Linen module, Haiku's parameters (with the state, if there is one).
+        """
+        model = self._predictor[0].model
+        return model if model.trained is None else model.trained(self.state.params, self.state.model_state)
 
     @property
     def data(self) -> Dataset:
         """The data that the run was trained on. Raises `DataError` where they are no longer the same, or not there."""
-        return self.setup.data
+        return self._load(self._custom) if self._setup is None and self._lacks_model else self.setup.data
+
+    @property
+    def _lacks_model(self) -> bool:
+        """Whether the model was given as an object, and is not at hand."""
+        return "model" in self.file.custom and self._custom.model is None
 
     @property
     def setup(self) -> Setup:
@@ -230,8 +279,11 @@ class Run:
             schema = None if self.record.path is None else read_schema(self.folder, self.file)
             if schema is None:  # of a former format, which has to see its data
                 return self.setup.engine, self.setup.schema
-            self._refuse_missing(("model",))
-            self._own_predictor = prediction_engine(self.file, schema, self._custom), schema
+            custom = self._custom
+            if self._lacks_model:
+                custom = dataclasses.replace(custom, model=read_form(self.folder, self.file))
+            self._refuse_missing(("model",), custom)
+            self._own_predictor = prediction_engine(self.file, schema, custom), schema
         return self._own_predictor
 
     @property
@@ -246,7 +298,12 @@ class Run:
         """
         custom = custom or Custom()
         self._refuse_missing(tuple(self.file.custom), custom)
+        setup = set_up(self.config, self._load(custom, data), custom, self.file.present_lengths)
+        return self._from_its_beginning(setup) if self.file.model.initial else setup
 
+    def _load(self, custom: Custom, data: DataSource | None = None) -> Dataset:
+        """Load what the run was trained on, from where it was or from ``data``. Raises `DataError` for other data."""
+        self._refuse_missing(("data",), custom)
         config = self.config
         as_given = "model" in self.file.custom
         source = config.data if data is None else data
@@ -260,7 +317,16 @@ class Run:
             raise DataError(f"'{shown_source(source)}' does not hold the data that {self.record.name} was trained on")
         if not self.file.data.preprocessing:
             dataset = dataclasses.replace(dataset, target_scaling=None)  # as former formats trained
-        return set_up(config, dataset, custom, self.file.present_lengths)
+        return dataset
+
+    def _from_its_beginning(self, setup: Setup) -> Setup:
+        """Return a setup of the user's own model that begins where the run began, and warns where its file changed."""
+        weights = read_beginning(self.folder, self.file)
+        known, source = self.file.model.source_sha256, setup.custom.source
+        if source is not None and known and source.sha256 != known:
+            message = f"{source.file.name} is not what it was when the run began; results may not be bit-identical"
+            setup = dataclasses.replace(setup, warnings=(*setup.warnings, message))
+        return setup.beginning_with(weights)
 
     def evaluate(self, data: Any = None, *, split: str = "test") -> Evaluation:
         """Evaluate each sample once: of the run's own split, or of other data.
@@ -295,8 +361,10 @@ class Run:
         """
         return read_new(source, self.schema, LoadOptions.of(options))
 
-    def predict(self, x: Any) -> Float[np.ndarray, "n outputs"]:
+    def predict(self, x: Any) -> Any:
         """Return the model's outputs, ``(n, outputs)`` float32; no training data are needed.
+
+        A model of the user's own may return arrays of other shapes, or a tree of arrays.
 
         For a regression they are the predictions, in the targets' own units. For a classification they are the scores
         before the softmax; their largest is the predicted class.
@@ -335,10 +403,38 @@ class Run:
             raise ModelError("a regression has no classes; use predict")
         return [names[int(number)] for number in self.predict(x).argmax(axis=1)]
 
+    def to_stablehlo(self) -> bytes:
+        """Return the whole prediction as StableHLO, its weights inside: stored samples in, what `predict` returns out.
+
+        Raises `ModelError` where the model cannot be exported for any number of samples.
+        """
+        return self._predictor[0].exported_prediction(self.state)
+
+    def export(self, to: str, out: str | os.PathLike[str] | None = None, *, force: bool = False) -> Path:
+        """Write the model for programs without Epochal, and return the file to load.
+
+        Args:
+            to: stablehlo, onnx, safetensors or numpy; tensorboard for the run's history.
+            out: the file, or a folder. Default: in the run's folder ``export``.
+            force: whether to replace files that are there.
+
+        Raises:
+            EpochalError: for a format that this model does not have, and for files that are there.
+        """
+        # what stands above may be called by a run, and is not imported by it
+        written = import_module("epochal.export").export_run(self, to, None if out is None else Path(out), force=force)
+        first: Path = written[0]
+        return first
+
     def _refuse_missing(self, needed: tuple[str, ...], custom: Custom | None = None) -> None:
         """Refuse to go on without parts that only Python can give: raises `RunError`."""
         given = (custom or self._custom).names
         missing = [name for name in needed if name in self.file.custom and name not in given]
+        if missing == ["model"] and self.file.model.source:
+            raise RunError(
+                f"{self.record.name} was trained with the model of {self.file.model.source}, whose code is not run "
+                f"unasked; give it again: --model {shlex.quote(self.file.model.source)}"
+            )
         if missing:
             parts = ", ".join(f"{name}=…" for name in missing)
             raise RunError(
@@ -348,30 +444,11 @@ class Run:
 
     def _check_fit(self, split: Split, schema: Schema) -> None:
         wanted = schema.sample_shape
-        if split.x.shape[1:] != wanted:
-            raise DataError(f"samples of shape {split.x.shape[1:]} do not fit this model, trained on {wanted}")
+        shape = shape_of(split.x)
+        if shape != wanted:
+            raise DataError(f"samples of shape {shape} do not fit this model, trained on {wanted}")
         if not len(split):
             raise DataError("there are no samples to evaluate")
-
-
-def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
-    """Return what a run folder knows of its data; ``None`` for one of a format that knew nothing.
-
-    Raises `RunError` where the file is missing, altered or damaged.
-    """
-    if not file.data.preprocessing:
-        return None
-    path = folder.preprocessing
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise RunError(f"cannot read {path}, which the run needs to predict: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != file.data.preprocessing:
-        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
-    try:
-        return Schema.from_json(content)
-    except DataError as error:
-        raise RunError(f"{path}: {error}") from error
 
 
 def best_file(record: RunRecord) -> Path:

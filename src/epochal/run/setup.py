@@ -35,37 +35,60 @@ from epochal.engine import (
     offer_cores,
     present_settings,
 )
-from epochal.engine.checks import check_micro_batch
+from epochal.engine.checks import check_micro_batch, with_fitting_metrics
 from epochal.engine.checks import check_shards as check_one_piece
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
-from epochal.errors import ModelError, OptionError
+from epochal.engine.precision import in_bfloat16
+from epochal.engine.task import input_spec
+from epochal.errors import OptionError
 from epochal.models import Model, build_model
+from epochal.models.adapters.recognise import adapt, check_known
 from epochal.order import Order
+from epochal.record.checkpoint_file import Checkpoint
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
 from epochal.run.defaults import usual_rate, with_defaults
+from epochal.run.own_model import ModelSource
+from epochal.run.point import restored_weights
 
 _OWN = "custom"  # the name of an optimizer that was given as an object
 
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """Parts given as Python objects, which stand in place of what the configuration names."""
+    """Parts given as Python objects, which stand in place of what the configuration names.
 
-    model: Model | None = None
+    Attributes:
+        model: a `Model`, a module of another library, or where a function that makes one stands.
+        source: where the model came from, if that was a file.
+        data: whether the data came as an object.
+        tried: whether the parts were tried on real samples already, as for a run that continues.
+    """
+
+    model: Any = None
     optimizer: optax.GradientTransformation | None = None
     loss: Callable[..., Any] | None = None
     data: bool = False
     metrics: Sequence[str | Metric] | None = None
-    tried: bool = False  # whether they were tried on real samples already, as for a run that continues
+    tried: bool = False
+    source: ModelSource | None = None
 
     def __post_init__(self) -> None:
-        if self.model is not None and not isinstance(self.model, Model):
-            raise ModelError(
-                f"model must be a name or a Model, got {shown(self.model)}; make one with epochal.from_functions"
-            )
+        if self.model is not None and not isinstance(self.model, ModelSource):
+            check_known(self.model)
         if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
             raise OptionError(f"optimizer must be a name or an Optax transformation, got {shown(self.optimizer)}")
+
+    def for_data(self, config: TrainConfig, data: Dataset) -> Custom:
+        """Return the parts with the model as the engine needs it, whatever it was given as.
+
+        Raises `ModelError` where it does not fit the data, or its file cannot be run.
+        """
+        if self.model is None or isinstance(self.model, Model):
+            return self
+        source = self.model if isinstance(self.model, ModelSource) else None
+        thing = self.model if source is None else source.build(config, data)
+        return dataclasses.replace(self, model=adapt(thing, input_spec(data, count=2)), source=source)
 
     @property
     def has_objects(self) -> bool:
@@ -116,6 +139,19 @@ class Setup:
         """What prediction needs to know of the data."""
         return Schema.of(self.engine.data)
 
+    def beginning_with(self, weights: Checkpoint) -> Setup:
+        """Return the same with these weights and this state of the model to begin with, from a run's own file."""
+        begun = restored_weights(weights, self.engine.initial_state)
+
+        def beginning(model: Model) -> Model:
+            return dataclasses.replace(model, init=lambda key: (begun.params, begun.model_state))
+
+        # two models where the engine's computes in another precision
+        model = beginning(self.model)
+        engine = dataclasses.replace(self.engine, model=model)
+        custom = dataclasses.replace(self.custom, model=beginning(self.custom.model))
+        return dataclasses.replace(self, model=model, engine=engine, custom=custom)
+
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
         data = DataFacts(
@@ -123,24 +159,39 @@ class Setup:
             fingerprint=self.data.fingerprint,
             train=len(self.data.train),
             test=len(self.data.test),
-            sample_shape=list(self.data.sample_shape),
+            sample_shape=_shape_facts(self.data.sample_shape),
             task=self.data.task,
             outputs=self.data.outputs,
             validation=0 if self.data.validation is None else len(self.data.validation),
             preprocessing=hashlib.sha256(self.schema.to_json().encode()).hexdigest(),
         )
-        model = ModelFacts(self.model.name, parameters, _without_none(self.model.options))
-
+        source = self.custom.source
+        model = ModelFacts(
+            self.model.name,
+            parameters,
+            _without_none(self.model.options),
+            "" if source is None else source.text,
+            "" if source is None else source.sha256,
+        )
         config = self.config if self.custom.data else anchored(self.config)
         return RunFile(
             config,
             data,
             model,
-            present_versions(),
+            present_versions(self.model.packages),
             self.present_device,
             self.custom.names,
             settings=present_settings(),
         )
+
+
+def _shape_facts(shape: Any) -> Any:
+    """Return the shape of a sample as a TOML file holds it: a list, or a table for samples of several parts."""
+    if isinstance(shape, dict):
+        return {name: _shape_facts(one) for name, one in shape.items()}
+    if shape and not isinstance(shape[0], int):
+        return {str(number): _shape_facts(one) for number, one in enumerate(shape)}
+    return list(shape)
 
 
 def anchored(config: TrainConfig) -> TrainConfig:
@@ -174,13 +225,16 @@ def set_up(
     offer_cores()
     check_jax()
 
-    custom = custom or Custom()
-    if custom.model is not None:
-        _refuse_beside_own_model(config)
-    if custom.model is None and not is_compared:
-        config = with_defaults(config, data, own_optimizer=custom.optimizer is not None)
-    if custom.model is not None:  # it sees targets as they are
-        data = dataclasses.replace(data, target_scaling=None)
+    custom = (custom or Custom()).for_data(config, data)
+    if custom.model is None:
+        if not is_compared:
+            config = with_defaults(config, data, own_optimizer=custom.optimizer is not None)
+    else:
+        if custom.source is None and lengths is None:
+            _refuse_beside_own_model(config)
+        if not is_compared:
+            config = dataclasses.replace(config, model=custom.model.name)
+        data = dataclasses.replace(data, target_scaling=None)  # it sees targets as they are
     plan = config.plan(len(data.train))
     if config.shards is not None:
         check_shards(plan.batch_size, config.shards)
@@ -193,12 +247,14 @@ def set_up(
     model = custom.model or _build_model(config, data)
     metrics = config.metrics if custom.metrics is None else custom.metrics
     task = build_task(data, custom.loss or config.loss, metrics, config.label_smoothing)
+    if metrics is None and custom.model is not None and custom.loss is not None:
+        task = with_fitting_metrics(task, model)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
     optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
     engine = Engine(
-        model,
+        in_bfloat16(model) if config.precision == "bfloat16" else model,
         data if config.class_weight is None else with_balanced_classes(data),
         task,
         optimizer,
@@ -223,19 +279,25 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
 
     Raises `ModelError` for what cannot be trained, or not in such pieces.
     """
-    model, warnings = custom.model, []
+    model, warnings = custom.model, [] if custom.tried or custom.model is None else [*custom.model.notes]
     if not custom.tried and (model is not None or custom.loss is not None):
-        found = engine.try_own_parts(loss=custom.loss is not None)
+        found = engine.try_own_parts(plan.batch_size, loss=custom.loss is not None)
         if not found.learns:
             warnings.append(f"the loss of model '{engine.model.name}' is the same for all weights: nothing is learned")
 
+        warnings += [f"model '{engine.model.name}': {slow}" for slow in found.slow]
+        if found.are_probabilities and engine.task.loss == "cross-entropy":
+            warnings.append(
+                f"the outputs of model '{engine.model.name}' are probabilities, and cross-entropy takes scores: leave "
+                "out its last softmax, or it learns slowly"
+            )
         if model is not None and found.depends and not model.uses_batch_statistics:
             warnings.append(
                 f"an output of model '{model.name}' depends on other samples of its batch, so no batch is computed in "
                 "pieces; say so with uses_batch_statistics=True"
             )
             model = dataclasses.replace(model, uses_batch_statistics=True)
-            engine = dataclasses.replace(engine, model=model)
+            engine = dataclasses.replace(engine, model=dataclasses.replace(engine.model, uses_batch_statistics=True))
 
     # before anything is written, as the engine itself would only say it when it compiles
     if model is not None and engine.micro_batch is not None:
@@ -279,6 +341,10 @@ def _resolve_optimizer(
 
 def _build_model(config: TrainConfig, data: Dataset) -> Model:
     """Return the named model with the options that were given for it."""
+    if ModelSource.is_one(config.model):
+        raise OptionError(
+            f"{config.model} makes a model of your own, which `train` alone takes from a file; give others from Python"
+        )
     settings = {name: value for name, value in _settings(config).items() if name not in option_names()}
     return build_model(config.model, data.sample_shape, data.outputs, **{**settings, **config.model_options})
 
@@ -332,9 +398,15 @@ def prediction_engine(file: RunFile, schema: Schema, custom: Custom) -> Engine:
     offer_cores()
     config = file.present_config
     data = schema.without_samples(file.data.name)
+    custom = custom.for_data(config, data)
     model = custom.model or _build_model(config, data)
     loss = custom.loss or (None if "loss" in file.custom else config.loss)
-    task = build_task(data, loss, config.metrics if custom.metrics is None else custom.metrics)
+    metrics = config.metrics if custom.metrics is None else custom.metrics
+    task = build_task(data, loss, metrics)
+    if metrics is None and custom.model is not None and custom.loss is not None:
+        task = with_fitting_metrics(task, model)
     programs = Programs() if custom.has_objects else PROGRAMS
     untrained = Optimizer(own=optax.identity())
+    if config.precision == "bfloat16":
+        model = in_bfloat16(model)
     return Engine(model, data, task, untrained, Order(max(1, file.data.train), config.seed), programs=programs)

@@ -7,13 +7,17 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from epochal.config import StudyConfig
 from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.errors import RunError
 from epochal.models import Model
+from epochal.models.adapters.recognise import check_known, library_of, name_of
 from epochal.options import listed
 from epochal.run.api import listed_metrics
+from epochal.run.interrupts import stop_on_interrupt
 from epochal.run.run import DataSource
+from epochal.study.cell_callback import cell_callback
 from epochal.study.planning import plan_study, with_budget
 from epochal.study.runner import Parts, StudyCallback, work
 from epochal.study.study import Study
@@ -22,7 +26,7 @@ from epochal.study.study import Study
 def compare(
     data: DataSource | None = None,
     *,
-    models: str | Model | Iterable[str | Model] | None = None,
+    models: Any = None,
     loss: str | Callable[..., Any] | None = None,
     metrics: str | Metric | Iterable[str | Metric] | None = None,
     run: str | os.PathLike[str] | None = None,
@@ -40,11 +44,12 @@ def compare(
 
     Args:
         data: as for `epochal.train`. Default: digits.
-        models: one or more, as for `epochal.train`.
+        models: one or a list, as for `epochal.train`; every run starts from a module's weights at the call, and the
+            module stays what it is. Two of one name are numbered.
         loss: as for `epochal.train`.
         metrics: as for `epochal.train`.
         run: the study's folder. Default: ``runs/compare-DATA-1``, or the next free number.
-        callback: follows the searches and runs (`epochal.study.StudyCallback`).
+        callback: follows the searches and runs (`epochal.study.StudyCallback`). Default: in a notebook, shows them.
         should_stop: asked again and again; a true answer ends the work there.
         options: the lists and other fields of `epochal.config.StudyConfig`, such as ``batch_sizes=[1, 100]``,
             ``optimizers="adam"``, ``lrs=0.1``, ``seeds=[0, 1]``, ``seconds=10`` or ``tune_lr=True``, and fields of
@@ -55,13 +60,12 @@ def compare(
     """
     name = os.fspath(data) if isinstance(data, (str, os.PathLike)) else None
     own_data = data is not None and name is None
-    given_models = () if models is None else (models,) if isinstance(models, Model) else listed(models)
-    own_models = {model.name: model for model in given_models if isinstance(model, Model)}
+    given_models, own_models = _named(models)
 
     given = {
         **options,
         "data": name,
-        "models": [model.name if isinstance(model, Model) else model for model in given_models] or None,
+        "models": given_models or None,
         "loss": None if callable(loss) else loss,
         "metrics": [one for one in listed_metrics(metrics) if isinstance(one, str)] or None,
     }
@@ -75,7 +79,24 @@ def compare(
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
     own_loss = loss if callable(loss) else None
     parts = Parts(dataset, own_data, own_models, own_loss, listed_metrics(metrics) or None)
-    return work(config, parts, run, callback, should_stop)
+    return _work(config, parts, run, callback, should_stop)
+
+
+def _named(models: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the names of one model or several, and those that are objects by their names."""
+    is_one = models is not None and (isinstance(models, Model) or library_of(models) is not None)
+    names: list[str] = []
+    own: dict[str, Any] = {}
+    for model in (models,) if is_one else () if models is None else listed(models):
+        if isinstance(model, str):
+            names.append(model)
+            continue
+        check_known(model)
+        name = name_of(model)
+        taken = sum(known == name or known.startswith(f"{name}-") for known in own)
+        names.append(f"{name}-{taken + 1}" if taken else name)
+        own[names[-1]] = model
+    return names, own
 
 
 def resume_study(
@@ -103,4 +124,26 @@ def resume_study(
         )
     config = with_budget(study, budget) if budget else study.config
     data = load_data(config.shared.data, **config.shared.loading)
-    return work(config, Parts(data), path, callback, should_stop)
+    return _work(config, Parts(data), path, callback, should_stop)
+
+
+def _work(
+    config: StudyConfig,
+    parts: Parts,
+    path: str | os.PathLike[str] | None,
+    callback: StudyCallback | None,
+    should_stop: Callable[[], bool] | None,
+) -> Study:
+    """Work on a study where a person may look on, and interrupt it."""
+    with stop_on_interrupt() as interrupt:
+        study = work(
+            config,
+            parts,
+            path,
+            callback or cell_callback(),
+            lambda: interrupt.is_asked or (should_stop is not None and should_stop()),
+        )
+    if interrupt.is_asked and not study.is_finished:
+        data = "data, " if study.data.own else ""
+        interrupt.tell(f"stopped, and saved; go on with: epochal.compare({data}run={str(study.path)!r})")
+    return study

@@ -17,7 +17,6 @@ from epochal.engine import Metric
 from epochal.errors import DataError, DivergedError, OptionError
 from epochal.files import remove_leftovers
 from epochal.lock import locked
-from epochal.models import Model
 from epochal.record.folder import create_run_folder
 from epochal.record.study_record import StudyData, TuningResult
 from epochal.run.api import resume, start
@@ -42,7 +41,7 @@ class Parts:
 
     data: Dataset
     own_data: bool = False
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
     loss: Callable[..., Any] | None = None
     metrics: tuple[str | Metric, ...] | None = None
 

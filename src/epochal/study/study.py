@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from epochal.formats import plural
+from epochal.lazy import drawn_by
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.study_record import StudyRecord, is_finished
 from epochal.run.run import Run
@@ -22,6 +25,26 @@ class Study(StudyRecord):
     def open(cls, path: str | os.PathLike[str]) -> Study:
         """Open a study folder. Raises `RunError` where it is none or is damaged."""
         return cls.read(Path(path))
+
+    def __repr__(self) -> str:
+        names = [member.name for member in self.members]
+        shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        return f"Study '{self.path}': {plural(len(names), 'run')} of {self.data.name} ({shown})"
+
+    def _repr_html_(self) -> str:
+        return str(drawn_by("shown:study", self))
+
+    def plot(self, what: str = "loss", *, ax: Any = None) -> Any:
+        """Draw a metric of the test set over epochs, a line for each run, with Matplotlib; return the axes.
+
+        Arguments and errors are those of `Run.plot`.
+        """
+        return drawn_by("plots:plot_study", self, what, ax)
+
+    def report(self, out: str | os.PathLike[str] | None = None, *, lang: str | None = None) -> Path:
+        """Write the study's report and return its path, which a notebook shows as the page; as `Run.report`."""
+        file: Path = drawn_by("inline_report:write_report", self, out, lang)
+        return file
 
     @property
     def runs(self) -> dict[str, Run]:

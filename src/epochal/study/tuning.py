@@ -132,6 +132,7 @@ def _validation_loss(config: TrainConfig, split: Dataset, custom: Custom, should
         setup.plan,
         Point(setup.engine.initial_state()),
         Callbacks.of(score),
+        file=setup.run_file(setup.engine.count_parameters()),
         evaluate_every=setup.plan.updates,
     )
     if score.loss is None:

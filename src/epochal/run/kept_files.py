@@ -1,0 +1,116 @@
+"""What a run folder keeps beside its record: its data's schema, and of an own model its beginning and its function."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from epochal.data.data_schema import Schema
+from epochal.engine.exported import NoFormError, read
+from epochal.errors import DataError, ModelError, RunError
+from epochal.files import atomic_write, read_regular
+from epochal.models import Model
+from epochal.record.checkpoint_file import (
+    Checkpoint,
+    checkpoint_files,
+    checksum_of,
+    load_checkpoint,
+    save_checkpoint,
+)
+from epochal.record.folder import RunFolder
+from epochal.record.run_toml import RunFile
+from epochal.run.point import Point
+from epochal.run.setup import Setup
+
+
+def keep_schema(folder: RunFolder, setup: Setup) -> None:
+    """Write what prediction needs to know of the data. Raises `RunError` where that fails."""
+    try:
+        atomic_write(folder.preprocessing, setup.schema.to_json().encode())
+    except OSError as error:
+        raise RunError(f"cannot write {folder.preprocessing}: {error.strerror}") from error
+
+
+def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
+    """Return what a run folder knows of its data; ``None`` for one of a format that knew nothing.
+
+    Raises `RunError` where the file is missing, altered or damaged.
+    """
+    if not file.data.preprocessing:
+        return None
+    path = folder.preprocessing
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise RunError(f"cannot read {path}, which the run needs to predict: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != file.data.preprocessing:
+        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    try:
+        return Schema.from_json(content)
+    except DataError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def keep_beginning(folder: RunFolder, file: RunFile, setup: Setup, point: Point) -> RunFile:
+    """Keep what a model of the user's own begins with, which no seed can tell, and return the file that names it."""
+    if setup.custom.model is None:
+        return file
+    path = save_checkpoint(folder.initial, point.checkpoint().weights)
+    return dataclasses.replace(file, model=dataclasses.replace(file.model, initial=checksum_of(path)))
+
+
+def read_beginning(folder: RunFolder, file: RunFile) -> Checkpoint:
+    """Return the weights that a run with a model of the user's own began with.
+
+    Raises `RunError` where their file is missing, or not the one that `run.toml` names.
+    """
+    found = [path for path in checkpoint_files(folder.initial) if checksum_of(path) == file.model.initial]
+    if not found:
+        raise RunError(f"{folder.initial} does not hold the weights that the run began with; put its file back")
+    return load_checkpoint(found[0])
+
+
+def keep_form(folder: RunFolder, file: RunFile, setup: Setup) -> tuple[RunFile, Setup]:
+    """Write a model of the user's own into a run folder, before training; return what names it, and what to warn of.
+
+    Training goes on where the model cannot be exported: the run then needs its code to predict.
+    """
+    file = dataclasses.replace(file, model=dataclasses.replace(file.model, exported=""))
+    if setup.custom.model is None:
+        return file, setup
+    try:
+        form = setup.engine.exported_form()
+    except NoFormError as error:
+        warning = f"the run needs its model's code to predict, which cannot be exported: {error}"
+        return file, dataclasses.replace(setup, warnings=(*setup.warnings, warning))
+
+    try:
+        atomic_write(folder.exported, form)
+    except OSError as error:
+        raise RunError(f"cannot write {folder.exported}: {error.strerror}") from error
+    digest = hashlib.sha256(form).hexdigest()
+    return dataclasses.replace(file, model=dataclasses.replace(file.model, exported=digest)), setup
+
+
+def read_form(folder: RunFolder, file: RunFile) -> Model | None:
+    """Return the model that a run keeps, to predict with; ``None`` where it keeps none.
+
+    Raises `RunError` where it is missing, altered, damaged, or no plain numeric program.
+    """
+    if not file.model.exported:
+        return None
+    path = folder.exported
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise RunError(
+            f"cannot read {path}, which the run predicts with: {error.strerror}; give its model again: "
+            f"Run.open('{folder.path.name}', model=…)"
+        ) from error
+
+    if hashlib.sha256(content).hexdigest() != file.model.exported:
+        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    try:
+        return read(content, file.model.name)
+    except ModelError as error:
+        raise RunError(f"{path}: {error}; give its model again: Run.open('{folder.path.name}', model=…)") from error

@@ -1,0 +1,205 @@
+"""One process's work on a run folder: through its changes, to its end; and what is cleared away before."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from epochal.clock import Plan, Position, Span
+from epochal.config import BUDGETS
+from epochal.engine import check_warmup, present_settings
+from epochal.errors import PlanError, RunError
+from epochal.files import refuse_link, remove_leftovers
+from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
+from epochal.record.folder import RunFolder
+from epochal.record.history import History
+from epochal.record.rows import EvaluationRow, best_evaluation
+from epochal.record.run_toml import RunFile, present_versions, write_run_toml
+from epochal.run.callbacks import Callback, Callbacks, Patience
+from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
+from epochal.run.divergence import Divergence
+from epochal.run.fit import fit
+from epochal.run.point import Point, restored
+from epochal.run.recorder import Recorder
+from epochal.run.setup import Setup, set_up
+
+
+def at_present(file: RunFile, setup: Setup) -> RunFile:
+    """Return the file with the versions, the device and the settings of this process."""
+    return dataclasses.replace(
+        file, versions=present_versions(setup.model.packages), device=setup.present_device, settings=present_settings()
+    )
+
+
+@dataclass(slots=True)
+class Session:
+    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``."""
+
+    folder: RunFolder
+    file: RunFile
+    recorder: Recorder
+    told: tuple[Callback, ...]
+    history: History
+    until: int | None = None
+
+    def last_point(self, setup: Setup) -> Point:
+        """Return the newest undamaged checkpoint as a starting point, or the beginning."""
+        checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
+        if checkpoint is None:
+            return Point(setup.engine.initial_state())
+        self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+        return restored(checkpoint, setup.engine.initial_state, self.history)
+
+    def change(self, point: Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:
+        """Write changes from this point on into `run.toml`, and return what is trained with from there.
+
+        Raises what `set_up` raises, and `PlanError` for a budget that is spent, before anything is written.
+        """
+        position = point.position
+        config = self.file.present_config.changed(changes)
+        plan = config.plan(self.file.data.train)
+        ends_here = plan.budget == Span.iterations(position.iteration) and self.history.last_status != "finished"
+        if plan.is_spent(position, point.seconds) and not ends_here:
+            raise PlanError(
+                f"{self.folder.path} stands at iteration {position.iteration:,} (epoch {position.epoch:,}), so a "
+                f"budget of {plan.budget} is spent; give a larger one, such as --epochs {position.epoch + 10}"
+            )
+
+        # as they were read, not as they were given: NumPy's numbers and texts are plain ones by now
+        options = {name: getattr(config, name) for name in changes if name not in BUDGETS}
+        if BUDGETS & changes.keys():
+            options["budget"] = str(plan.budget)
+        if "batch_size" in options:
+            options["batch_size"] = plan.batch_size
+
+        file = self.file.with_change(position, options)
+        changed = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
+        setup = dataclasses.replace(changed, warnings=setup.warnings)
+        if not ends_here:
+            _check_position(plan, position)
+            check_warmup(config.warmup, setup.lengths)
+            setup.engine.prepare(point.state, plan.next_batch_size(position))
+
+        self.file = file
+        write_run_toml(self.folder.run_toml, file)
+        self.recorder.writer.add_event(position.iteration, "changed", **options)
+        return setup
+
+    def work(self, point: Point, setup: Setup) -> Setup:
+        """Train from a point to the end, one configuration after another; return what the last one was trained with."""
+        self._begin(point.position, setup)
+        for message in setup.warnings:
+            self._warn(message)
+        best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
+
+        with CheckpointSaver(self.folder.checkpoints) as saver:
+            while True:
+                iteration = point.position.iteration
+                config, change = self.file.config_at(iteration), self.file.next_change(iteration)
+                lengths = self.file.lengths_at(iteration)
+                if (config, lengths) != (setup.config, setup.lengths):
+                    setup = set_up(config, setup.data, setup.custom, lengths)
+
+                is_last = change is None or (self.until is not None and self.until <= change)
+                checkpoints, callbacks = self._callbacks(setup, saver, best)
+                point = fit(
+                    setup.engine,
+                    setup.plan,
+                    point,
+                    callbacks,
+                    file=self.file,
+                    folder=self.folder.path,
+                    evaluate_every=config.evaluate_every,
+                    until=self.until if is_last else change,
+                    at_until="stopped" if is_last else "changed",
+                )
+
+                best = checkpoints.best
+                if is_last or point.position.iteration != change:
+                    return setup
+
+    def _callbacks(
+        self, setup: Setup, saver: CheckpointSaver, best: EvaluationRow | None
+    ) -> tuple[Checkpoints, Callbacks]:
+        """Return what follows the training under one configuration; the order matters: history before checkpoints."""
+        config, recorder = setup.config, self.recorder
+        saver.set_interval(config.checkpoint_every)
+        origin = at_present(self.file, setup).origin
+        divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
+        checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
+        snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
+        patience = None
+        if config.patience is not None:
+            patience = Patience(setup.plan, Span.parse(config.patience), best, self._warn)
+        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, patience, told=self.told)
+
+    def _warn(self, message: str) -> None:
+        """Put a warning into the history and tell the caller's callbacks."""
+        self.recorder.writer.add_event(self.history.iterations, "warned", message=message)
+        Callbacks.of(told=self.told).warn(message)
+
+    def _begin(self, position: Position, setup: Setup) -> None:
+        """Forget what came after the position, and record who continues from there."""
+        known, present = self.file, at_present(self.file, setup)
+        changed = [
+            f"{name} {known.versions.get(name)} → {version}"
+            for name, version in present.versions.items()
+            if known.versions.get(name) != version
+        ]
+
+        for name in sorted(known.settings.keys() | present.settings.keys()):
+            then, now = (settings.get(name, "the default") for settings in (known.settings, present.settings))
+            if then != now:
+                changed.append(f"{name} {then} → {now}")
+
+        if known.device.gives_other_bits(present.device):
+            changed.append(f"device {known.device} → {present.device}")
+
+        if changed:
+            self._warn(
+                "this environment differs from the one the run started in; results may not be bit-identical: "
+                + ", ".join(changed)
+            )
+
+        self._forget_files_after(position.iteration)
+        writer = self.recorder.writer
+        writer.roll_back(position.iteration)
+        kind = "resumed" if position.iteration else "started"
+        device = present.to_dict()["device"]
+        writer.add_event(position.iteration, kind, process=os.getpid(), versions=present.versions, device=device)
+
+    def _forget_files_after(self, iteration: int) -> None:
+        """Clear away what a killed process left: half-written files, and files from after the iteration.
+
+        Checkpoints that were passed over are put aside, so that no later start takes them for this run's; snapshots
+        will be made again.
+        """
+        folder = self.folder
+        try:
+            for place in (folder.checkpoints, folder.snapshots):
+                refuse_link(place)
+            for place in (folder.path, folder.checkpoints, folder.snapshots):
+                remove_leftovers(place)
+
+            for path in checkpoint_files(folder.checkpoints):
+                if iteration_of(path) > iteration:
+                    path.replace(path.with_name(f"{path.name}.passed-over"))
+
+            for path in checkpoint_files(folder.snapshots):
+                if iteration_of(path) > iteration:
+                    path.unlink()
+        except OSError as error:
+            raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error
+
+
+def _check_position(plan: Plan, position: Position) -> None:
+    """Refuse a batch that the rest of the epoch does not hold, where an epoch drops such a rest: raises `PlanError`."""
+    if plan.iterations_left_in_epoch(position) == 0:
+        left = plan.samples - position.offset
+        raise PlanError(
+            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {plan.batch_size:,}, and "
+            f"last is 'drop'; take at most {left:,}, or change the batch size between two epochs"
+        )
