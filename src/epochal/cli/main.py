@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "apply a run's model to files",
     "show": "describe a run",
     "runs": "list runs",
+    "export": "write a run's model for other programs: StableHLO, ONNX, NumPy …",
     "report": "write a self-contained HTML report, or serve it live",
     "data": "list, download and describe data sets",
 }
