@@ -16,6 +16,7 @@ from typing import Literal, SupportsIndex, TypeAlias
 
 from epochal.counts import parse_count, shortened
 from epochal.errors import PlanError
+from epochal.lazy import drawn_by
 
 Last: TypeAlias = Literal["keep", "drop"]
 Method: TypeAlias = Literal["bgd", "sgd", "mbgd"]
@@ -203,6 +204,15 @@ class Plan:
         object.__setattr__(self, "budget", _one_budget(epochs, iterations, budget))
         if self.budget.amount == 0 or (not self.is_open and self.iterations == 0):
             raise PlanError(f"a budget of {self.budget} ends before the first batch of {size:,} samples")
+
+    def __repr__(self) -> str:
+        name = {Unit.EPOCHS: "epochs", Unit.ITERATIONS: "iterations"}.get(self.budget.unit)
+        budget = f"budget='{self.budget}'" if name is None else f"{name}={self.budget.amount}"
+        last = "" if self.last == "keep" else f", last='{self.last}'"
+        return f"Plan(samples={self.samples}, batch_size={self.batch_size}, {budget}{last})"
+
+    def _repr_html_(self) -> str:
+        return str(drawn_by("shown:plan", self))
 
     @property
     def method(self) -> Method:

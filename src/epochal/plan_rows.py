@@ -1,11 +1,11 @@
-"""A plan's arithmetic, row by row: what each number is and how it comes about, named by keys, without any words."""
+"""A plan's arithmetic and counters, named by keys, without any words: what each number is and how it comes about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from epochal.clock import Plan, Unit
+from epochal.clock import Plan, Position, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,25 @@ def _budget_rows(plan: Plan) -> list[PlanRow]:
     if full > 10:
         rows.append(PlanRow("updates_after_10", plan.iterations_after(epochs=10), formula=f"10 × {per_epoch:,}"))
     return [*rows, PlanRow("samples_used", plan.samples_used, "as_used")]
+
+
+def counters(position: Position, plan: Plan) -> dict[str, int]:
+    """Return epoch, batch and iteration as a training that stands at ``position`` counts them: each from 1.
+
+    >>> counters(Position(600, 1, 0), Plan(60_000, 100))
+    {'epoch': 1, 'batch': 600, 'iteration': 600}
+    >>> counters(Position(601, 1, 100), Plan(60_000, 100))
+    {'epoch': 2, 'batch': 1, 'iteration': 601}
+    """
+    if position.iteration and not position.offset:
+        return {"epoch": position.epoch, "batch": plan.batches_per_epoch, "iteration": position.iteration}
+    batch = -(-position.offset // plan.batch_size)
+    return {"epoch": position.epoch + bool(batch), "batch": batch, "iteration": position.iteration}
+
+
+def totals(plan: Plan) -> dict[str, int]:
+    """Return what `counters` counts towards; an open plan's end is not known, only its epoch's batches."""
+    if plan.is_open:
+        return {"batch": plan.batches_per_epoch}
+    epochs = plan.full_epochs + bool(plan.extra_iterations)
+    return {"epoch": epochs, "batch": plan.batches_per_epoch, "iteration": plan.iterations}

@@ -6,8 +6,10 @@ import pytest
 from made_records import made_epochs, made_file, made_run
 
 from epochal.clock import Plan
+from epochal.plan_rows import counters, totals
 from epochal.record.run_record import RunRecord
-from epochal.report.tables import batch_cells, counters, epoch_cells, plan_table, shown_epochs, totals
+from epochal.report.tables import batch_cells, epoch_cells, plan_table
+from epochal.web.epochs_table import shown_epochs
 from epochal.web.words import Words
 
 

@@ -32,13 +32,17 @@ def test_chinese_is_chinese() -> None:
 
 def test_every_sentence_is_used() -> None:
     """Each key stands somewhere in the report or its words, or belongs to a group that is found by its name."""
-    files = [*REPORT.rglob("*"), *REPORT.parent.joinpath("web").glob("*.py"), REPORT.parent / "plan_rows.py"]
+    rooms = [REPORT.parent / name for name in ("web", "run", "study", "notebook")]
+    files = [*REPORT.rglob("*"), *(one for room in rooms for one in room.glob("*.py")), REPORT.parent / "plan_rows.py"]
     sources = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix in CODE)
     by_name = r"(status|method|split|metric)\.[\w-]+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|script\.axis_\w+"
+    by_name += r"|cell\.task_\w+"
 
     def is_used(key: str) -> bool:
         section, name = key.split(".")
-        where = {"notice": sources, "fact": sources, "how": sources, "script": sources}.get(section, "")
+        where = {"notice": sources, "fact": sources, "how": sources, "script": sources, "cell": sources}.get(
+            section, ""
+        )
         return bool(
             key in sources
             or re.fullmatch(by_name, key)

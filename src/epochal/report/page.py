@@ -16,9 +16,10 @@ from markupsafe import Markup
 from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
 from epochal.record.landscape_record import LandscapeRecord
-from epochal.report import png, series, tables, views
+from epochal.report import png, series, views
 from epochal.report.page_model import Page
-from epochal.web.words import LANGUAGES, duration, known, messages, metric, percent, say
+from epochal.web.epochs_table import shown_epochs
+from epochal.web.words import LANGUAGES, duration, known, messages, metric, metric_word, percent, say
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
 
@@ -81,8 +82,8 @@ def _environment() -> Environment:
         say=say,
         messages=messages,
         metric=metric,
-        metric_word=views.metric_word,
-        shown_epochs=tables.shown_epochs,
+        metric_word=metric_word,
+        shown_epochs=shown_epochs,
         tell=views.tell,
     )
 

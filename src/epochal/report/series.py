@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.clock import Position, Span
-from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.record.rows import EpochRow, EvaluationRow, metric_names
 from epochal.record.run_toml import RunFile
 from epochal.report.page_model import PageRun
 
@@ -91,15 +91,20 @@ def pack_losses(losses: Float32[np.ndarray, " iterations"], bucket: int) -> dict
             "bucket": bucket,
             **dict.fromkeys(("mean",) if bucket == 1 else ("low", "mean", "high"), encode(losses)),
         }
+    low, mean, high = thinned(losses, bucket)
+    return {"bucket": bucket, "low": encode(low), "mean": encode(mean), "high": encode(high)}
+
+
+def thinned(losses: Float32[np.ndarray, " n"], bucket: int) -> tuple[Float32[np.ndarray, " buckets"], ...]:
+    """Return the lowest, mean and highest of each ``bucket`` of at least one number.
+
+    >>> [part.tolist() for part in thinned(np.array([1, 3, 5], np.float32), 2)]
+    [[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]
+    """
     starts = np.arange(0, losses.size, bucket)
     finite = np.where(np.isfinite(losses), losses, np.float32(np.nan))
     means = np.add.reduceat(finite.astype(np.float64), starts) / np.diff(np.append(starts, losses.size))
-    return {
-        "bucket": bucket,
-        "low": encode(np.fmin.reduceat(finite, starts)),
-        "mean": encode(means.astype(np.float32)),
-        "high": encode(np.fmax.reduceat(finite, starts)),
-    }
+    return np.fmin.reduceat(finite, starts), means.astype(np.float32), np.fmax.reduceat(finite, starts)
 
 
 def encode(values: Float32[np.ndarray, " n"]) -> str:
@@ -203,12 +208,6 @@ def points(epochs: Sequence[EpochRow], tests: Sequence[EvaluationRow]) -> dict[s
         "test_iteration": [row.iteration for row in tests],
         "test": {name: [finite(row.metrics.get(name)) for row in tests] for name in metric_names(tests)},
     }
-
-
-def metric_names(rows: Iterable[EvaluationRow]) -> list[str]:
-    """Return the metrics that any of these evaluations has, the loss first, without those of single classes."""
-    names = dict.fromkeys(name for row in rows for name in row.metrics if "/" not in name)
-    return sorted(names, key=lambda name: name != "loss")
 
 
 def finite(value: float | None) -> float | None:

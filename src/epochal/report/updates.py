@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epochal.plan_rows import counters
 from epochal.record.folder import RunFolder
 from epochal.record.history import Increment, read_increment
 from epochal.record.rows import EvaluationRow
 from epochal.record.run_record import MAY_CONTINUE, status_of
 from epochal.record.run_toml import RunFile, read_run_toml
-from epochal.report import series, tables
+from epochal.report import series
 from epochal.report.reader import find_runs
 from epochal.report.series import EpochTotals
 
@@ -106,7 +107,7 @@ def pack(update: Update, iterations: int, bucket: int) -> dict[str, Any]:
     new = increment.losses[iterations - increment.first :]
     return {
         "iterations": done,
-        "position": tables.counters(file.position_after(done), file.plan_at(done)),
+        "position": counters(file.position_after(done), file.plan_at(done)),
         "losses": series.pack_losses(new[: new.size // bucket * bucket], bucket),
         "time": series.time_table(file, done, increment.epochs, update.training_seconds, update.start),
         "points": series.points(increment.epochs, update.tests),

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from epochal.formats import count, decimal
-from epochal.record.rows import EvaluationRow
+from epochal.plan_rows import counters, totals
+from epochal.record.rows import EvaluationRow, metric_names
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
 from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.report.tables import Cell, PlanTableRow
-from epochal.web.words import Words, duration, known, metric, say
+from epochal.web.words import Words, duration, known, metric, metric_word, say
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20
@@ -74,15 +75,15 @@ class RunView:
                 for change in record.file.changes
             ],
             # what it led to
-            key_numbers=_key_numbers(record),
+            key_numbers=key_numbers(record),
             matrix=Matrix.of(run.predictions) if isinstance(run.predictions, Predictions) else None,
             class_values=ClassValues.of(record.history.tests),
             # how to make it again, and with what it was made
             commands=_commands(run),
             environment=_environment(run),
-            now=tables.counters(record.recorded, plan),
-            totals=tables.totals(plan),
-            metrics=series.metric_names(record.history.tests),
+            now=counters(record.recorded, plan),
+            totals=totals(plan),
+            metrics=metric_names(record.history.tests),
         )
 
     @property
@@ -90,13 +91,6 @@ class RunView:
         """How many full epochs used each sample as planned."""
         full = [row for row in self.run.record.history.epochs if row.complete]
         return say("audit.proved", exact=count(sum(row.is_exact for row in full)), epochs=count(len(full)))
-
-
-def metric_word(name: str, split: str | None = None) -> Words | str:
-    """Return a metric's name in words, as the test set's where asked; an unknown metric keeps its own name."""
-    if split is not None:
-        return say(f"metric.of_{split}", metric=metric_word(name))
-    return say(f"metric.{name}") if known(f"metric.{name}") else name
 
 
 def _about(run: RunRecord) -> Words:
@@ -134,7 +128,7 @@ def _options(options: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in options.items())
 
 
-def _key_numbers(run: RunRecord) -> list[tuple[Words | str, str | Words]]:
+def key_numbers(run: RunRecord) -> list[tuple[Words | str, str | Words]]:
     """Return the few numbers that a run is asked for first: its last test metrics, then its counts."""
     tests, seconds, iterations = run.history.tests, run.training_seconds, run.history.iterations
     values = tests[-1].metrics if tests else {}
@@ -229,10 +223,17 @@ def page_commands(page: Page) -> list[tuple[Words, str]]:
     return commands
 
 
+def _shape(shape: Any) -> str:
+    """Return the shape of a sample; of several parts, each with its name."""
+    if isinstance(shape, dict):
+        return ", ".join(f"{name} {_shape(one)}" for name, one in shape.items())
+    return " × ".join(map(str, shape))
+
+
 def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
     file, history = run.record.file, run.record.history
     device = ", ".join(map(str, (file.device.kind, file.device.platform, file.device.count)))
-    shape = " × ".join(map(str, file.data.sample_shape))
+    shape = _shape(file.data.sample_shape)
 
     rows: list[tuple[Words, str | Words]] = [
         (say("about.folder"), run.path),
@@ -250,7 +251,7 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
             started=session.started[:19].replace("T", " "),
             first=count(session.first_iteration),
             end=count(session.end_iteration),
-            status=_status(session.status),
+            status=status_words(session.status),
             seconds=duration(session.seconds),
         )
         rows.append((say("about.sessions"), text))
@@ -265,7 +266,8 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
     return rows
 
 
-def _status(status: str) -> Words | str:
+def status_words(status: str) -> Words | str:
+    """Return a run's status in words."""
     return say(f"status.{status}") if known(f"status.{status}") else status
 
 
@@ -294,17 +296,18 @@ def subject(page: Page) -> str:
 
 def metrics_of(page: Page) -> list[str]:
     """Return the test metrics that any run has, the loss first."""
-    return series.metric_names(row for run in page.runs for row in run.record.history.tests)
+    return metric_names(row for run in page.runs for row in run.record.history.tests)
 
 
 def comparison(page: Page) -> list[ComparisonRow]:
     """Return a row for each run, where there are several."""
     if len(page.runs) < 2:
         return []
-    return [_comparison_row(run, metrics_of(page), page.target_accuracy) for run in page.runs]
+    return [comparison_row(run, metrics_of(page), page.target_accuracy) for run in page.runs]
 
 
-def _comparison_row(run: PageRun, metrics: Sequence[str], target: float | None) -> ComparisonRow:
+def comparison_row(run: PageRun, metrics: Sequence[str], target: float | None) -> ComparisonRow:
+    """Return the row of one run, with these metrics of the test set."""
     history = run.record.history
     test = history.tests[-1].metrics if history.tests else {}
     reached = None if target is None else run.record.reached(target)
@@ -321,7 +324,7 @@ def _comparison_row(run: PageRun, metrics: Sequence[str], target: float | None) 
 def tell(notice: Notice) -> Words:
     """Put a notice into words; its numbers are grouped, and a status is named in each language."""
     values = {
-        name: count(value) if isinstance(value, int) else _status(value) if name == "status" else value
+        name: count(value) if isinstance(value, int) else status_words(value) if name == "status" else value
         for name, value in notice.values.items()
     }
     return say(f"notice.{notice.key}", **values)

@@ -81,6 +81,13 @@ def metric(name: str, value: float | None) -> str:
     return formats.metric(name, value).replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def metric_word(name: str, split: str | None = None) -> Words | str:
+    """Return a metric's name in words, as the test set's where asked; an unknown metric keeps its own name."""
+    if split is not None:
+        return say(f"metric.of_{split}", metric=metric_word(name))
+    return say(f"metric.{name}") if known(f"metric.{name}") else name
+
+
 def duration(seconds: float) -> Words:
     """Write a time as a person would.
 
