@@ -24,7 +24,7 @@ test: $(VENV)/dev
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-long: $(VENV)/dev
 	$(BIN)/pytest -m slow

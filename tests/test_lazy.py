@@ -10,7 +10,11 @@ import pytest
 
 from epochal.lazy import lazy_names
 
-ROOMS = ["epochal", "epochal.run", "epochal.data", "epochal.engine", "epochal.models"]
+ROOMS = [
+    "epochal",
+    *("epochal.run", "epochal.data", "epochal.engine", "epochal.models"),
+    *("epochal.sklearn", "epochal.loaders", "epochal.loggers"),
+]
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import epochal
+import epochal.study
 from epochal import Callback, Run, train
 from epochal.run import interrupts
 from epochal.run.callbacks import ChunkEnd
@@ -39,12 +40,13 @@ OPTIONS: dict[str, Any] = {"model": "linear", "batch_size": 4, "epochs": 50, "pr
 def interrupted(folder: Path, *arguments: str, times: int = 1, typed: str = "") -> tuple[int, str]:
     """Let Python train in a process, interrupt it, and return its exit status and all that it wrote."""
     (folder / "script.py").write_text(SCRIPT)
+    # in a background job of a shell it is ignored, and so it would be by the child
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        # in a background job of a shell it would be ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     limit = time.monotonic() + 60
     while not (folder / "ready").exists() and time.monotonic() < limit:
         time.sleep(0.02)
