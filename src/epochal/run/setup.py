@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from epochal.clock import Lengths, Plan
@@ -245,10 +246,7 @@ def set_up(
         raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
 
     model = custom.model or _build_model(config, data)
-    metrics = config.metrics if custom.metrics is None else custom.metrics
-    task = build_task(data, custom.loss or config.loss, metrics, config.label_smoothing)
-    if metrics is None and custom.model is not None and custom.loss is not None:
-        task = with_fitting_metrics(task, model)
+    task = _build_task(config, custom, data, model, custom.loss or config.loss, config.label_smoothing)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
@@ -388,6 +386,26 @@ def _without_none(options: Any) -> dict[str, Any]:
     return {name: value for name, value in dict(options).items() if value is not None}
 
 
+def _build_task(
+    config: TrainConfig,
+    custom: Custom,
+    data: Dataset,
+    model: Model,
+    loss: str | Callable[..., Any] | None,
+    label_smoothing: float | None = None,
+) -> Task:
+    """Return the task; beside a model and a loss of the user's own, without the default metrics that do not fit."""
+    metrics = config.metrics if custom.metrics is None else custom.metrics
+    task = build_task(data, loss, metrics, label_smoothing)
+    is_own = metrics is None and custom.model is not None and callable(loss)
+    return with_fitting_metrics(task, model) if is_own else task
+
+
+def _no_loss(outputs: Any, targets: Any) -> jax.Array:
+    """Stand for a loss of the user's own that is not at hand: to predict, none is needed, whatever the outputs are."""
+    return jnp.zeros(len(targets))
+
+
 def prediction_engine(file: RunFile, schema: Schema, custom: Custom) -> Engine:
     """Return an engine that predicts and evaluates without the data that a run was trained on.
 
@@ -400,11 +418,7 @@ def prediction_engine(file: RunFile, schema: Schema, custom: Custom) -> Engine:
     data = schema.without_samples(file.data.name)
     custom = custom.for_data(config, data)
     model = custom.model or _build_model(config, data)
-    loss = custom.loss or (None if "loss" in file.custom else config.loss)
-    metrics = config.metrics if custom.metrics is None else custom.metrics
-    task = build_task(data, loss, metrics)
-    if metrics is None and custom.model is not None and custom.loss is not None:
-        task = with_fitting_metrics(task, model)
+    task = _build_task(config, custom, data, model, custom.loss or (_no_loss if "loss" in file.custom else config.loss))
     programs = Programs() if custom.has_objects else PROGRAMS
     untrained = Optimizer(own=optax.identity())
     if config.precision == "bfloat16":

@@ -101,7 +101,7 @@ def test_new_samples_need_every_part(tmp_path: Path) -> None:
         run.predict({**x, "tokens": x["tokens"] + 0.5})
 
 
-def test_a_loss_of_ones_own_gets_what_the_model_returns() -> None:
+def test_a_loss_of_ones_own_gets_what_the_model_returns(tmp_path: Path) -> None:
     """A tag for each token: outputs (b, t, k) and targets (b, t), and a second output beside them."""
     x, _ = sentences()
     tags = x["tokens"] % 3
@@ -116,11 +116,17 @@ def test_a_loss_of_ones_own_gets_what_the_model_returns() -> None:
         return {"tags": table[x], "size": table[x].sum((1, 2))}
 
     model = from_functions(lambda key: 0.1 * jax.random.normal(key, (WORDS, 3)), apply)
-    run = train((x["tokens"], tags), model=model, loss=loss, lr=5.0, epochs=40, batch_size=20, run=False)
+    given = {"lr": 5.0, "epochs": 40, "batch_size": 20}
+    run = train((x["tokens"], tags), model=model, loss=loss, run=tmp_path / "r", **given)
     predicted = run.predict(x["tokens"])
     assert predicted["tags"].shape == (N, LENGTH, 3)
     assert (predicted["tags"].argmax(2) == tags).mean() > 0.95
     assert set(run.evaluate().values) == {"loss"}
+
+    # from the folder alone, without the loss, and without the code
+    for opened in (Run.open(run.path, model=model), Run.open(run.path)):
+        again = opened.predict(x["tokens"])
+        np.testing.assert_allclose(again["tags"], predicted["tags"], rtol=1e-6)
 
 
 def test_outputs_of_a_regression_may_have_the_shape_of_its_targets() -> None:
