@@ -237,6 +237,24 @@ class Logger(Callback):
         return None if folder is None else RunFolder(folder).loggers
 
 
+class StepLogger(Logger):
+    """Writes into a tool whose runs have ``log(values, step)``; a step is an iteration.
+
+    `begin` sets ``_run``.
+    """
+
+    _run: Any = None
+
+    def write_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
+        """Write them one by one."""
+        for iteration, loss in enumerate(losses.tolist(), first + 1):
+            self._run.log({"loss": loss}, step=iteration)
+
+    def write_values(self, iteration: int, values: Values) -> None:
+        """Write them beside the iteration's loss."""
+        self._run.log(dict(values), step=iteration)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
     """The losses of the iterations after the first ``first``."""

@@ -6,16 +6,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float32
-
 from epochal.errors import OptionError
-from epochal.loggers.logger import Done, Logger, Values
+from epochal.loggers.logger import Done, StepLogger
 from epochal.record.run_toml import RunFile
 from epochal.run.callbacks import Start
 
 
-class Trackio(Logger):
+class Trackio(StepLogger):
     """Writes a training into Trackio: ``train(…, callbacks=Trackio("digits"))``.
 
     A run that is resumed goes on in the same Trackio run, from what its database holds.
@@ -30,7 +27,6 @@ class Trackio(Logger):
         super().__init__(share)
         self._project, self._options = project, options
         self._run_name = ""
-        self._run: Any = None
 
     def begin(self, start: Start, notes: Mapping[str, Any]) -> Done:
         """Begin Trackio's run, or continue it."""
@@ -64,15 +60,6 @@ class Trackio(Logger):
 
     def configure(self, file: RunFile, iteration: int) -> None:
         """Leave it: Trackio takes a configuration when a run begins."""
-
-    def write_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
-        """Write them one by one: Trackio's step is the iteration."""
-        for iteration, loss in enumerate(losses.tolist(), first + 1):
-            self._run.log({"loss": loss}, step=iteration)
-
-    def write_values(self, iteration: int, values: Values) -> None:
-        """Write them beside the iteration's loss."""
-        self._run.log(dict(values), step=iteration)
 
     def finish(self, iteration: int, status: str) -> None:
         """Write the status, and wait until everything is written."""

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float32
-
 from epochal.errors import OptionError
-from epochal.loggers.logger import Done, Logger, Values
+from epochal.loggers.logger import Done, StepLogger
 from epochal.loggers.wandb_file import last_step
 from epochal.record.run_toml import RunFile
 from epochal.run.callbacks import Start
 
 
-class WandB(Logger):
+class WandB(StepLogger):
     """Writes a training into Weights & Biases: ``train(…, callbacks=WandB(project="digits"))``.
 
     A run that is resumed goes on in the same W&B run, which cannot take anything back: what a killed process had
@@ -30,7 +27,6 @@ class WandB(Logger):
     def __init__(self, *, share: float = 0.005, **options: Any) -> None:
         super().__init__(share)
         self._options = options
-        self._run: Any = None
         self._is_closed = False
 
     def begin(self, start: Start, notes: Mapping[str, Any]) -> Done:
@@ -65,15 +61,6 @@ class WandB(Logger):
     def configure(self, file: RunFile, iteration: int) -> None:
         """Write the configuration."""
         self._run.config.update(file.to_dict(), allow_val_change=True)
-
-    def write_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
-        """Write them one by one: W&B's step is the iteration."""
-        for iteration, loss in enumerate(losses.tolist(), first + 1):
-            self._run.log({"loss": loss}, step=iteration)
-
-    def write_values(self, iteration: int, values: Values) -> None:
-        """Write them beside the iteration's loss."""
-        self._run.log(dict(values), step=iteration)
 
     def finish(self, iteration: int, status: str) -> None:
         """Write the status, and wait until everything is written."""

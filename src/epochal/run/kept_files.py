@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from pathlib import Path
 
 from epochal.data.data_schema import Schema
 from epochal.engine.exported import NoFormError, read
@@ -25,10 +26,7 @@ from epochal.run.setup import Setup
 
 def keep_schema(folder: RunFolder, setup: Setup) -> None:
     """Write what prediction needs to know of the data. Raises `RunError` where that fails."""
-    try:
-        atomic_write(folder.preprocessing, setup.schema.to_json().encode())
-    except OSError as error:
-        raise RunError(f"cannot write {folder.preprocessing}: {error.strerror}") from error
+    _write(folder.preprocessing, setup.schema.to_json().encode())
 
 
 def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
@@ -38,17 +36,11 @@ def read_schema(folder: RunFolder, file: RunFile) -> Schema | None:
     """
     if not file.data.preprocessing:
         return None
-    path = folder.preprocessing
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise RunError(f"cannot read {path}, which the run needs to predict: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != file.data.preprocessing:
-        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    content = _read(folder.preprocessing, file.data.preprocessing, "which the run needs to predict")
     try:
         return Schema.from_json(content)
     except DataError as error:
-        raise RunError(f"{path}: {error}") from error
+        raise RunError(f"{folder.preprocessing}: {error}") from error
 
 
 def keep_beginning(folder: RunFolder, file: RunFile, setup: Setup, point: Point) -> RunFile:
@@ -84,10 +76,7 @@ def keep_form(folder: RunFolder, file: RunFile, setup: Setup) -> tuple[RunFile, 
         warning = f"the run needs its model's code to predict, which cannot be exported: {error}"
         return file, dataclasses.replace(setup, warnings=(*setup.warnings, warning))
 
-    try:
-        atomic_write(folder.exported, form)
-    except OSError as error:
-        raise RunError(f"cannot write {folder.exported}: {error.strerror}") from error
+    _write(folder.exported, form)
     digest = hashlib.sha256(form).hexdigest()
     return dataclasses.replace(file, model=dataclasses.replace(file.model, exported=digest)), setup
 
@@ -99,18 +88,28 @@ def read_form(folder: RunFolder, file: RunFile) -> Model | None:
     """
     if not file.model.exported:
         return None
-    path = folder.exported
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise RunError(
-            f"cannot read {path}, which the run predicts with: {error.strerror}; give its model again: "
-            f"Run.open('{folder.path.name}', model=…)"
-        ) from error
-
-    if hashlib.sha256(content).hexdigest() != file.model.exported:
-        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    again = f"; give its model again: Run.open('{folder.path.name}', model=…)"
+    content = _read(folder.exported, file.model.exported, "which the run predicts with", again)
     try:
         return read(content, file.model.name)
     except ModelError as error:
-        raise RunError(f"{path}: {error}; give its model again: Run.open('{folder.path.name}', model=…)") from error
+        raise RunError(f"{folder.exported}: {error}{again}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all. Raises `RunError` where that fails."""
+    try:
+        atomic_write(path, content)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _read(path: Path, sha256: str, what_for: str, fix: str = "") -> bytes:
+    """Read a file that `run.toml` names by its SHA-256. Raises `RunError` where it is missing or altered."""
+    try:
+        content: bytes = read_regular(path)
+    except OSError as error:
+        raise RunError(f"cannot read {path}, {what_for}: {error.strerror}{fix}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path} was altered: it is not the file that run.toml names; put it back as it was")
+    return content
