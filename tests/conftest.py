@@ -12,6 +12,7 @@ from jaxtyping import config, install_import_hook
 
 # Read when JAX is first imported, which may be below the next lines, or in another folder's conftest.
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["EPOCHAL_LANG"] = "en"  # whatever the language of this system is
 _COMPILED = tempfile.TemporaryDirectory(prefix="epochal-tests-")  # never the user's own; child processes share it
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -5,12 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from epochal.words.language import present_language
+from epochal.words.phrases import translate
+
 
 class EpochalError(Exception):
     """Something that the user can fix; its text says what, with which values, the likely cause and the fix.
 
-    The command line prints the text in a line or two and exits with status 2. Any other exception is a bug.
+    The command line prints the text in a line or two and exits with status 2. Any other exception is a bug. The text is
+    English; where another language is spoken, a traceback has the translation as a note.
     """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        if present_language() != "en" and (translation := translate(str(self))) != str(self):
+            self.add_note(translation)
 
 
 class PlanError(EpochalError, ValueError):

@@ -84,7 +84,7 @@ def test_the_articles_story(name: str, kernel_client: KernelClient, workplace: P
     plan = shown(cells["plan = Plan(samples=60_000, batch_size=100, iterations=30_000)"])
     assert "600" in plan
     assert ("batches per epoch" in plan) is is_english
-    assert ("每代批数" in plan) is not is_english
+    assert ("每轮批数" in plan) is not is_english
     assert any("[1, 60000, 600]" in shown(cell, "text/plain") for cell in cells.values())
 
     study = shown(cells["study"])

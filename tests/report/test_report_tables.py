@@ -10,7 +10,7 @@ from epochal.plan_rows import counters, totals
 from epochal.record.run_record import RunRecord
 from epochal.report.tables import batch_cells, epoch_cells, plan_table
 from epochal.web.epochs_table import shown_epochs
-from epochal.web.words import Words
+from epochal.words.catalogue import Words
 
 
 def english(text: Words | str) -> str:

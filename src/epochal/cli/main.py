@@ -12,7 +12,10 @@ from typing import Protocol, runtime_checkable
 
 from epochal.cli.signals import no_interrupt_lost
 from epochal.errors import EpochalError, OptionError, unknown_name
+from epochal.options import choice
 from epochal.version import __version__
+from epochal.words.language import LANGUAGES, speaking
+from epochal.words.phrases import translate
 
 _SIGPIPE = 13  # which Windows does not name
 
@@ -43,18 +46,26 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for what the user can fix, 130 after Ctrl-C."""
     _prepare_output()
+    words, language = _take_language(list(sys.argv[1:] if argv is None else argv))
+    with speaking(language if language in LANGUAGES else None):
+        return _status_of(words, language)
+
+
+def _status_of(words: list[str], language: str | None) -> int:
     try:
         with no_interrupt_lost():
-            status = _run(list(sys.argv[1:] if argv is None else argv))
+            if language is not None:
+                choice(*LANGUAGES).read("--lang", language)
+            status = _run(words)
         sys.stdout.flush()  # here, where its errors are caught
         return status
     # what the user can fix
     except EpochalError as error:
-        print(f"epochal: {error}", file=sys.stderr)
+        print(f"epochal: {translate(str(error))}", file=sys.stderr)
         return 2
 
     except KeyboardInterrupt:
-        print("epochal: interrupted", file=sys.stderr)
+        print(f"epochal: {translate('interrupted')}", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader went away, as in `epochal runs | head`
         _discard_output()
@@ -64,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.filename is not None:  # of a file, not of the output
             raise
         _discard_output()
-        print(f"epochal: cannot write the output: {error.strerror}", file=sys.stderr)
+        print(f"epochal: {translate(f'cannot write the output: {error.strerror}')}", file=sys.stderr)
         return 2
 
 
@@ -84,6 +95,20 @@ def _run(arguments: list[str]) -> int:
         print(explain(command, name))
         return 0
     return parse(command, name, words).execute()
+
+
+def _take_language(words: list[str]) -> tuple[list[str], str | None]:
+    """Return a command line without ``--lang``, which every command has, and the language that it names."""
+    left, language = [], None
+    rest = iter(words)
+    for word in rest:
+        if word == "--lang":
+            language = next(rest, "")
+        elif word.startswith("--lang="):
+            language = word.removeprefix("--lang=")
+        else:
+            left.append(word)
+    return left, language
 
 
 def _prepare_output() -> None:

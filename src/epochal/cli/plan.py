@@ -18,7 +18,7 @@ from epochal.errors import PlanError
 from epochal.formats import plural
 from epochal.options import count, option, text
 from epochal.plan_rows import PlanRow, plan_rows
-from epochal.web.words import messages
+from epochal.words.catalogue import messages
 
 _ARITHMETIC = {name: TRAIN[name] for name in ("batch_size", "epochs", "iterations", "budget", "last")}
 _ARITHMETIC["epochs"] = dataclasses.replace(_ARITHMETIC["epochs"], default="1, if no budget is given")

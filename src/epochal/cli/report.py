@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Literal
 
 from epochal.errors import OptionError, RunError
 from epochal.files import atomic_write
-from epochal.options import FILE, PATHS, SWITCH, Kind, choice, count, option
+from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
+from epochal.words.language import present_language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,6 @@ class ReportCommand:
     )
     out: Path | None = option(
         None, "The file to write.", FILE, text="report.html in the run's or study's folder, or here for several"
-    )
-    lang: Literal["en", "zh"] = option(
-        "en", "The language that the page opens in; it can be switched on the page.", choice("en", "zh")
     )
     watch: bool = option(
         False, "Follow the training on a page that this command serves on this machine, until Ctrl-C.", SWITCH
@@ -53,7 +50,7 @@ class ReportCommand:
             if notice.key == "unreadable":
                 print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
 
-        _save(file, render(page, self.lang))
+        _save(file, render(page, present_language()))
         print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
         if self.open:
             _show(file.resolve().as_uri())
@@ -81,7 +78,7 @@ class ReportCommand:
             from epochal.run.outputs import OutputsReader
 
             page = read(self.runs, outputs=OutputsReader())
-        return render(page, self.lang, watch=True)
+        return render(page, present_language(), watch=True)
 
 
 def _save(file: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from epochal.record.rows import metric_names
 from epochal.report import fragments, series
 from epochal.web.fragment import Fragment, Text
 from epochal.web.static_chart import COLOURS, Curve, Scale
-from epochal.web.words import metric_word, say
+from epochal.words.catalogue import metric_word, say
 
 if TYPE_CHECKING:
     from epochal.record.history import History

@@ -18,7 +18,7 @@ from epochal.report.mistakes import as_image
 from epochal.report.png import png_address
 from epochal.report.reader import read
 from epochal.web.fragment import Fragment, Text
-from epochal.web.words import say
+from epochal.words.catalogue import say
 
 if TYPE_CHECKING:
     from epochal.clock import Plan

@@ -21,7 +21,7 @@ from epochal.report.page_model import Notice, Page, PageRun
 from epochal.web.epochs_table import epochs_table, mark
 from epochal.web.fragment import Fragment, Text
 from epochal.web.static_chart import Curve, chart, swatch
-from epochal.web.words import duration, metric, metric_word, percent, say
+from epochal.words.catalogue import duration, metric, metric_word, percent, say
 
 _POINTS = 400
 _MOST_METRICS = 2

@@ -19,7 +19,8 @@ from epochal.record.landscape_record import LandscapeRecord
 from epochal.report import png, series, views
 from epochal.report.page_model import Page
 from epochal.web.epochs_table import shown_epochs
-from epochal.web.words import LANGUAGES, duration, known, messages, metric, metric_word, percent, say
+from epochal.words.catalogue import duration, known, messages, metric, metric_word, percent, say
+from epochal.words.language import LANGUAGES
 
 _SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
 

@@ -9,7 +9,7 @@ from epochal.clock import Plan
 from epochal.formats import count
 from epochal.plan_rows import plan_rows
 from epochal.record.run_record import Fact, RunRecord
-from epochal.web.words import Words, known, say
+from epochal.words.catalogue import Words, known, say
 
 
 @dataclass(frozen=True, slots=True)

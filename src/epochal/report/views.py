@@ -17,7 +17,7 @@ from epochal.record.study_record import Spread
 from epochal.report import series, tables
 from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.report.tables import Cell, PlanTableRow
-from epochal.web.words import Words, duration, known, metric, metric_word, say
+from epochal.words.catalogue import Words, duration, known, metric, metric_word, say
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20

@@ -14,7 +14,7 @@ from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 from epochal.run.surroundings import CellOutput
 from epochal.web.epochs_table import epochs_table
 from epochal.web.fragment import Fragment
-from epochal.web.words import duration, known
+from epochal.words.catalogue import duration, known
 
 _SECONDS_BETWEEN = 0.25
 _ROWS = 5

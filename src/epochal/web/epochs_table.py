@@ -9,7 +9,7 @@ from markupsafe import Markup
 from epochal.formats import count
 from epochal.record.rows import EpochRow, EvaluationRow, metric_names
 from epochal.web.fragment import Fragment, Text
-from epochal.web.words import duration, metric, metric_word, say
+from epochal.words.catalogue import duration, metric, metric_word, say
 
 _MOST, _AT_EACH_END = 12, 5
 _MOST_METRICS = 3

@@ -6,7 +6,6 @@ dark backgrounds alike, whatever the notebook calls its themes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +14,8 @@ from typing import TypeAlias
 
 from markupsafe import Markup, escape
 
-from epochal.web.words import LANGUAGES, Words, say
+from epochal.words.catalogue import Words, say
+from epochal.words.language import LANGUAGES, present_language
 
 Text: TypeAlias = Words | str
 """What is to be read: in every language, or the same in all. A `Markup` is taken as it is."""
@@ -33,9 +33,8 @@ class Fragment:
 
     @classmethod
     def here(cls) -> Fragment:
-        """Return one in the language that ``EPOCHAL_LANG`` names, or in English."""
-        lang = os.environ.get("EPOCHAL_LANG", "")
-        return cls(lang if lang in LANGUAGES else LANGUAGES[0])
+        """Return one in the present language (`epochal.words.language`)."""
+        return cls(present_language())
 
     def text(self, text: Text) -> Markup:
         """Return a text in this language, escaped."""

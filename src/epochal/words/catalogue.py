@@ -1,7 +1,7 @@
-"""What a page says, in every language at once, and how it writes numbers.
+"""Sentences by key, in every language at once, and how they write numbers: for pages, notebooks and the terminal.
 
 A page holds each sentence in all languages; its stylesheet shows the one that the page's ``lang`` attribute names.
-So a page changes its language without a script, and prints in the one that it shows.
+So a page changes its language without a script, and prints in the one that it shows. A terminal asks for one (`tell`).
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Final
-
-from markupsafe import Markup, escape
+from typing import TYPE_CHECKING, Any
 
 from epochal import formats
+from epochal.words.language import LANGUAGES, present_language
 
-LANGUAGES: Final = ("en", "zh")
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_FILES = ("pages", "terminal", "learn")
 
 
 @cache
 def messages(language: str) -> Mapping[str, str]:
     """Return a language's sentences by their key, such as ``plan.title``; ``{name}`` marks a gap."""
-    text = resources.files("epochal.web").joinpath(f"messages/{language}.toml").read_text(encoding="utf-8")
+    folder = resources.files("epochal.words").joinpath("messages", language)
+    texts = (folder.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in _FILES)
     return {
         f"{section}.{name}": sentence
+        for text in texts
         for section, sentences in tomllib.loads(text).items()
         for name, sentence in sentences.items()
     }
@@ -35,18 +39,24 @@ def messages(language: str) -> Mapping[str, str]:
 class Words:
     """A text in every language: plain text, not yet escaped for HTML.
 
-    >>> Words({"en": "12 epochs", "zh": "12 代"}).__html__()
-    Markup('<span lang="en">12 epochs</span><span lang="zh">12 代</span>')
+    >>> Words({"en": "12 epochs", "zh": "12 轮"}).__html__()
+    Markup('<span lang="en">12 epochs</span><span lang="zh">12 轮</span>')
     """
 
     texts: Mapping[str, str]
 
     def __html__(self) -> Markup:
         """Return all languages side by side, or one text where they do not differ."""
+        from markupsafe import Markup, escape  # which a terminal does not need
+
         if len(set(self.texts.values())) == 1:
             return escape(next(iter(self.texts.values())))
         spans = (Markup('<span lang="{}">{}</span>').format(code, text) for code, text in self.texts.items())
         return Markup("").join(spans)
+
+    def __str__(self) -> str:
+        """Return the text in the present language."""
+        return self.texts[present_language()]
 
 
 def say(key: str, **values: Any) -> Words:
@@ -56,6 +66,25 @@ def say(key: str, **values: Any) -> Words:
     'finished'
     """
     return Words({code: messages(code)[key].format_map(_in_language(values, code)) for code in LANGUAGES})
+
+
+def tell(key: str, **values: Any) -> str:
+    """Return a sentence in the present language alone, as a terminal prints it.
+
+    >>> tell("status.finished")
+    'finished'
+    """
+    return str(say(key, **values))
+
+
+def counted(number: int, what: str) -> Words:
+    """Count things: ``what`` is a key of the section ``count``, whose English has the singular and the plural.
+
+    >>> counted(1, "epoch").texts["en"], counted(6000, "batch").texts
+    ('1 epoch', {'en': '6,000 batches', 'zh': '6,000 批'})
+    """
+    forms = say(f"count.{what}", count=formats.count(number)).texts
+    return Words({code: text.split("|")[0 if number == 1 else -1] for code, text in forms.items()})
 
 
 def known(key: str) -> bool:

@@ -8,14 +8,16 @@ import pytest
 from markupsafe import escape
 
 from epochal.formats import decimal
-from epochal.web.words import LANGUAGES, Words, duration, messages, say
+from epochal.words.catalogue import Words, counted, duration, messages, say, tell
+from epochal.words.language import LANGUAGES
 
-REPORT = Path(str(resources.files("epochal.report")))
+PACKAGE = Path(str(resources.files("epochal")))
+FROM_DATA = ("land.", "metric.of_", "plan.", "cell.task_", "script.axis_")  # whose names are put together
 CODE = (".py", ".j2", ".js")
 
 
 def gaps(sentence: str) -> list[str]:
-    return sorted(re.findall(r"\{(\w+)\}", sentence))
+    return sorted(set(re.findall(r"\{(\w+)\}", sentence)))
 
 
 def test_the_languages_have_the_same_sentences_with_the_same_gaps() -> None:
@@ -30,25 +32,20 @@ def test_chinese_is_chinese() -> None:
     assert not [text for text in left if re.search("[a-z]{3}", re.sub(r"\{\w+\}", "", text))]
 
 
+BY_NAME = re.compile(
+    r"(status|method|split|metric|fact|how|notice|script|cell|count)\.[\w-]+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one"
+)
+"""Keys of groups whose members are found by their names."""
+
+
 def test_every_sentence_is_used() -> None:
-    """Each key stands somewhere in the report or its words, or belongs to a group that is found by its name."""
-    rooms = [REPORT.parent / name for name in ("web", "run", "study", "notebook")]
-    files = [*REPORT.rglob("*"), *(one for room in rooms for one in room.glob("*.py")), REPORT.parent / "plan_rows.py"]
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix in CODE)
-    by_name = r"(status|method|split|metric)\.[\w-]+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|script\.axis_\w+"
-    by_name += r"|cell\.task_\w+"
+    """Each key stands somewhere in the code, or its name does where the group is found by names."""
+    files = (path for path in PACKAGE.rglob("*") if path.suffix in CODE)
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
 
     def is_used(key: str) -> bool:
-        section, name = key.split(".")
-        where = {"notice": sources, "fact": sources, "how": sources, "script": sources, "cell": sources}.get(
-            section, ""
-        )
-        return bool(
-            key in sources
-            or re.fullmatch(by_name, key)
-            or f'"{name}"' in where
-            or (section == "script" and f"words.{name}" in sources)
-        )
+        name = key.partition(".")[2]
+        return key in sources or bool(BY_NAME.fullmatch(key) and (name in sources or key.startswith(FROM_DATA)))
 
     assert [key for key in messages("en") if not is_used(key)] == []
 
@@ -88,3 +85,9 @@ def test_times_read_well() -> None:
         "1 min 00 s",
         "2 h 03 min",
     ]
+
+
+def test_a_terminal_is_told_one_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPOCHAL_LANG", "zh")
+    assert tell("status.finished") == "已完成"
+    assert str(counted(6000, "batch")) == "6,000 批"
