@@ -179,7 +179,7 @@ def test_a_refused_connection(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
-    with pytest.raises(DataError, match="connection refused"):
+    with pytest.raises(DataError, match="Connection refused"):
         fetch(FILE, [url, url], tmp_path, pause=Pauses())
 
 

@@ -12,7 +12,8 @@ from epochal.words.catalogue import Words, counted, duration, messages, say, tel
 from epochal.words.language import LANGUAGES
 
 PACKAGE = Path(str(resources.files("epochal")))
-FROM_DATA = ("land.", "metric.of_", "plan.", "cell.task_", "script.axis_")  # whose names are put together
+# whose names are put together
+FROM_DATA = ("land.", "standing.", "metric.of_", "plan.", "cell.task_", "script.axis_", "lesson.", "dataset.about_")
 CODE = (".py", ".j2", ".js")
 
 
@@ -33,7 +34,8 @@ def test_chinese_is_chinese() -> None:
 
 
 BY_NAME = re.compile(
-    r"(status|method|split|metric|fact|how|notice|script|cell|count)\.[\w-]+|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one"
+    r"(status|method|split|metric|fact|how|notice|script|cell|count|lesson|standing)\.[\w-]+"
+    r"|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|dataset\.about_\w+"
 )
 """Keys of groups whose members are found by their names."""
 

@@ -236,7 +236,7 @@ def _in_words(reason: object) -> str:
     if isinstance(reason, TimeoutError):
         return "no answer in time"
     if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror.lower()
+        return reason.strerror
     return str(reason) or type(reason).__name__
 
 

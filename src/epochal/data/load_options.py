@@ -106,7 +106,7 @@ class LoadOptions:
         for name, fitting in _FOR.items():
             if _is_given(getattr(self, name)) and what not in fitting:
                 kinds = " and ".join(_ARE[one] for one in fitting)
-                raise DataError(f"{name.replace('_', ' ')} is for {kinds}; {source} is none of them; leave it out")
+                raise DataError(f"{name} is for {kinds}; {source} is none of them; leave it out")
 
 
 def _is_given(value: Any) -> bool:

@@ -18,6 +18,7 @@ from epochal.data.registry import DATA_SETS, Description, describe, generated_fi
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress, cache_folder, own_folder, whole_file
 from epochal.errors import DataError, unknown_name
+from epochal.words.phrases import translate
 
 
 def load_data(source: Any, *, progress: Progress | None = None, **options: Any) -> Dataset:
@@ -115,5 +116,5 @@ def _generated(about: Description, progress: Progress | None) -> Dataset:
         with whole_file(path) as file:
             np.savez(file, x_train=data.train.x, y_train=data.train.y, x_test=data.test.x, y_test=data.test.y)
     except DataError as error:
-        warnings.warn(f"{about.name} will be made again next time: {error}", stacklevel=3)
+        warnings.warn(translate(f"{about.name} will be made again next time: {error}"), stacklevel=3)
     return data

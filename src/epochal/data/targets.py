@@ -63,7 +63,9 @@ def read_targets(
         names = tuple(map(str, class_names or range(ys[0].shape[1])))
         if len(names) != ys[0].shape[1]:
             raise DataError(f"{len(names)} class names for one-hot targets of {ys[0].shape[1]} columns; give one each")
-        return Meaning(names, [y.argmax(axis=1).astype(np.int32) for y in ys], "one-hot targets are taken as classes")
+        return Meaning(
+            names, [y.argmax(axis=1).astype(np.int32) for y in ys], note="one-hot targets are taken as classes"
+        )
 
     is_classes, note = (True, "") if task or class_names is not None else _look(ys[0])
     if not is_classes:

@@ -18,7 +18,7 @@ from epochal.report.mistakes import as_image
 from epochal.report.png import png_address
 from epochal.report.reader import read
 from epochal.web.fragment import Fragment, Text
-from epochal.words.catalogue import say
+from epochal.words.catalogue import phrase, say
 
 if TYPE_CHECKING:
     from epochal.clock import Plan
@@ -52,7 +52,9 @@ def study(record: StudyRecord) -> str:
         return fragments.study_fragment(read([record.path]), write)
     except EpochalError as error:
         is_new = not any((record.folder_of(member) / "run.toml").exists() for member in record.members)
-        return write.whole(write.head(str(record.path)), write.line(say("cell.no_run") if is_new else str(error)))
+        return write.whole(
+            write.head(str(record.path)), write.line(say("cell.no_run") if is_new else phrase(str(error)))
+        )
 
 
 def dataset(data: Dataset) -> str:
@@ -66,7 +68,7 @@ def dataset(data: Dataset) -> str:
     ]
     return write.whole(
         write.head(data.name, say(f"cell.task_{data.task}", outputs=count(data.outputs))),
-        *(write.line(note, "soft") for note in data.notes),
+        *(write.line(phrase(note), "soft") for note in data.notes),
         write.table(headings, rows),
         _classes(data.class_names, splits, write) if data.class_names is not None else _targets(splits, write),
         _columns(data, write),

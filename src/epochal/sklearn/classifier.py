@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from epochal.errors import DataError, OptionError
 from epochal.sklearn.estimator import STORED, Estimator, Samples, Weight, checked_weights
 from epochal.sklearn.settings import documented
 
@@ -137,19 +138,19 @@ class EpochalClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def _all_classes(self, y: Any, goes_on: bool) -> Shaped[np.ndarray, " classes"]:
         found = np.unique(y)
         if goes_on and not np.array_equal(found, self.classes_):
-            raise ValueError(f"y has the classes {found}, the earlier fit {self.classes_}; set warm_start=False")
+            raise DataError(f"y has the classes {found}, the earlier fit {self.classes_}; set warm_start=False")
         return found
 
     def _partial_classes(self, y: Any, classes: Any, goes_on: bool) -> Shaped[np.ndarray, " classes"]:
         if classes is None and not goes_on:
-            raise ValueError("the first call of partial_fit needs classes, all labels that there will be")
+            raise OptionError("the first call of partial_fit needs classes, all labels that there will be")
         known = self.classes_ if classes is None else np.unique(np.asarray(classes))
         if goes_on and not np.array_equal(known, self.classes_):
-            raise ValueError(f"classes={known} is not the same as in the first call of partial_fit, {self.classes_}")
+            raise OptionError(f"classes={known} is not the same as in the first call of partial_fit, {self.classes_}")
 
         strange = np.setdiff1d(y, known)
         if len(strange):
-            raise ValueError(f"y has labels that are none of classes: {strange}; known are {known}")
+            raise DataError(f"y has labels that are none of classes: {strange}; known are {known}")
         return known
 
     def _weights(self, y: Any, sample_weight: Any, *, is_partial: bool) -> Weight | None:
@@ -158,7 +159,7 @@ class EpochalClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         if self.class_weight is None:
             return weight
         if is_partial and isinstance(self.class_weight, str):
-            raise ValueError(
+            raise OptionError(
                 f"class_weight='{self.class_weight}' needs all samples at once; give partial_fit a dict, such as one "
                 "of sklearn.utils.class_weight.compute_class_weight"
             )

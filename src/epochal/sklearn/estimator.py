@@ -27,10 +27,11 @@ from epochal.engine.whole_fit import (
     padded_size,
     put_table,
 )
-from epochal.errors import DivergedError, ModelError, OptionError
+from epochal.errors import DataError, DivergedError, ModelError, OptionError
 from epochal.order import Order
 from epochal.sklearn.scaling import Scaling
 from epochal.sklearn.settings import Numbers, Settings, seed_of
+from epochal.words.catalogue import tell
 
 Weight: TypeAlias = Float64[np.ndarray, " n"]
 
@@ -181,7 +182,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         def take(rows: Any) -> Samples:
             part = Samples(x[rows], y[rows], None if weight is None else weight[rows])
             if part.weight is not None and not part.weight.any():
-                raise ValueError("all weights of the samples to train on, or to judge by, are zero; try other seeds")
+                raise DataError("all weights of the samples to train on, or to judge by, are zero; try other seeds")
             return part
 
         return take(rows), take(other)
@@ -235,9 +236,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         state, losses = training.run(state, self.n_iter_, self.n_updates_, epochs)
         if not np.isfinite(losses).all():
             epoch = self.n_iter_ + int(np.argmin(np.isfinite(losses))) + 1
-            advice = f"a smaller learning_rate usually helps (it is {training.values.rate:g})"
-            advice += "" if self.standardize else ", or standardize=True"
-            raise DivergedError(f"the loss of epoch {epoch:,} is not finite; {advice}")
+            raise DivergedError(
+                f"the loss of epoch {epoch:,} is not finite; a smaller learning_rate usually helps "
+                f"(it is {training.values.rate:g}){'' if self.standardize else ', or standardize=True'}"
+            )
 
         self.n_iter_ += epochs
         self.n_updates_ += epochs * training.batches
@@ -246,9 +248,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         return state
 
     def _say(self, settings: Settings, epoch: int, epochs: int) -> None:
-        if settings.verbose:
-            score = f", validation score {self.validation_scores_[-1]:.4f}" if self.validation_scores_ else ""
-            print(f"Epoch {epoch:,} of {epochs:,}: loss {self.loss_:.6f}{score}")
+        if not settings.verbose:
+            return
+        said = {"epoch": f"{epoch:,}", "epochs": f"{epochs:,}", "loss": f"{self.loss_:.6f}"}
+        if self.validation_scores_:
+            print(tell("epoch_line.fitted_scored", **said, score=f"{self.validation_scores_[-1]:.4f}"))
+        else:
+            print(tell("epoch_line.fitted", **said))
 
     # --- what it learned --------------------------------------------------------------------------------------------
 
@@ -327,12 +333,12 @@ def checked_weights(sample_weight: Any, samples: int) -> Weight | None:
     if weight.ndim == 0:
         weight = np.full(samples, weight)
     if weight.shape != (samples,):
-        raise ValueError(f"sample_weight has shape {weight.shape}; give one weight for each of the {samples} samples")
+        raise DataError(f"sample_weight has shape {weight.shape}; give one weight for each of the {samples} samples")
 
     good = np.isfinite(weight) & (weight >= 0)
     if not good.all():
         row = int(np.argmin(good))
-        raise ValueError(f"sample_weight of row {row} (from 0) is {weight[row]}; weights are finite and at least 0")
+        raise DataError(f"sample_weight of row {row} (from 0) is {weight[row]}; weights are finite and at least 0")
     if not weight.any():
-        raise ValueError("all weights are zero; at least one sample must count")
+        raise DataError("all weights are zero; at least one sample must count")
     return weight

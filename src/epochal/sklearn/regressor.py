@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from epochal.errors import DataError
 from epochal.sklearn.estimator import STORED, Estimator, Samples, checked_weights
 from epochal.sklearn.scaling import Scaling
 from epochal.sklearn.settings import documented
@@ -77,7 +78,7 @@ class EpochalRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
             self._target_scaling, self._is_flat = Scaling.of(columns, weight), y.ndim == 1
             self.n_outputs_ = columns.shape[1]
         elif columns.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {columns.shape[1]} columns, but {self.n_outputs_} in the training that goes on")
+            raise DataError(f"y has {columns.shape[1]} columns, but {self.n_outputs_} in the training that goes on")
 
         samples = Samples(x, self._target_scaling.apply(columns), weight)
         self._train(settings, samples, self.n_outputs_, goes_on=goes_on, is_partial=is_partial)

@@ -17,6 +17,7 @@ from epochal.errors import ModelError
 from epochal.models import MODELS, Model, build_model
 from epochal.options import BATCH_SIZE, SEED, SIZES, SWITCH, Kind, choice, count, number
 from epochal.run.defaults import OF_TABLES, rate_for
+from epochal.words.phrases import translate
 
 T = TypeVar("T")
 
@@ -188,7 +189,8 @@ class Settings:
         """Return what is trained with, for N samples: what `epochal.train` takes for a table, where it is "auto"."""
         given = OF_TABLES.batch_size(samples) if self.batch_size is None else self.batch_size
         if isinstance(given, int) and self.batch_size is not None and given > samples:
-            warnings.warn(f"batch_size={given} is more than the {samples} samples: it is {samples}", stacklevel=2)
+            message = f"batch_size={given} is more than the {samples} samples: it is {samples}"
+            warnings.warn(translate(message), stacklevel=2)
         batch_size = samples if given == "all" else min(given, samples)
 
         usual = OF_TABLES.rate_of(batch_size)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from epochal import formats
 from epochal.words.language import LANGUAGES, present_language
+from epochal.words.phrases import translate
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_FILES = ("pages", "terminal", "learn")
+_FILES = ("pages", "terminal", "learn", "lessons")
 
 
 @cache
@@ -74,7 +75,8 @@ def tell(key: str, **values: Any) -> str:
     >>> tell("status.finished")
     'finished'
     """
-    return str(say(key, **values))
+    code = present_language()
+    return messages(code)[key].format_map(_in_language(values, code))  # the other languages' need not be read
 
 
 def counted(number: int, what: str) -> Words:
@@ -85,6 +87,15 @@ def counted(number: int, what: str) -> Words:
     """
     forms = say(f"count.{what}", count=formats.count(number)).texts
     return Words({code: text.split("|")[0 if number == 1 else -1] for code, text in forms.items()})
+
+
+def phrase(text: str) -> Words:
+    """Return an English text of the code, such as what an error says, in every language.
+
+    >>> phrase("interrupted").texts["zh"]
+    '已中断'
+    """
+    return Words({code: translate(text, code) for code in LANGUAGES})
 
 
 def known(key: str) -> bool:
@@ -115,6 +126,16 @@ def metric_word(name: str, split: str | None = None) -> Words | str:
     if split is not None:
         return say(f"metric.of_{split}", metric=metric_word(name))
     return say(f"metric.{name}") if known(f"metric.{name}") else name
+
+
+def metric_name(name: str) -> Words | str:
+    """Return a metric's name as a terminal writes it: the option's own in English, in words in other languages.
+
+    >>> metric_name("rmse").texts
+    {'en': 'rmse', 'zh': '均方根误差'}
+    """
+    words = metric_word(name)
+    return Words({**words.texts, "en": name}) if isinstance(words, Words) else words
 
 
 def duration(seconds: float) -> Words:

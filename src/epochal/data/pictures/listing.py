@@ -69,15 +69,15 @@ class Listing:
     def notes_on_files(self) -> list[str]:
         """Say what was left out, and why."""
         notes = list(self.notes)
-        for paths, what, why in (
-            (self.others, "file", "no pictures by their names"),
-            (self.loose, "picture", "in no class subfolder"),
-            (self.links, "link", "leading to a folder or out of this one"),
-            (self.empty, "subfolder", "without pictures"),
-            (self.beside, "subfolder", "neither for training nor for test"),
+        for paths, number, why in (
+            (self.others, counted(self.others, "file"), "no pictures by their names"),
+            (self.loose, counted(self.loose, "picture"), "in no class subfolder"),
+            (self.links, counted(self.links, "link"), "leading to a folder or out of this one"),
+            (self.empty, counted(self.empty, "subfolder"), "without pictures"),
+            (self.beside, counted(self.beside, "subfolder"), "neither for training nor for test"),
         ):
             if paths:
-                notes.append(f"{counted(paths, what)} left out, {why}: {some([self.shown(path) for path in paths])}")
+                notes.append(f"{number} left out, {why}: {some([self.shown(path) for path in paths])}")
 
         for split in ("test", "validation"):
             present = self.names(split)

@@ -132,7 +132,7 @@ def _decoded(path: Path, encoding: str | None) -> _Content:
     except UnicodeError as error:
         place = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
         raise DataError(
-            f"{path}: not text in {'UTF-8' if chosen == 'utf-8' else chosen}{place}; say its encoding, such as "
+            f"{path}: not text in {chosen.upper()}{place}; say its encoding, such as "
             "--encoding gbk or --encoding latin-1"
         ) from error
 

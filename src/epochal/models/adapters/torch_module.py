@@ -185,9 +185,9 @@ def _cause(error: Exception, x: Any) -> str:
     shape = tuple(getattr(x, "shape", ()))[1:]
     cause = first_line(error)
     if len(shape) == 3 and shape[-1] in (1, 3, 4):
-        cause += f"; samples are {shape}, channels last: PyTorch's layers want them first (permute)"
+        return f"{cause}; samples are {shape}, channels last: PyTorch's layers want them first (permute)"
     if len(shape) == 2:
-        cause += f"; samples are {shape}: convolutions want a channel before (torch.nn.Unflatten)"
+        return f"{cause}; samples are {shape}: convolutions want a channel before (torch.nn.Unflatten)"
     return cause
 
 
