@@ -32,7 +32,6 @@ def article() -> Plan:
     ("fact", "value"),
     [
         ("method", "mbgd"),
-        ("method_name", "mini-batch gradient descent"),
         ("batches_per_epoch", 600),
         ("iterations_per_epoch", 600),
         ("updates_per_epoch", 600),

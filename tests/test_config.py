@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 import tomli_w
 
-from epochal.cli.arguments import explain, given, parse
+from epochal.cli.arguments import given, parse
 from epochal.cli.compare import CompareCommand
+from epochal.cli.help_text import explain
 from epochal.cli.main import COMMANDS, find_command
 from epochal.cli.resume import ResumeCommand
 from epochal.cli.train import TrainCommand
 from epochal.clock import Span
 from epochal.config import CHANGEABLE, STUDY, TRAIN, StudyConfig, TrainConfig, migrate_config
 from epochal.data import from_arrays
+from epochal.engine.metrics import METRICS
 from epochal.engine.optimizer import OPTIMIZERS, SCHEDULES, default_learning_rate
 from epochal.errors import EpochalError, OptionError, PlanError
 from epochal.models import build_model
@@ -331,6 +333,11 @@ def test_the_names_in_the_help_are_all_that_there_are() -> None:
         listed = re.split(r", | or ", TRAIN[name].help.split(". Or")[0].split(", over")[0].rstrip("."))
         assert listed == list(known)
     assert {name for one in TRAIN.values() for name in one.optimizers} <= set(OPTIMIZERS)
+
+
+def test_the_names_that_a_shell_completes_are_all_that_there_are() -> None:
+    for name, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("metrics", METRICS)):
+        assert sorted(TRAIN[name].kind.known) == sorted(known)
 
 
 @pytest.mark.parametrize("arguments", [["train", "--help"], ["compare", "--help"], ["resume", "--help"]])

@@ -21,12 +21,6 @@ from epochal.lazy import drawn_by
 Last: TypeAlias = Literal["keep", "drop"]
 Method: TypeAlias = Literal["bgd", "sgd", "mbgd"]
 
-_METHOD_NAMES: dict[Method, str] = {
-    "bgd": "batch gradient descent",
-    "sgd": "stochastic gradient descent",
-    "mbgd": "mini-batch gradient descent",
-}
-
 
 class Unit(Enum):
     """What a span is counted in; the value is its suffix in text, as in ``50ep``."""
@@ -220,11 +214,6 @@ class Plan:
         if self.batch_size == self.samples:
             return "bgd"
         return "sgd" if self.batch_size == 1 else "mbgd"
-
-    @property
-    def method_name(self) -> str:
-        """The method's name in words."""
-        return _METHOD_NAMES[self.method]
 
     @property
     def batches_per_epoch(self) -> int:

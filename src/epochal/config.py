@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from epochal.clock import Last, Plan, Span
 from epochal.errors import OptionError, unknown_name
+from epochal.files import as_file_name
 from epochal.options import (
     BATCH_SIZE,
     COLUMNS,
@@ -45,6 +45,12 @@ ClassWeight: TypeAlias = Literal["balanced"]
 BatchSize: TypeAlias = int | str
 
 BUDGETS = frozenset({"epochs", "iterations", "budget"})
+MODEL_NAMES = ("linear", "mlp", "cnn", "rnn")
+OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "adafactor")
+METRIC_NAMES = (
+    "accuracy", "top-5-accuracy", "balanced-accuracy", "precision", "recall", "f1", "roc-auc", "log-loss", "mae", "mse",
+    "rmse", "r2",
+)  # fmt: skip
 DEFAULT_EPOCHS = 10
 DEFAULT_TARGET = 0.95
 
@@ -100,7 +106,7 @@ class TrainConfig:
 
     model: str = _model(
         "mlp", "linear, mlp, cnn or rnn. Or file.py:function, which makes your own with the options of --set.",
-        text("a model's name", "NAME|FILE:FUNCTION"))
+        text("a model's name", "NAME|FILE:FUNCTION", known=MODEL_NAMES), short="m")
     hidden: tuple[int, ...] | None = _model(
         None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
     dropout: float | None = _model(
@@ -115,23 +121,24 @@ class TrainConfig:
 
     batch_size: BatchSize | None = _plan(
         None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE,
-        text="100, 32 for a small table, or N, if smaller", resume=True)
+        text="100, 32 for a small table, or N, if smaller", resume=True, short="b")
     epochs: int | None = _plan(
         None, "Budget in passes over the training set.", count(),
-        text="10, more for a small table, if no budget is given", resume=True)
-    iterations: int | None = _plan(None, "Budget in weight updates.", count(), resume=True)
+        text="10, more for a small table, if no budget is given", resume=True, short="e")
+    iterations: int | None = _plan(None, "Budget in weight updates.", count(), resume=True, short="i")
     budget: str | None = _plan(None, "Budget with its unit: 50ep, 30000it, 3000000sa or 90s.", LENGTH, resume=True)
     last: Last = _plan("keep", "Keep or drop an epoch's smaller last batch.", choice(*get_args(Last)))
 
     optimizer: str | None = _optimizer(
         None, "sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor.",
-        text("an optimizer's name"),
+        text("an optimizer's name", known=OPTIMIZER_NAMES),
         text="sgd; adam for rnn, adamw for tables")
     lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
-        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True)
+        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True, short="l")
     schedule: str = _optimizer(
-        "constant", "constant, cosine, linear or one-cycle, over the plan's updates.", text("a schedule's name"))
+        "constant", "constant, cosine, linear or one-cycle, over the plan's updates.",
+        text("a schedule's name", known=("constant", "cosine", "linear", "one-cycle")))
     warmup: str | None = _optimizer(
         None, "Linear warm-up before the schedule: 1ep, 500it or 50000sa.", WARMUP, text="none")
     momentum: float | None = _optimizer(
@@ -144,7 +151,8 @@ class TrainConfig:
         None, "The largest norm of a batch's gradient; a longer one is shortened to it.",
         number("NORM", "above 0", lambda norm: norm > 0), text="none")
     loss: str | None = _optimizer(
-        None, "cross-entropy or mean-squared-error.", text("a loss's name"),
+        None, "cross-entropy or mean-squared-error.",
+        text("a loss's name", known=("cross-entropy", "mean-squared-error")),
         text="cross-entropy for classification, mean-squared-error for regression")
     label_smoothing: float | None = _optimizer(
         None, "Share of a target that all classes divide, for cross-entropy; evaluations keep the plain loss.",
@@ -159,7 +167,8 @@ class TrainConfig:
         text="none", resume=True)
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
     metrics: tuple[str, ...] | None = _run(
-        None, "Metrics to record at evaluations.", several(text("a metric's name"), "NAME …", "many"),
+        None, "Metrics to record at evaluations.",
+        several(text("a metric's name", known=METRIC_NAMES), "NAME …", "many"),
         text="accuracy for classification, rmse, mae and r2 for regression")
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
@@ -217,21 +226,23 @@ class TrainConfig:
         """Return the command that trains this configuration, without what is the default anyway.
 
         >>> TrainConfig(data="mnist", batch_size=100, budget="30000it", hidden=(64, 32), lr=0.1).command()
-        'epochal train mnist --hidden 64 32 --batch-size 100 --budget 30000it --lr 0.1'
+        'epochal train mnist --hidden 64,32 --batch-size 100 --budget 30000it --lr 0.1'
         """
-        words = ["epochal", "train", self.data]
+        words = ["epochal", "train", as_argument(self.data)]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "data" or value is None or value == field.default:
                 continue
             if isinstance(value, dict):
                 value = tuple(f"{name}={_as_argument(one)}" for name, one in value.items())
-            declared = options_of(type(self))[field.name]
-            if isinstance(value, tuple) and declared.kind.words == "one":
+            elif isinstance(value, tuple):
                 value = ",".join(map(_as_argument, value))
+
+            flag = f"--{field.metadata['option'].flag or field.name.replace('_', '-')}"
             values = () if value is True else value if isinstance(value, tuple) else (value,)
-            flag = declared.flag or field.name.replace("_", "-")
-            words.extend([f"--{flag}", *map(_as_argument, values)])
+            texts = [_as_argument(one) for one in values]
+            # a value that looks like an option is written as --name=value
+            words.extend([f"{flag}={texts[0]}"] if len(texts) == 1 and texts[0][:1] == "-" else [flag, *texts])
         return shlex.join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -271,6 +282,24 @@ def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None =
     return kept
 
 
+def as_argument(path: object) -> str:
+    """Return a path as a word of a command line, where nobody takes it for an option.
+
+    >>> as_argument("digits"), as_argument("-data.csv")
+    ('digits', './-data.csv')
+    """
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+def shell_word(path: object) -> str:
+    """Return a path as it is pasted into a shell, within a sentence.
+
+    >>> shell_word("my run"), shell_word("-run")
+    ("'my run'", './-run')
+    """
+    return shlex.quote(as_argument(path))
+
+
 def _as_argument(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(_as_argument, value))
@@ -280,7 +309,7 @@ def _as_argument(value: Any) -> str:
 def _each(name: str, default: tuple[Any, ...], **more: Any) -> Any:
     """Declare a list of a comparison: of values that an option of `TrainConfig` may have."""
     one = TRAIN[name]
-    more = {"help": one.help, "part": one.part, "flag": name, **more}
+    more = {"help": one.help, "part": one.part, "flag": name, "short": one.short, **more}
     return option(default, kind=several(one.kind), **more)
 
 
@@ -409,7 +438,7 @@ class StudyConfig:
             parts.append(f"lr-{values['lr']}")
         if len(self.seeds) > 1:
             parts.append(f"seed-{values['seed']}")
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))
+        return as_file_name("-".join(parts))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a TOML file; an empty list is left out."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,26 @@ from typing import IO
 _TEMPORARY = ".tmp"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
+_LONGEST_NAME = 200  # bytes; file systems take 255, and a number or an ending may follow
+
+
+def as_file_name(text: str) -> str:
+    """Return a text as part of a file's name: letters of every script stay; signs, blanks and controls become ``-``.
+
+    >>> as_file_name("我的数据-mlp"), as_file_name("my data! mlp"), as_file_name("model.py:build")
+    ('我的数据-mlp', 'my-data-mlp', 'model.py-build')
+
+    The signs are those of ASCII, which file systems or shells forbid or give a meaning.
+    """
+    letters = unicodedata.normalize("NFC", text)
+    kept = "".join(one if _stays_in_name(one) else "\0" for one in letters)
+    return re.sub("\0+", "-", kept).encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def _stays_in_name(letter: str) -> bool:
+    if letter.isascii():
+        return letter.isalnum() or letter in "._-"
+    return unicodedata.category(letter)[0] not in "CZ"
 
 
 def atomic_write(path: Path, content: bytes, *, sync: bool = True) -> None:

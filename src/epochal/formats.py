@@ -64,20 +64,6 @@ def metric(name: str, value: float | None) -> str:
     return percent(value) if name.endswith("accuracy") else decimal(value)
 
 
-def duration(seconds: float) -> str:
-    """Write a time as a person would.
-
-    >>> duration(0.0123), duration(65.0), duration(7384.0)
-    ('0.01 s', '1 min 05 s', '2 h 03 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def plural(number: int, word: str) -> str:
     """Count things.
 

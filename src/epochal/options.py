@@ -34,11 +34,13 @@ class Kind:
             `OptionError` or `PlanError` for any other.
         metavar: what stands for the value in a command's help.
         words: how many words of a command line make it: ``"none"`` for a switch.
+        known: words that it may be, which a shell completes.
     """
 
     read: Reader
     metavar: str = ""
     words: Literal["none", "one", "many"] = "one"
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Option:
         default: what the help says of the default; ``""`` for nothing.
         part: the heading under which a command's help lists it.
         flag: its name on the command line, where that differs.
+        short: a letter that stands for its name there.
         resume: whether a run may change it at any position.
         optimizers: the optimizers that read it; all where empty.
         positional: whether a command takes it without ``--name``.
@@ -62,6 +65,7 @@ class Option:
     default: str = ""
     part: Part = "options"
     flag: str = ""
+    short: str = ""
     resume: bool = False
     optimizers: tuple[str, ...] = ()
     positional: bool = False
@@ -74,7 +78,7 @@ class Option:
 
     @property
     def text(self) -> str:
-        """The whole help text, the default included."""
+        """The whole help text, the default included, in English."""
         return f"{self.help} Default: {self.default}." if self.default else self.help
 
 
@@ -126,8 +130,8 @@ def written(values: Mapping[str, Any]) -> dict[str, Any]:
 # --- kinds of values ------------------------------------------------------------------------------------------------
 
 
-def text(what: str = "text", metavar: str = "NAME") -> Kind:
-    """Return the kind of text, or of a path in text."""
+def text(what: str = "text", metavar: str = "NAME", *, known: tuple[str, ...] = ()) -> Kind:
+    """Return the kind of text, or of a path in text; ``known`` are some of its values."""
 
     def read(name: str, value: Any) -> str:
         if isinstance(value, os.PathLike):
@@ -136,7 +140,7 @@ def text(what: str = "text", metavar: str = "NAME") -> Kind:
             raise OptionError(f"{name} must be {what}, got {shown(value)}")
         return value
 
-    return Kind(read, metavar)
+    return Kind(read, metavar, known=known)
 
 
 def choice(*choices: str) -> Kind:
@@ -147,7 +151,7 @@ def choice(*choices: str) -> Kind:
             raise OptionError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
         return value
 
-    return Kind(read, "|".join(choices))
+    return Kind(read, "|".join(choices), known=choices)
 
 
 def count(metavar: str = "N", *, at_least: int = 1) -> Kind:
@@ -246,7 +250,7 @@ LENGTH = Kind(_read_length, "LENGTH")
 WARMUP = Kind(_read_warmup, "LENGTH")
 BATCH_SIZE = Kind(_read_batch_size, "B")
 SEED = Kind(_read_seed, "N")
-SIZES = Kind(_read_sizes, "N …", "many")
+SIZES = Kind(_read_sizes, "N,…", "many")
 SETTINGS = Kind(_read_settings, "NAME=VALUE …", "many")
 FOLDER = Kind(lambda name, value: Path(text("a path").read(name, value)), "FOLDER")
 FILE = Kind(FOLDER.read, "FILE")
@@ -288,7 +292,7 @@ def several(kind: Kind, metavar: str = "A,B,…", words: Literal["one", "many"] 
         entries = (listed(entry) if isinstance(entry, str) else (entry,) for entry in listed(value))
         return tuple(kind.read(name, one) for entry in entries for one in entry)
 
-    return Kind(read, metavar, words)
+    return Kind(read, metavar, words, kind.known)
 
 
 COLUMNS = several(text("a column's name"), "COLUMN,…", "one")

@@ -32,7 +32,7 @@ def test_it_trains_each_and_ends_with_tables_of_80_columns(capsys: pytest.Captur
     assert all(len(line) <= 80 for line in out.splitlines() if "epochal" not in line)
     for words in ("2 runs of 2 epochs each", "MBGD", "BGD", "1,437", "same initial weights, same order of samples"):
         assert words in out
-    assert "landscape (pca): 3 × 3 losses over 1,437 of 1,437 training samples" in out
+    assert "landscape (pca): 3 × 3 losses over all 1,437 training samples" in out
     study = Study.open("runs/compare-digits-1")
     assert study.is_finished
     assert list(study.landscape_files) == ["pca"]
@@ -88,7 +88,8 @@ def test_a_first_interrupt_stops_it_after_the_iterations_in_hand() -> None:
         (("digits", "--optimizer", "sgd,adm"), "unknown optimizer 'adm': did you mean 'adam'"),
         (("--run", "nowhere", "--landscape"), "there is no study at nowhere; to begin one there, name its data"),
         (("digits", "--grid", "1", "--landscape"), "grid must be at least 2"),
-        (("digits", "--grid", "5"), "--grid and --landscape-samples are for a landscape; add --landscape"),
+        (("digits", "--grid", "5", "--no-landscape"), "are for a landscape; leave out --no-landscape"),
+        (("digits", "--landscape", "--no-landscape"), "give --landscape or --no-landscape, not both"),
         (("digits", "--batchsize", "3"), "unknown option '--batchsize': did you mean '--batch-size'"),
     ],
 )

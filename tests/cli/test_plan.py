@@ -10,6 +10,7 @@ from terminal import succeed
 
 from epochal.cli import main
 from epochal.clock import Plan
+from epochal.words.layout import cells
 
 
 def rows_of(out: str) -> dict[str, tuple[str, str]]:
@@ -152,3 +153,26 @@ def test_named_data_sets_bring_their_size_without_being_loaded(
     name: str, samples: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert json.loads(printed(capsys, "--data", name, "--json"))["samples"] == samples
+
+
+def test_a_plan_in_chinese_has_no_english_left(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = (
+        ["--samples", "1437", "--epochs", "20"],
+        ["--samples", "1437", "--last", "drop", "-i", "100"],
+        ["--samples", "60000", "-b", "1"],
+        ["--samples", "60000", "-b", "all", "--budget", "9s"],
+        ["--samples", "1437", "--budget", "10000sa"],
+    )
+    for arguments in cases:
+        out = printed(capsys, *arguments, "--lang", "zh")
+        assert re.findall("[A-Za-z]{2,}", re.sub("（(BGD|SGD|MBGD)）|N mod B", "", out)) == []
+        lines = [line.rstrip() for line in out.splitlines()]
+        rule = next(line for line in lines if "──" in line)
+        ends = {cells(line) for line in lines[2 : lines.index("", 3)] if line != rule}
+        assert ends == {cells(rule)}, "counts end in one column"
+    assert "小批量梯度下降（MBGD）" in printed(capsys, "--samples", "1437", "--lang", "zh")
+
+
+def test_json_is_the_same_in_every_language(capsys: pytest.CaptureFixture[str]) -> None:
+    english = printed(capsys, "--samples", "60000", "--json")
+    assert printed(capsys, "--samples", "60000", "--json", "--lang", "zh") == english

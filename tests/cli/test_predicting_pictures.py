@@ -83,7 +83,7 @@ def test_predictions_go_into_a_table(workplace: Path, capsys: pytest.CaptureFixt
     (workplace / "t.csv").write_text("a,y\n" + lines)
     run(capsys, "train", "t.csv", "--epochs", "2", "--run", "run")
     said = run(capsys, "predict", "run", "t.csv", "--out", "predicted.csv")
-    assert "40 predictions: predicted.csv" in said
+    assert "predictions: predicted.csv (40 samples)" in said
     rows = (workplace / "predicted.csv").read_text().splitlines()
     assert rows[0] == "file,sample,prediction,probability,p(=),p(a)"
     assert len(rows) == 41

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from terminal import in_terminal, lines_of, succeed
+from rich.console import Console
+from terminal import EPOCHAL, environment, in_terminal, lines_of, succeed
 
+from epochal.cli import main
+from epochal.cli.results import print_result
 from epochal.clock import Plan
 from epochal.run import Run, train
 
+PATH = f"{Path(EPOCHAL).parent}{os.pathsep}{os.environ['PATH']}"
+OWN = """
+import jax.numpy as jnp
+from epochal import from_functions
+
+def build(sample_shape, outputs):
+    return from_functions(lambda key: jnp.zeros((64, outputs)), lambda params, x: x.reshape(len(x), -1) @ params)
+"""
 PLAN = Plan(1_437, 100, epochs=3)
 Trained = tuple[Path, dict[str, Any]]
 
@@ -102,6 +119,99 @@ def test_in_a_terminal_nothing_is_wider_than_it() -> None:
     assert written.rfind("\x1b[?25h") >= written.rfind("\x1b[?25l"), "the cursor is shown again"
     assert "✓" in written
     assert "✗" not in written
+
+
+def test_a_terminal_shows_every_epoch_of_digits() -> None:
+    """However fast they come."""
+    status, written = in_terminal("train", "--run", "run", columns=80)
+    assert status == 0
+    shown = re.findall(r"^epoch +(\d+)/10  iteration +\d+  loss \d.*it/s$", "\n".join(lines_of(written)), re.MULTILINE)
+    assert list(dict.fromkeys(map(int, shown))) == list(range(1, 11))
+
+
+# --- what is suggested ----------------------------------------------------------------------------------------------
+
+
+def suggested(out: str) -> list[str]:
+    """The commands that stand alone in a line, as they would be pasted."""
+    return [line.strip() for line in out.splitlines() if line.strip().startswith("epochal ")]
+
+
+def test_every_command_that_is_suggested_works_as_it_stands(tmp_path: Path) -> None:
+    """With names that a shell would take apart, an option that is needed, and columns that look like an option."""
+    rows = [f"{'abc'[i % 3]},{i * 0.1},{i % 7}" for i in range(60)]
+    (tmp_path / "my data's.csv").write_text("\n".join(["-kind,len,wid", *rows]))
+    arguments = ("train", "my data's.csv", "--target=-kind", "-b", "8", "-e", "1", "--run", "my run")
+    lines = suggested(succeed(*arguments, cwd=tmp_path).out)
+    assert len(lines) >= 2
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment(PATH=PATH), capture_output=True, encoding="utf-8"
+        )
+        assert (done.returncode, done.stderr) == (0, ""), line
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
+    """Its own model is named, without which it could not go on."""
+    (tmp_path / "own models.py").write_text(OWN)
+    arguments = ("train", "digits", "-m", "own models.py:build", "-e", "2", "--run", "-my run")
+    run = Run.open(succeed(*arguments[:-1], "./-my run", "--json", cwd=tmp_path).json["run"] and tmp_path / "-my run")
+    stopped = dataclasses.replace(run.record, status="stopped")
+    console = Console(file=io.StringIO(), width=80)
+    print_result(stopped, console)
+    (line, *_) = suggested(console.file.getvalue())
+    assert line.startswith("epochal resume ")
+    done = subprocess.run(
+        ["bash", "-c", f"{line} -e 3"], cwd=tmp_path, env=environment(PATH=PATH), capture_output=True, encoding="utf-8"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_finished_run_says_how_to_train_it_longer(trained: Trained, tmp_path: Path) -> None:
+    folder = tmp_path / "a copy"
+    shutil.copytree(trained[0], folder)
+    out = succeed("resume", folder).out
+    (line,) = [line for line in suggested(out) if "--epochs" in line]
+    assert shlex.split(line) == ["epochal", "resume", str(folder), "--epochs", "6"]
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_every_script_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("我的数据.csv").write_text("\n".join(["a,b", *(f"{i},{'xy'[i % 2]}" for i in range(20))]))
+    assert main(["train", "我的数据.csv", "-e", "1"]) == 0
+    assert Path("runs/我的数据-mlp-1/run.toml").is_file()
+    assert "runs/我的数据-mlp-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("written", [["64,32"], ["64", "32"]])
+def test_hidden_layers_are_a_list(written: list[str]) -> None:
+    assert main(["train", "--hidden", *written, "-i", "3", "--run", "run"]) == 0
+    run = Run.open("run")
+    assert run.file.model.options["hidden"] == [64, 32]
+    assert run.weights_sha256 == train("digits", hidden=(64, 32), iterations=3, run=False).weights_sha256
+
+
+def test_one_hidden_layer_is_a_number() -> None:
+    """As it always was: the same bits."""
+    runs = [train("digits", hidden=hidden, iterations=3, run=False) for hidden in (16, (16,), "16", [16])]
+    assert len({run.weights_sha256 for run in runs}) == 1
+
+
+# --- in Chinese -----------------------------------------------------------------------------------------------------
+
+TYPED = re.compile(r"epochal .*|runs/\S+|digits|linear|sgd|（(BGD|SGD|MBGD)）")
+
+
+def test_a_training_in_chinese_has_no_english_left(capsys: pytest.CaptureFixture[str]) -> None:
+    train = ("train", "-m", "linear", "-i", "40", "--validation", "0.1")
+    for arguments in (train, ("resume", "runs/digits-linear-1"), ("rerun", "runs/digits-linear-1")):
+        assert main([*arguments, "--lang", "zh"]) == 0
+        out = capsys.readouterr().out
+        said = re.sub("[0-9a-f]{64}", "", TYPED.sub("", out))
+        assert re.findall("[A-Za-z]{2,}", said) == []
+        assert "第 3/4 轮" in out or "已经完成" in out
 
 
 def test_mnist_is_read_from_the_folder_that_holds_it(mnist: Path, tmp_path: Path) -> None:

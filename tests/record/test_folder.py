@@ -116,6 +116,23 @@ def test_a_new_folder_is_numbered(tmp_path: Path) -> None:
     assert made == ["my-data-mlp-1", "my-data-mlp-2", "my-data-mlp-3"]
 
 
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("我的数据-mlp", "我的数据-mlp-1"),
+        ("मेरा डेटा", "मेरा-डेटा-1"),
+        ('a<b>c:d"e/f\\g|h?i*j', "a-b-c-d-e-f-g-h-i-j-1"),
+        ("bell\x07 and \u202eturn\x1b[31m", "bell-and-turn-31m-1"),
+        ("🐱 cats", "🐱-cats-1"),
+        ("…/..", "…-1"),
+        ("???", "run-1"),
+        ("名" * 300, "名" * 66 + "-1"),
+    ],
+)
+def test_only_what_file_systems_or_shells_forbid_is_replaced(stem: str, name: str, tmp_path: Path) -> None:
+    assert create_run_folder(None, stem, tmp_path).path == tmp_path / name
+
+
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(RunError, match="is not empty; choose another folder, or continue its run: epochal resume"):

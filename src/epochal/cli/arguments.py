@@ -1,22 +1,25 @@
-"""From a command's options to its help, and from a command line to their values, with one-line errors."""
+"""From a command line to the values of a command's options, with one-line errors."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
-import shutil
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 from epochal.errors import OptionError, unknown_name
-from epochal.options import FOLDER, SWITCH, Kind, Option, Part, option, text
+from epochal.options import FOLDER, SWITCH, Kind, Option, choice, option, text
+from epochal.words.language import LANGUAGES
 
 C = TypeVar("C")
 
-_WIDEST, _COLUMN = 100, 28
+COMMON: Final = {
+    "lang": Option(help="The language of what is printed.", kind=choice(*LANGUAGES), default="your system's"),
+    "help": Option(help="Show this help.", kind=SWITCH, short="h"),
+}
+"""What every command has, by name; `epochal.cli.main` reads it."""
+
 _NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
@@ -49,8 +52,8 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
     """Return the command that these words of a command line mean. Raises `OptionError` or `PlanError` where none."""
     see = f"see epochal {name} --help"
     groups = _groups(command)
-    options = {key: one for group in groups.values() for key, one in group.items()}
-    flags = {_flag(key, one): key for key, one in options.items() if not one.positional}
+    options = options_by_name(command)
+    flags = {flag: key for key, one in options.items() for flag in written_flags(key, one)}
     places = [key for key, one in options.items() if one.positional]
 
     values: dict[str, Any] = {}
@@ -58,18 +61,16 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
     while rest:
         word = rest.pop(0)
         if _is_flag(word):
-            said, has_value, value = word.partition("=")
-            # --batch_size, as Python calls it, is meant as --batch-size
-            said = said.replace("_", "-")
+            said, value = _parted(word, flags)
             if said not in flags:
                 raise OptionError(_about_unknown(said, options, flags, see))
             key = flags[said]
             if key in values:
                 raise OptionError(f"{said} is given twice; {see}")
-            texts = [value] if has_value else []
+            texts = [] if value is None else [value]
         elif places:
             key = places.pop(0)
-            said, texts = _place(options[key]), [word]
+            said, texts = place_name(options[key]), [word]
         else:
             raise OptionError(f"there is no place for '{word}'; {see}")
         # what follows belongs to it, up to the next option
@@ -77,7 +78,8 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
 
     for key, one in options.items():
         if one.required and key not in values:
-            raise OptionError(f"{_place(one)} is missing; {see}")
+            raise OptionError(f"{place_name(one)} is missing; {see}")
+
     fields = {field: {key: values[key] for key in keys if key in values} for field, keys in groups.items()}
     return command(**fields.pop(""), **fields)
 
@@ -96,6 +98,31 @@ def _read(one: Option, said: str, texts: list[str], rest: list[str], see: str) -
     return kind.read(said, texts if kind.words == "many" else texts[0])
 
 
+def _parted(word: str, flags: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return an option's flag and the value that is written with it: ``--name=5``, ``-n5`` or ``-n=5``."""
+    said, sign, value = word.partition("=")
+    # -epochs is no -e, and --batch_size, as Python calls it, is meant as --batch-size
+    if word.startswith("--") or word[:2] not in flags or f"-{said}" in flags:
+        return said.replace("_", "-"), value if sign else None
+    return word[:2], word[2:].removeprefix("=") if len(word) > 2 else None
+
+
+def options_by_name(command: type) -> dict[str, Option]:
+    """Return all options of a command."""
+    return {key: one for group in _groups(command).values() for key, one in group.items()}
+
+
+def written_flags(name: str, one: Option) -> tuple[str, ...]:
+    """Return how an option is written on a command line, the short form first; nothing for one without a flag.
+
+    >>> written_flags("batch_size", Option(help="", kind=SWITCH, short="b"))
+    ('-b', '--batch-size')
+    """
+    if one.positional:
+        return ()
+    return (*((f"-{one.short}",) if one.short else ()), _flag(name, one))
+
+
 def _groups(command: type) -> dict[str, dict[str, Option]]:
     """Return a command's options by name: its own under ``""``, and those of each field that holds a group."""
     groups: dict[str, dict[str, Option]] = {"": {}}
@@ -110,8 +137,8 @@ def _groups(command: type) -> dict[str, dict[str, Option]]:
 def _about_unknown(said: str, options: Mapping[str, Option], flags: Mapping[str, str], see: str) -> str:
     places = {_flag(key, one): one for key, one in options.items() if one.positional}
     if said in places:
-        return f"{_place(places[said])} goes without '{said}'; {see}"
-    return unknown_name("option", said, flags)
+        return f"{place_name(places[said])} goes without '{said}'; {see}"
+    return unknown_name("option", said, [flag for flag in flags if flag.startswith("--")])
 
 
 def _is_flag(word: str) -> bool:
@@ -122,37 +149,6 @@ def _flag(name: str, one: Option) -> str:
     return f"--{(one.flag or name).replace('_', '-')}"
 
 
-def _place(one: Option) -> str:
-    """Return what stands for a positional argument."""
+def place_name(one: Option) -> str:
+    """Return what stands for an option without a flag, or for its value."""
     return one.kind.metavar.split()[0]
-
-
-# --- help -----------------------------------------------------------------------------------------------------------
-
-
-def explain(command: type, name: str) -> str:
-    """Return the help of a command: its docstring, and its options by part."""
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
-    options = {key: one for group in _groups(command).values() for key, one in group.items()}
-    usage = [one.kind.metavar if one.required else f"[{one.kind.metavar}]" for one in options.values()
-             if one.positional]  # fmt: skip
-    lines = textwrap.wrap(" ".join(["usage: epochal", name, *usage, "[options]"]), width, subsequent_indent="    ")
-
-    for paragraph in inspect.cleandoc(command.__doc__ or "").split("\n\n"):
-        lines += ["", *textwrap.wrap(paragraph, width, break_on_hyphens=False)]
-    for part in get_args(Part):
-        members = {key: one for key, one in options.items() if one.part == part}
-        if members:
-            lines += ["", f"{part}:"]
-            lines += [line for key, one in members.items() for line in _explain_option(key, one, width)]
-    return "\n".join(lines)
-
-
-def _explain_option(name: str, one: Option, width: int) -> list[str]:
-    """Return an option's lines: how it is written, and beside or below that what it means."""
-    written = f"  {one.kind.metavar}" if one.positional else f"  {_flag(name, one)} {one.kind.metavar}"
-    column = _COLUMN if width >= 2 * _COLUMN else 6
-    texts = textwrap.wrap(one.text, width - column, break_on_hyphens=False)
-    if len(written) > column - 2:
-        return [written, *(" " * column + text for text in texts)]
-    return [f"{written:<{column}}{texts[0]}", *(" " * column + text for text in texts[1:])]

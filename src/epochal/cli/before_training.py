@@ -7,16 +7,25 @@ from rich.console import Console
 from epochal.cli.data import print_data
 from epochal.cli.plan import print_plan
 from epochal.run.setup import Setup
+from epochal.words.catalogue import tell
 
 
 def print_setup(setup: Setup, console: Console) -> None:
     """Print what is trained: data, how they were taken, model, optimizer, and the plan."""
     config, data = setup.config, setup.data
-    sizes = f"{len(data.train):,} training and {len(data.test):,} test samples"
-    validation = "" if data.validation is None else f", {len(data.validation):,} validation samples"
-    console.print(f"{data.name}: {sizes}{validation}")
+    sizes = {"name": data.name, "train": f"{len(data.train):,}", "test": f"{len(data.test):,}"}
+    if data.validation is None:
+        console.print(tell("before.data", **sizes))
+    else:
+        console.print(tell("before.with_validation", **sizes, validation=f"{len(data.validation):,}"))
     print_data(data, console)
-    rate = "with its own learning rate" if config.lr is None else f"at learning rate {config.lr:g}"
-    console.print(f"model {setup.model.name}, {config.optimizer or 'your own optimizer'} {rate}\n")
+
+    # what is trained, and with what
+    parts = {"model": setup.model.name, "optimizer": config.optimizer or tell("before.own_optimizer")}
+    if config.lr is None:
+        console.print(tell("before.own_rate", **parts))
+    else:
+        console.print(tell("before.model", **parts, lr=f"{config.lr:g}"))
+    console.print()
     print_plan(setup.plan, console)
     console.print()

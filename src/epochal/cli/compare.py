@@ -13,7 +13,7 @@ from epochal.errors import OptionError, RunError
 from epochal.options import FOLDER, SWITCH, count, option
 
 if TYPE_CHECKING:
-    from epochal.landscape import LandscapeOptions
+    from epochal.study.landscape_size import WantedLandscape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,26 +29,30 @@ class CompareCommand:
     run: Path | None = option(
         None, "The study's folder.", FOLDER, text="runs/compare-DATA-1, or the next free number", part="run"
     )
-    landscape: bool = option(
-        False, "Then compute the loss around the runs' trajectories, on the plane of their first two principal "
-        "components (PCA).", SWITCH, part="landscape",
+    no_landscape: bool = option(
+        False, "Leave out the landscape at its end: the loss around the runs' trajectories, on the plane of their "
+        "first two principal components (PCA).", SWITCH, part="landscape",
     )  # fmt: skip
+    landscape: bool = option(False, "Compute it again, and in full however long it takes.", SWITCH, part="landscape")
     random_landscape: bool = option(
-        False, "The same on the plane of two filter-normalised random directions.", SWITCH, part="landscape"
+        False, "Add the one on the plane of two filter-normalised random directions.", SWITCH, part="landscape"
     )
-    grid: int | None = option(None, "Points along each axis.", count(), text="41", part="landscape")
+    grid: int | None = option(
+        None, "Points along each axis; fewer where it would be long.", count(), text="41", part="landscape"
+    )
     landscape_samples: int | None = option(
-        None, "Training samples that each loss is the mean of.", count(), text="10000", part="landscape"
-    )
+        None, "Training samples that each loss is the mean of; fewer where it would be long.", count(), text="10000",
+        part="landscape",
+    )  # fmt: skip
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train what is to be trained; a first Ctrl-C stops after the current iterations and saves."""
+        from epochal.cli.compared_landscape import LandscapeWork
         from epochal.cli.load import load_with_progress
-        from epochal.cli.screen import open_console, print_json
+        from epochal.cli.screen import open_console
         from epochal.cli.signals import stop_on_signal
-        from epochal.cli.studies import StudyProgress, show_landscape
-        from epochal.cli.study_tables import print_study
+        from epochal.cli.studies import StudyProgress, print_end
         from epochal.study.planning import plan_study
         from epochal.study.runner import Parts, work
         from epochal.study.study import Study
@@ -63,23 +67,28 @@ class CompareCommand:
         parts = Parts(load_with_progress(console, shared.data, **shared.loading))
         with stop_on_signal() as stop:
             study = work(config, parts, self.run, StudyProgress(console), stop.is_asked)
-            for options in landscapes:
-                show_landscape(study, options, parts, console, stop.is_asked)
+            # what is asked for later stops the landscape alone
+            status = stop.exit_status
+            LandscapeWork(study, console, stop.is_asked, parts).add(landscapes)
 
-        if self.json:
-            print_json(study.to_dict())
-        else:
-            print_study(study, console)
-        return stop.exit_status
+        print_end(study, console, offers_landscape=self.no_landscape)
+        return status
 
-    def _landscapes(self) -> list[LandscapeOptions]:
+    def _landscapes(self) -> list[WantedLandscape]:
         """Return the landscapes that are wanted. Raises `OptionError` for options of a landscape without one."""
-        from epochal.landscape import LandscapeOptions
+        from epochal.study.landscape_size import WantedLandscape
 
-        given = {"grid": self.grid, "samples": self.landscape_samples}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        pca, random = LandscapeOptions(kind="pca", **options), LandscapeOptions(kind="random", **options)
-        landscapes = [pca] * self.landscape + [random] * self.random_landscape
-        if options and not landscapes:
-            raise OptionError("--grid and --landscape-samples are for a landscape; add --landscape")
-        return landscapes
+        if self.landscape and self.no_landscape:
+            raise OptionError("give --landscape or --no-landscape, not both")
+        size = {"grid": self.grid, "samples": self.landscape_samples}
+        wanted = []
+        if not self.no_landscape:
+            wanted.append(WantedLandscape(kind="pca", in_full=self.landscape, **size))
+        if self.random_landscape:
+            wanted.append(WantedLandscape(kind="random", in_full=self.landscape, **size))
+
+        for one in wanted:
+            _ = one.options  # which refuses what no landscape can have
+        if not wanted and any(size.values()):
+            raise OptionError("--grid and --landscape-samples are for a landscape; leave out --no-landscape")
+        return wanted

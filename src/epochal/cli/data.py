@@ -40,8 +40,10 @@ class DataCommand:
         return self._list() if self.name is None else self._show(self.name)
 
     def _list(self) -> int:
-        from epochal.cli.screen import add_rows, build_table, open_console, print_json
+        from epochal.cli.fitted_tables import Column, print_table
+        from epochal.cli.screen import open_console, print_json
         from epochal.data import available
+        from epochal.words.catalogue import tell
 
         sets = available()
         if self.json:
@@ -49,20 +51,33 @@ class DataCommand:
             print_json([{**{key: getattr(one.description, key) for key in keys}, "state": one.state} for one in sets])
             return 0
 
-        table = build_table(("name", "left"), ("training", "right"), ("test", "right"), ("shape", "left"), ("", "left"))
+        columns = (
+            Column(tell("dataset.name"), is_text=True, folds=True),
+            Column(tell("dataset.training")),
+            Column(tell("dataset.test")),
+            Column(tell("dataset.shape"), is_text=True, folds=True),
+            Column(tell("dataset.where"), is_text=True, folds=True),
+        )
+        states = {
+            "embedded": "dataset.embedded",
+            "made on first use": "dataset.made",
+            "cached": "dataset.cached",
+            "from EPOCHAL_DATA": "dataset.own",
+            "needs download": "dataset.download",
+        }
 
-        rows = (
+        # a line for each
+        rows = [
             (
                 one.description.name,
                 f"{one.description.train:,}",
                 f"{one.description.test:,}",
                 "×".join(map(str, one.description.sample_shape)),
-                one.state,
+                tell(states[one.state]),
             )
             for one in sets
-        )
-
-        open_console().print(add_rows(table, rows))
+        ]
+        print_table(open_console(), columns, rows)
         return 0
 
     def _show(self, name: str) -> int:
@@ -95,39 +110,84 @@ class DataCommand:
         if self.json:
             print_json(facts)
             return 0
-
-        for key, value in facts.items():
-            if key in ("columns", "notes"):
-                continue
-            text = (
-                ", ".join(map(str, value))
-                if isinstance(value, list)
-                else f"{value:,}"
-                if isinstance(value, int)
-                else value
-            )
-            console.print(f"{key:16} {text}", soft_wrap=True)
+        _print_facts(facts, console)
         print_data(data, console)
         return 0
 
 
+def _print_facts(facts: Mapping[str, Any], console: Console) -> None:
+    """Print a line for each fact that has a name in words, the names in a column."""
+    from epochal.cli.text_lines import print_labelled
+    from epochal.words.catalogue import tell
+    from epochal.words.layout import cells, padded
+
+    labels = {
+        "name": tell("dataset.name"),
+        "training samples": tell("dataset.training_samples"),
+        "test samples": tell("dataset.test_samples"),
+        "sample shape": tell("dataset.sample_shape"),
+        "stored as": tell("dataset.stored"),
+        "task": tell("dataset.task"),
+        "classes": tell("dataset.classes"),
+        "megabytes": tell("dataset.megabytes"),
+        "fingerprint": tell("dataset.fingerprint"),
+        "title": tell("dataset.title"),
+        "source": tell("dataset.source"),
+        "licence": tell("dataset.licence"),
+    }
+
+    width = max(cells(labels[key]) for key in facts if key in labels)
+    for key, value in facts.items():
+        if key in labels and value is not None:
+            print_labelled(console, padded(labels[key], width), _in_words(key, value, facts["name"]))
+
+
+def _in_words(key: str, value: Any, name: str) -> str:
+    """Return what a fact of the data set of this name is, in the present language."""
+    from epochal.words.catalogue import tell
+
+    match key:
+        case "title":
+            return tell(f"dataset.about_{name.replace('-', '_')}")
+        case "task":
+            return tell("dataset.classification" if value == "classification" else "dataset.regression")
+        case "sample shape":
+            return "×".join(map(str, value)) or "–"
+        case "classes":
+            return ", ".join(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def print_data(data: Dataset, console: Console) -> None:
     """Print how the user's own data were taken: each column, the target with its task and classes, and what to know."""
-    from epochal.cli.screen import add_rows, build_table, print_notes
+    from epochal.cli.fitted_tables import Column, print_table
+    from epochal.cli.screen import print_notes
+    from epochal.words.catalogue import tell
+    from epochal.words.phrases import translate
 
     if data.encoding is not None:
-        table = build_table(("column", "left"), ("taken as", "left"))
-        console.print(add_rows(table, [*data.encoding.describe(), *_about_targets(data)]))
+        columns = (
+            Column(tell("dataset.column"), is_text=True, folds=True),
+            Column(tell("dataset.taken_as"), is_text=True, folds=True),
+        )
+
+        taken = [
+            (translate(name) if name == "pictures" else name, translate(how)) for name, how in data.encoding.describe()
+        ]
+        print_table(console, columns, [*taken, *_about_targets(data)])
     print_notes(data.notes, console)
 
 
 def _about_targets(data: Dataset) -> Iterator[tuple[str, str]]:
+    from epochal.words.catalogue import tell
+
     targets = getattr(data.encoding, "targets", ("class",))
     if data.class_names is not None:
         shown = ", ".join(data.class_names[:_SHOWN]) + (" …" if len(data.class_names) > _SHOWN else "")
-        yield targets[0], f"target: classification, {len(data.class_names)} classes: {shown}"
+        yield targets[0], tell("dataset.target_classes", count=len(data.class_names), classes=shown)
         return
+
     values = data.train.y.reshape(len(data.train), -1)
     for name, column in zip(targets, values.T, strict=True):
-        low, mean, high = column.min(), column.mean(), column.max()
-        yield name, f"target: regression, {low:.6g} to {high:.6g}, mean {mean:.6g}"
+        low, mean, high = (f"{value:.6g}" for value in (column.min(), column.mean(), column.max()))
+        yield name, tell("dataset.target_numbers", low=low, high=high, mean=mean)

@@ -36,7 +36,9 @@ class EvaluateCommand:
         from epochal import formats
         from epochal.cli.results import print_classes
         from epochal.cli.screen import open_console, print_json
+        from epochal.cli.text_lines import print_text
         from epochal.run.run import Run
+        from epochal.words.catalogue import counted, metric_word, tell
 
         console = open_console()
         run = Run.open(self.run, model=self.model).with_weights(self.weights)
@@ -47,10 +49,13 @@ class EvaluateCommand:
             print_json({"run": str(run.path), "data": name, "split": self.split, "weights": run.weights, **facts})
             return 0
 
-        best = "   (best weights on validation samples)" if run.weights == "best" else ""
-        console.print(f"{name}, {self.split} split: {result.samples:,} samples, each once{best}", soft_wrap=True)
+        splits = {"test": "evaluation.test", "validation": "evaluation.validation", "train": "evaluation.train"}
+        samples, split = counted(result.samples, "sample"), tell(splits[self.split])
+        print_text(console, tell("evaluation.of", data=name, split=split, samples=samples))
+        if run.weights == "best":
+            print_text(console, tell("evaluation.best"))
         single = [name for name in result.values if name != "loss" and "/" not in name]
-        values = [f"{name} {formats.metric(name, result.values[name])}" for name in single]
-        console.print("   ".join([f"loss {formats.loss(result.loss)}", *values]), soft_wrap=not console.is_terminal)
+        values = [f"{metric_word(name)} {formats.metric(name, result.values[name])}" for name in single]
+        print_text(console, "   ".join([f"{metric_word('loss')} {formats.loss(result.loss)}", *values]))
         print_classes(result.values, console)
         return 0

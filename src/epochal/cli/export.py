@@ -37,8 +37,10 @@ class ExportCommand:
     def execute(self) -> int:
         """Write the files and print their names."""
         from epochal.cli.screen import open_console, print_json
+        from epochal.cli.text_lines import print_whole
         from epochal.export import export_run
         from epochal.run.run import Run
+        from epochal.words.catalogue import tell
 
         run = Run.open(self.run).with_weights(self.weights)
         files = export_run(run, self.to, self.out, force=self.force)
@@ -48,7 +50,7 @@ class ExportCommand:
 
         console = open_console()
         for path in files:
-            console.print(f"{self.to}: {path}  ({_size(path):,} bytes)", soft_wrap=True)
+            print_whole(console, tell("exports.file", format=self.to, path=path, bytes=f"{_size(path):,}"))
         return 0
 
     def _facts(self, run: Any, files: tuple[Path, ...]) -> dict[str, Any]:

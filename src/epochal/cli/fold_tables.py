@@ -11,14 +11,17 @@ from rich.console import Console
 
 from epochal import formats
 from epochal.cli.before_training import print_setup
+from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.load import load_with_progress
-from epochal.cli.screen import add_rows, build_table, open_console, print_json
+from epochal.cli.screen import open_console, print_json
 from epochal.cli.signals import stop_on_signal
+from epochal.cli.text_lines import print_text, print_whole
 from epochal.config import TrainConfig
 from epochal.run.callbacks import Callback
 from epochal.run.progress import ProgressBar
 from epochal.run.setup import Setup
 from epochal.study.folds import CrossValidation, train_folds
+from epochal.words.catalogue import metric_word, tell
 
 
 def work_on_folds(config: TrainConfig, folds: int, path: Path | None, *, quiet: bool) -> int:
@@ -29,7 +32,8 @@ def work_on_folds(config: TrainConfig, folds: int, path: Path | None, *, quiet: 
     def follow(number: int, setup: Setup) -> Iterator[Sequence[Callback]]:
         if number == 1:
             print_setup(setup, console)
-        console.print(f"fold {number} of {folds}: {len(setup.data.train):,} + {len(setup.data.test):,} samples")
+        sizes = {"train": formats.count(len(setup.data.train)), "test": formats.count(len(setup.data.test))}
+        print_text(console, tell("folds.fold_of", number=number, count=folds, **sizes))
         with ProgressBar(console, lines=False) as bar:
             yield (bar,)
 
@@ -60,9 +64,13 @@ def print_folds(result: CrossValidation, console: Console) -> None:
     """Print a row for each fold, and the mean of each metric with its deviation."""
     means = result.metrics
     if not means:
-        console.print(f"stopped before the first fold was done; its run: {result.path}", soft_wrap=True)
+        print_whole(console, tell("folds.none_done", path=result.path))
         return
-    table = build_table(("fold", "left"), *((name, "right") for name in means))
+
+    columns = (
+        Column(tell("folds.fold"), is_text=True, folds=True),
+        *(Column(str(metric_word(name))) for name in means),
+    )
     rows = [
         [run.path.name, *(formats.metric(name, run.with_weights().test_metrics[name]) for name in means)]
         for run in result.runs
@@ -72,7 +80,8 @@ def print_folds(result: CrossValidation, console: Console) -> None:
         for name, (mean, deviation) in means.items()
     ]
     console.print()
-    console.print(add_rows(table, [*rows, ["mean ± deviation", *summary]]))
+    print_table(console, columns, [*rows, [tell("folds.summary"), *summary]])
+
     if len(result.runs) < result.folds:
-        console.print(f"stopped: {len(result.runs)} of {result.folds} folds are done")
-    console.print(f"runs: {result.path}", soft_wrap=True)
+        print_text(console, tell("folds.stopped", done=len(result.runs), count=result.folds))
+    print_whole(console, tell("folds.folder", path=result.path))

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from epochal.data import Dataset, load_data
+from epochal.words.phrases import translate
 
 
 def load_with_progress(console: Console, source: str, **options: Any) -> Dataset:
@@ -24,7 +25,7 @@ def load_with_progress(console: Console, source: str, **options: Any) -> Dataset
 
         def advance(title: str, done: int, total: int) -> None:
             if title not in tasks:
-                tasks[title] = bar.add_task(title)
+                tasks[title] = bar.add_task(translate(title))
             bar.update(tasks[title], completed=done, total=total)
 
         return load_data(source, progress=advance if console.is_terminal else None, **options)

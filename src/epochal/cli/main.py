@@ -30,8 +30,10 @@ COMMANDS = {
     "show": "describe a run",
     "runs": "list runs",
     "export": "write a run's model for other programs: StableHLO, ONNX, NumPy …",
+    "learn": "see it: one step at a time, on a page",
     "report": "write a self-contained HTML report, or serve it live",
     "data": "list, download and describe data sets",
+    "completion": "complete commands, options and names in your shell with Tab",
 }
 
 
@@ -80,18 +82,29 @@ def _status_of(words: list[str], language: str | None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_help())
+    if not arguments:
+        from epochal.cli.help_text import welcome
+
+        print(welcome(COMMANDS))
+        return 0
+
+    if arguments[0] in ("-h", "--help", "help"):
+        from epochal.cli.help_text import commands_help, explain
+
+        named = [word for word in arguments[1:] if not word.startswith("-")][:1]
+        print(explain(find_command(named[0]), named[0]) if named else commands_help(COMMANDS))
         return 0
     if arguments[0] in ("-V", "--version"):
         print(f"epochal {__version__}")
         return 0
 
-    from epochal.cli.arguments import explain, parse
+    from epochal.cli.arguments import parse
 
     name, *words = arguments
     command = find_command(name)
     if "--help" in words or "-h" in words:
+        from epochal.cli.help_text import explain
+
         print(explain(command, name))
         return 0
     return parse(command, name, words).execute()
@@ -124,21 +137,6 @@ def _prepare_output() -> None:
 def _discard_output() -> None:
     """Let what is still in the buffer go nowhere, so that closing standard output does not complain again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _help() -> str:
-    lines = [f"  {name:10} {about}" for name, about in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: epochal COMMAND …",
-            "",
-            "Train neural networks in exact epochs, batches and iterations.",
-            "",
-            *lines,
-            "",
-            "Start with: epochal train     Each command explains itself: epochal train --help",
-        ]
-    )
 
 
 def find_command(name: str) -> type[Command]:

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from epochal import formats
 from epochal.cli.arguments import given, json_option
-from epochal.cli.screen import add_rows, build_table, open_console, print_json
+from epochal.cli.fitted_tables import Column, print_table
+from epochal.cli.screen import open_console, print_json
+from epochal.cli.text_lines import print_wrapped
 from epochal.clock import Plan
 from epochal.config import BUDGETS, TRAIN, TrainConfig
 from epochal.errors import PlanError
-from epochal.formats import plural
 from epochal.options import count, option, text
 from epochal.plan_rows import PlanRow, plan_rows
-from epochal.words.catalogue import messages
+from epochal.words.catalogue import counted, tell
 
 _ARITHMETIC = {name: TRAIN[name] for name in ("batch_size", "epochs", "iterations", "budget", "last")}
 _ARITHMETIC["epochs"] = dataclasses.replace(_ARITHMETIC["epochs"], default="1, if no budget is given")
@@ -32,7 +33,7 @@ class PlanCommand:
     """
 
     samples: int | None = option(None, "N, the size of the training set.", count(), part="data")
-    data: str | None = option(None, "Take N from this data set instead.", text("a name or a path"), part="data")
+    data: str | None = option(None, "Take N from this data set instead.", text("a name or a path", "DATA"), part="data")
     given: Mapping[str, Any] = given(_ARITHMETIC)
     json: bool = json_option()
 
@@ -63,24 +64,25 @@ def _size_of(name: str) -> int:
 
 def print_plan(plan: Plan, console: Console) -> None:
     """Print the plan as a table that shows how each number comes about."""
-    title = f"{plan.method_name.capitalize()} ({plan.method.upper()})"
-    table = build_table(("", "left"), ("how", "left"), ("count", "right"), title=title)
-    console.print(add_rows(table, map(_in_words, plan_rows(plan))))
-    console.print(f"  {_lesson(plan)}")
+    name = tell(f"method.{plan.method}")
+    how = Column(tell("plan_table.how"), is_text=True, folds=True)
+    columns = (Column("", is_text=True, folds=True), how, Column(tell("plan_table.count")))
+    rows = [_in_words(row) for row in plan_rows(plan)]
+    print_table(console, columns, rows, title=name[0].upper() + name[1:], gap=3)
+    print_wrapped(console, _lesson(plan), indent="  ")
 
 
 def _in_words(row: PlanRow) -> tuple[str, str, str]:
-    words = messages("en")
-    how = row.formula or words[f"how.{row.how}"].format_map(row.values)
-    return words[f"fact.{row.key}"], how, formats.count(row.number)
+    how = row.formula or tell(f"how.{row.how}", **row.values)
+    return tell(f"fact.{row.key}"), how, formats.count(row.number)
 
 
 def _lesson(plan: Plan) -> str:
-    batches = plural(plan.batches_per_epoch, "batch")
+    batches = counted(plan.batches_per_epoch, "batch")
     match plan.method:
         case "bgd":
-            return "The batch is the whole training set: each epoch is one exact, slow step downhill."
+            return tell("plan_table.bgd")
         case "sgd":
-            return f"Each sample is a batch: {batches} make an epoch of quick, noisy steps."
+            return tell("plan_table.sgd", batches=batches)
         case "mbgd":
-            return f"Each epoch is a full pass: {batches}, each for one update of the weights."
+            return tell("plan_table.mbgd", batches=batches)

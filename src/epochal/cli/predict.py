@@ -52,7 +52,9 @@ class PredictCommand:
     def execute(self) -> int:
         """Predict and print one line a sample."""
         from epochal.cli.screen import open_console, print_json
+        from epochal.cli.text_lines import print_whole
         from epochal.run.run import Run
+        from epochal.words.catalogue import counted, tell
 
         if not self.files:
             raise DataError(
@@ -64,7 +66,7 @@ class PredictCommand:
 
         if self.out is not None:
             _write(self.out, rows)
-            console.print(f"{len(rows):,} predictions: {self.out}", soft_wrap=True)
+            print_whole(console, tell("predictions.written", samples=counted(len(rows), "sample"), file=self.out))
         if self.json:
             print_json(rows)
         elif self.out is None:
@@ -89,12 +91,14 @@ class PredictCommand:
     def _show_picture(self, x: np.ndarray, run: Run, console: Console) -> None:
         """Draw the picture that the model saw, and save it where that is asked for."""
         from epochal.cli.picture_blocks import draw
+        from epochal.cli.text_lines import print_whole
         from epochal.report.png import png_file
+        from epochal.words.catalogue import tell
 
         picture = to_bytes(x, run.schema)
         if self.save_input is not None:
             _save(self.save_input, png_file(picture))
-            console.print(f"what the model saw: {self.save_input}", soft_wrap=True)
+            print_whole(console, tell("predictions.saw", file=self.save_input))
         if console.is_terminal:
             draw(picture, console)
 

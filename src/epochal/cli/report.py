@@ -10,7 +10,9 @@ from pathlib import Path
 from epochal.errors import OptionError, RunError
 from epochal.files import atomic_write
 from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
+from epochal.words.catalogue import tell
 from epochal.words.language import present_language
+from epochal.words.phrases import translate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,11 @@ class ReportCommand:
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
         for notice in page.notices:
             if notice.key == "unreadable":
-                print(f"epochal: left out: {notice.values['reason']}", file=sys.stderr)
+                reason = translate(str(notice.values["reason"]))
+                print(tell("report_file.left_out", reason=reason), file=sys.stderr)
 
         _save(file, render(page, present_language()))
-        print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")
+        print(tell("report_file.written", file=file, megabytes=f"{file.stat().st_size / 1e6:.1f}"))
         if self.open:
             _show(file.resolve().as_uri())
         return 0
@@ -63,7 +66,7 @@ class ReportCommand:
         self._page({})  # what cannot be shown is said now, not in the browser
         routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
         server = PageServer.open(routes, self.port or 0)
-        print(f"watching on {server.url} (Ctrl-C ends it)", flush=True)
+        print(tell("report_file.watching", url=server.url), flush=True)
         if self.open:
             _show(server.url)
         server.run()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from epochal.cli.arguments import json_option, model_option, run_option
 from epochal.options import FOLDER, option, text
+from epochal.words.catalogue import tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +38,19 @@ class RerunCommand:
             callbacks = (progress, StopWhen(stop.is_asked))
             result = rerun(self.folder, self.run, data=self.data, model=self.model, callbacks=callbacks, progress=False)
         if stop.is_asked():
-            console.print(f"stopped before the end; {result.repeated.path} is the part that was repeated")
+            console.print(tell("result.part_repeated", path=result.repeated.path), soft_wrap=True)
             return stop.exit_status
 
         hashes = {"original": result.original.weights_sha256, "repeated": result.repeated.weights_sha256}
-
         if self.json:
             print_json({"run": str(result.repeated.path), "same_bits": result.is_same, **hashes})
-        else:
-            console.print("bit-identical weights" if result.is_same else "DIFFERENT weights")
-            for name, value in hashes.items():
-                console.print(f"  {name}  {value}", soft_wrap=True)
-            for name, version in result.original.file.versions.items():
-                if result.repeated.file.versions[name] != version:
-                    console.print(f"  {name} was {version}, now {result.repeated.file.versions[name]}")
+            return 0 if result.is_same else 1
+
+        console.print(tell("result.same_bits" if result.is_same else "result.other_bits"))
+        console.print(f"  {tell('result.original')}  {hashes['original']}", soft_wrap=True)
+        console.print(f"  {tell('result.repeated')}  {hashes['repeated']}", soft_wrap=True)
+        for name, version in result.original.file.versions.items():
+            now = result.repeated.file.versions[name]
+            if now != version:
+                console.print(f"  {tell('result.other_version', name=name, version=version, now=now)}")
         return 0 if result.is_same else 1

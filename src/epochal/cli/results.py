@@ -3,64 +3,74 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 
 from rich.console import Console
 
 from epochal import formats
-from epochal.cli.screen import add_rows, build_table
+from epochal.cli.fitted_tables import Column, print_table
+from epochal.cli.screen import command_line, print_next
 from epochal.config import TrainConfig
 from epochal.record.rows import EvaluationRow, Metrics, best_evaluation
 from epochal.record.run_record import RunRecord
+from epochal.words.catalogue import duration, metric_name, tell
 
-_FACTS = {
-    "batches_per_epoch": "batches per epoch",
-    "samples_per_epoch": "samples per epoch",
-    "updates_after_10": "updates after 10 epochs",
-    "full_epochs": "full epochs",
-    "updates": "iterations = weight updates",
-    "samples_used": "samples used",
-    "exact_epochs": "epochs with each sample exactly once",
-}
+_EVALUATED = {"test": "metric.of_test", "validation": "cell.of_validation"}
 
 
 def print_result(run: RunRecord, console: Console) -> None:
     """Print what a run did: planned beside counted, the test result, where it lies, and what to try next."""
     if run.status == "finished":
-        table = build_table(("", "left"), ("planned", "right"), ("counted", "right"), ("", "left"))
-        rows = (
-            (_FACTS[fact.name], formats.count(fact.planned), formats.count(fact.counted), "✓" if fact.agrees else "✗")
-            for fact in run.facts()
-        )
-        console.print(add_rows(table, rows))
+        _print_facts(run, console)
     else:
         position = run.position
-        console.print(
-            f"\n{run.status} at iteration {position.iteration:,}, in epoch {position.epoch + 1:,}; continue with:"
-        )
-        console.print(f"  {shlex.join(['epochal', 'resume', str(run.path)])}", soft_wrap=True)
+        place = {"iteration": f"{position.iteration:,}", "epoch": f"{position.epoch + 1:,}"}
+        console.print("\n" + tell("result.stopped", status=tell(f"status.{run.status}"), **place), soft_wrap=True)
+        console.print(f"  {_go_on(run)}", soft_wrap=True)
 
+    # what came out
     if run.history.tests:
         last = run.history.tests[-1]
         console.print(_evaluation(last), soft_wrap=not console.is_terminal)
         print_classes(last.metrics, console)
     best = best_evaluation(run.history.evaluations)
     if best is not None:
-        console.print(f"best validation, at iteration {best.iteration:,}: {_evaluation(best)}", soft_wrap=True)
+        said = tell("result.best", iteration=f"{best.iteration:,}", evaluation=_evaluation(best))
+        console.print(said, soft_wrap=True)
 
-    rate = run.iterations_per_second
-    console.print(f"{formats.duration(run.seconds)} in all, {rate:,.0f} iterations per second while training")
+    rate = f"{run.iterations_per_second:,.0f}"
+    console.print(tell("result.speed", time=duration(run.seconds), rate=rate), soft_wrap=not console.is_terminal)
 
-    console.print(f"run: {run.path}", soft_wrap=True)
-    for line in _next_steps(run):
-        console.print(f"  {line}", soft_wrap=True)
+    console.print(tell("result.run", path=run.path), soft_wrap=True)
+    print_next(_next_steps(run), console)
+
+
+def _print_facts(run: RunRecord, console: Console) -> None:
+    """Print what was planned beside what was counted."""
+    names = {"updates": tell("key.updates"), "exact_epochs": tell("result.exact_epochs")}
+    planned, counted = Column(tell("result.planned")), Column(tell("result.counted"))
+    columns = (Column("", is_text=True, folds=True), planned, counted, Column("", is_text=True))
+    rows = [
+        (
+            names[fact.name] if fact.name in names else tell(f"fact.{fact.name}"),
+            formats.count(fact.planned),
+            formats.count(fact.counted),
+            "✓" if fact.agrees else "✗",
+        )
+        for fact in run.facts()
+    ]
+    print_table(console, columns, rows, gap=3)
 
 
 def _evaluation(row: EvaluationRow) -> str:
     """Return an evaluation in a line: the metrics that have one value each, the loss last."""
+
+    def named(name: str) -> str:
+        return tell(_EVALUATED[row.split], metric=metric_name(name)) if row.split in _EVALUATED else name
+
     single = [name for name in row.metrics if "/" not in name and name != "loss"]
-    values = [f"{row.split} {name} {formats.metric(name, row.metrics[name])}" for name in single]
-    return "   ".join([*values, f"{row.split} loss {formats.loss(row.loss)}", f"({row.samples:,} samples, each once)"])
+    values = [f"{named(name)} {formats.metric(name, row.metrics[name])}" for name in single]
+    samples = tell("result.samples", samples=f"{row.samples:,}")
+    return "   ".join([*values, f"{named('loss')} {formats.loss(row.loss)}", samples])
 
 
 def print_classes(metrics: Metrics, console: Console) -> None:
@@ -69,21 +79,30 @@ def print_classes(metrics: Metrics, console: Console) -> None:
     if not values:
         return
     names, classes = (list(dict.fromkeys(key[place] for key in values)) for place in (0, 1))
-    table = build_table(("class", "left"), *((name, "right") for name in names))
-    cells = ([one, *(formats.metric(name, values.get((name, one))) for name in names)] for one in classes)
-    console.print(add_rows(table, cells))
+    columns = (
+        Column(tell("result.class"), is_text=True, folds=True),
+        *(Column(str(metric_name(name))) for name in names),
+    )
+    rows = [[one, *(formats.metric(name, values.get((name, one))) for name in names)] for one in classes]
+    print_table(console, columns, rows, gap=3)
 
 
-def _next_steps(run: RunRecord) -> list[str]:
-    """Return commands that work as they stand: those that train need data that have a name."""
-    steps = ["try next:", f"{shlex.join(['epochal', 'evaluate', str(run.path)])}   (each test sample once)"]
+def _go_on(run: RunRecord) -> str:
+    """Return the command that continues a run, whose own model's code is named, as none is run unasked."""
+    source = run.file.model.source
+    return command_line("resume", run.path, *(("--model", source) if source else ()))
+
+
+def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
+    """Return what to do next, each with a command that works as it stands: to train, data must have a name."""
+    steps = [(tell("result.next_evaluate"), command_line("evaluate", run.path))]
     if run.file.custom:
         return steps
 
     config = run.config
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
-    steps.append(f"{dataclasses.replace(same, batch_size=other).command()}   (another batch size)")
+    steps.append((tell("result.next_batch_size"), dataclasses.replace(same, batch_size=other).command()))
     if config.model in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
-        steps.append(f"{dataclasses.replace(same, model='cnn').command()}   (a model made for images)")
+        steps.append((tell("result.next_model"), dataclasses.replace(same, model="cnn").command()))
     return steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from epochal.cli.arguments import given, json_option, model_option, run_option
 from epochal.config import CHANGEABLE, TRAIN
 from epochal.options import option, text
+from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:
     from epochal.run.callbacks import Callback
@@ -34,7 +34,7 @@ class ResumeCommand:
 
     def execute(self) -> int:
         """Train on; a first Ctrl-C stops after the current iterations and saves."""
-        from epochal.cli.screen import open_console
+        from epochal.cli.screen import command_line, open_console
         from epochal.cli.train import work_and_print
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
@@ -48,9 +48,10 @@ class ResumeCommand:
         run = RunRecord.read(self.folder)
         position = run.position
         if run.status == "finished" and not self.changes:
-            longer = shlex.join(["epochal", "resume", str(run.path), "--epochs", str(2 * max(1, position.epoch))])
-            console.print(f"{run.path} is finished, at epoch {position.epoch:,} and iteration {position.iteration:,};")
-            console.print(f"train it longer with: {longer}\n", soft_wrap=True)
+            longer = command_line("resume", run.path, "--epochs", 2 * max(1, position.epoch))
+            place = {"epoch": f"{position.epoch:,}", "iteration": f"{position.iteration:,}"}
+            console.print(tell("result.finished", path=run.path, **place), soft_wrap=True)
+            console.print(f"{tell('result.longer')}\n  {longer}\n", soft_wrap=True)
 
         def work(callbacks: Sequence[Callback]) -> Run:
             return resume(

@@ -10,6 +10,8 @@ from epochal.cli.arguments import json_option
 from epochal.errors import EpochalError, RunError
 from epochal.options import FOLDER, option
 
+_DAMAGED = "cannot be read: "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsCommand:
@@ -23,8 +25,10 @@ class RunsCommand:
 
     def execute(self) -> int:
         """Print the runs."""
-        from epochal import formats
-        from epochal.cli.screen import add_rows, build_table, open_console, print_json
+        from epochal.cli.fitted_tables import Column, print_table
+        from epochal.cli.screen import open_console, print_json
+        from epochal.cli.text_lines import print_text
+        from epochal.words.catalogue import tell
 
         if not self.folder.is_dir():
             raise RunError(f"there is no folder {self.folder}; `epochal train` makes the first run")
@@ -33,34 +37,49 @@ class RunsCommand:
             print_json(rows)
             return 0
 
-        columns = ("run", "data", "model", "method", "iteration", "test", "status")
-        table = build_table(*((name, "right" if name in ("iteration", "test") else "left") for name in columns))
+        console = open_console()
+        if not rows:
+            print_text(console, tell("listed.none", folder=self.folder))
+            return 0
 
-        lines = (
-            (
-                row["run"],
-                row.get("data", "–"),
-                row.get("model", "–"),
-                row.get("method", "–"),
-                "/".join(formats.count(row[name]) for name in ("iteration", "iterations") if row.get(name) is not None)
-                or "–",
-                _result(row.get("test", {})),
-                row["status"],
-            )
-            for row in rows
+        columns = (
+            Column(tell("listed.run"), is_text=True),
+            Column(tell("listed.data"), is_text=True, folds=True),
+            Column(tell("listed.model"), is_text=True, folds=True),
+            Column(tell("listed.method"), is_text=True),
+            Column(tell("listed.iteration")),
+            Column(tell("listed.test"), folds=True),
+            Column(tell("listed.status"), is_text=True, folds=True),
         )
-        open_console().print(add_rows(table, lines))
+        print_table(console, columns, [_cells(row) for row in rows])
         return 0
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a run's line: data in a file by the file's name, and one number of iterations where all are done."""
+    from epochal import formats
+    from epochal.cli.study_tables import status_word
+    from epochal.words.catalogue import tell
+    from epochal.words.phrases import translate
+
+    status = row["status"]
+    if status.startswith(_DAMAGED):
+        return (row["run"], *["–"] * 5, tell("listed.damaged", reason=translate(status.removeprefix(_DAMAGED))))
+
+    counts = dict.fromkeys(formats.count(row[name]) for name in ("iteration", "iterations") if row[name] is not None)
+    named = (Path(row["data"]).name, row["model"], row["method"])
+    return (row["run"], *named, "/".join(counts), _result(row["test"]), status_word(status))
 
 
 def _result(test: dict[str, float]) -> str:
     """Return what a run is told apart by: its accuracy, or its first metric with its name, or its loss."""
     from epochal import formats
+    from epochal.words.catalogue import metric_word
 
     if "accuracy" in test:
         return formats.percent(test["accuracy"])
     name = next((name for name in test if name != "loss"), "loss")
-    return f"{name} {formats.metric(name, test[name])}" if name in test else "–"
+    return f"{metric_word(name)} {formats.metric(name, test[name])}" if name in test else "–"
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -70,7 +89,7 @@ def _describe(path: Path) -> dict[str, Any]:
     try:
         run = RunRecord.read(path, losses=False)
     except EpochalError as error:
-        return {"run": str(path), "status": f"cannot be read: {error}"}
+        return {"run": str(path), "status": f"{_DAMAGED}{error}"}
 
     plan, tests = run.plan, run.history.tests
     test = dict(tests[-1].metrics) if tests else {}

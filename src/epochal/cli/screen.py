@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+
+from epochal.config import as_argument
+from epochal.words.catalogue import tell
+from epochal.words.layout import said_width, screen_width
+from epochal.words.phrases import translate
 
 _WIDTH_WITHOUT_TERMINAL = 80
 
@@ -27,14 +32,34 @@ def open_console(*, quiet: bool = False) -> Console:
 
     Text is printed as it is: square brackets in a name are no markup.
     """
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
+    width = said_width()
+    if width is None and not sys.stdout.isatty():
+        width = _WIDTH_WITHOUT_TERMINAL
+    elif width is None and "COLUMNS" in os.environ:
+        width = screen_width()  # COLUMNS=0 says nothing, but rich would believe it
     return _Console(width=width, highlight=False, markup=False, quiet=quiet)
 
 
 def print_notes(notes: Iterable[str], console: Console) -> None:
     """Print sentences that the user should know, one a line."""
     for note in notes:
-        console.print(f"note: {note}", soft_wrap=not console.is_terminal)
+        console.print(tell("before.note", note=translate(note)), soft_wrap=not console.is_terminal)
+
+
+def command_line(*words: object) -> str:
+    """Return a command that can be pasted into a shell: names with blanks are quoted, and none is taken for an option.
+
+    >>> command_line("resume", Path("my run"), "--epochs", 20)
+    "epochal resume 'my run' --epochs 20"
+    """
+    return shlex.join(["epochal", *(as_argument(one) if isinstance(one, Path) else str(one) for one in words)])
+
+
+def print_next(steps: Iterable[tuple[str, str]], console: Console) -> None:
+    """Print what to try next: what it is for, and below that its command, alone in its line as it can be pasted."""
+    console.print(f"\n{tell('result.next')}")
+    for about, command in steps:
+        console.print(f"  {about}\n    {command}", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -50,32 +75,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
-
-
-def build_table(*columns: tuple[str, str], title: str | None = None) -> Table:
-    """Return an empty table with columns of (heading, ``"left"`` or ``"right"``)."""
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for heading, side in columns:
-        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
-    return table
-
-
-def keep_words_whole(table: Table, rows: Sequence[Sequence[str]], width: int) -> None:
-    """Make columns as wide as their cells and the longest words of their headings, if the screen has room for that."""
-    headings = [max(map(len, str(column.header).split()), default=0) for column in table.columns]
-    widest = [max(map(len, cells)) for cells in zip(*rows, strict=True)] or headings
-    wanted = [max(pair) for pair in zip(headings, widest, strict=True)]
-    if sum(wanted) + 3 * len(wanted) > width:
-        table.padding = (0, 1, 0, 0)
-    if sum(wanted) + 2 * len(wanted) <= width:
-        for column, size in zip(table.columns, wanted, strict=True):
-            column.width = size
-
-
-def add_rows(table: Table, rows: Iterable[Iterable[str]]) -> Table:
-    """Add rows of text, taken as it is, and return the table."""
-    from rich.text import Text
-
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table

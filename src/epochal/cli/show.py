@@ -28,7 +28,10 @@ class ShowCommand:
     json: bool = json_option()
     csv: bool = option(False, "Print a table of its history as CSV.", SWITCH)
     parquet: Path | None = option(None, "Write a table of its history to this Parquet file (needs Polars).", FILE)
-    table: str = option("iterations", "iterations, epochs, metrics, sessions or events.", text("a table's name"))
+    table: str = option(
+        "iterations", "iterations, epochs, metrics, sessions or events.",
+        text("a table's name", known=("iterations", "epochs", "metrics", "sessions", "events")),
+    )  # fmt: skip
 
     def execute(self) -> int:
         """Print the run, or the study."""
@@ -77,34 +80,34 @@ class ShowCommand:
 def _print_epochs(run: RunRecord, console: Console) -> None:
     """Print a row for each epoch, with every metric that has one value; values of single classes are in --json."""
     from epochal import formats
-    from epochal.cli.screen import add_rows, build_table, keep_words_whole
+    from epochal.cli.fitted_tables import Column, print_table
+    from epochal.words.catalogue import duration, metric_word, tell
 
     epochs = run.history.epochs
-    metrics = [name for name in dict.fromkeys(name for row in epochs for name in row.test) if "/" not in name]
-    columns = (
-        "epoch",
-        "iterations",
-        "train loss",
-        *(f"test {name}" for name in metrics or ["loss"]),
-        "time",
-        "each once",
+    found = [name for name in dict.fromkeys(name for row in epochs for name in row.test) if "/" not in name]
+    metrics = found or ["loss"]
+
+    headings = (
+        tell("shown.epoch"),
+        tell("shown.iterations"),
+        tell("shown.train_loss"),
+        *(str(metric_word(name, "test")) for name in metrics),
+        tell("shown.time"),
+        tell("shown.each_once"),
     )
 
-    table = build_table(*((name, "right") for name in columns), title=run.name)
     rows = [
         (
             formats.count(row.epoch) if row.complete else f"({row.epoch:,})",
             formats.count(row.iterations),
             formats.loss(row.train_loss),
-            *(_cell(name, row.test.get(name)) for name in metrics or ["loss"]),
-            formats.duration(row.seconds),
-            "yes" if row.is_exact else "NO",
+            *(_cell(name, row.test.get(name)) for name in metrics),
+            str(duration(row.seconds)),
+            tell("shown.yes" if row.is_exact else "shown.no"),
         )
         for row in epochs
     ]
-    keep_words_whole(table, rows, console.width)
-
-    console.print(add_rows(table, rows))
+    print_table(console, [Column(heading) for heading in headings], rows, title=run.name)
 
 
 def _cell(name: str, value: float | None) -> str:

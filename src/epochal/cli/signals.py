@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from epochal.words.catalogue import tell
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
 _AGAIN = 0.01  # seconds
@@ -88,7 +90,7 @@ def _watch(reader: socket.socket, request: StopRequest) -> None:
             request.signals.append(received[0])
             if len(request.signals) > 1:
                 _leave(request.exit_status)
-            print("\nstopping after the current iterations; once more leaves at once", file=sys.stderr, flush=True)
+            print(f"\n{tell('result.stopping')}", file=sys.stderr, flush=True)
 
 
 def _leave(status: int) -> None:

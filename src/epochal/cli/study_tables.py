@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from epochal import formats
-from epochal.cli.screen import add_rows, build_table
+from epochal.cli.fitted_tables import Column, print_table
+from epochal.cli.screen import command_line, print_next
+from epochal.cli.text_lines import print_text, print_whole
 from epochal.clock import Plan
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands, is_finished
+from epochal.words.catalogue import known, metric_word, tell
+from epochal.words.phrases import translate
 
 Row = TypeVar("Row")
-Column: TypeAlias = tuple[str, Callable[[Row], str]]
-
-_WIDTH = 80
+Cell: TypeAlias = tuple[Column, Callable[[Row], str]]
 
 
-def print_study(study: StudyRecord, console: Console) -> None:
-    """Print a study's tables, what is not finished or went wrong, and what to do next."""
+def print_study(study: StudyRecord, console: Console, *, offers_landscape: bool = True) -> None:
+    """Print a study's tables, what is not finished or went wrong, and what to do next.
+
+    ``offers_landscape`` says whether the command for a landscape is among the latter, where there is none.
+    """
     rows = study.compared_runs()
     metrics = _metrics(rows)
     console.print()
-    console.print(_table(_COUNTS, rows))
-    console.print(_table(_result_columns(study.config.target_accuracy, metrics), rows))
+    _print(console, _counts(), rows)
+    _print(console, _results(study.config.target_accuracy, metrics), rows)
     if found := bands(rows):
-        console.print("over repeated seeds: mean (lowest – highest)")
-        console.print(_table(_band_columns(metrics), found))
+        print_text(console, tell("study.bands"))
+        _print(console, _spreads(metrics), found)
 
-    console.print("seconds: in training alone, without compilation and evaluation")
-    console.print("train loss: of the last epoch, each batch's when it was used")
+    print_text(console, tell("study.about_seconds"))
+    print_text(console, tell("study.about_train_loss"))
     for row in rows:
-        for line in _troubles(row):
-            console.print(Text(line), soft_wrap=True)
-    console.print(f"study: {study.path}", soft_wrap=True)
+        if trouble := _trouble(row):
+            print_text(console, trouble)
+    print_whole(console, tell("study.folder", path=study.path))
 
-    for line in _next_steps(study, rows):
-        console.print(f"  {line}", soft_wrap=True)
+    print_next(_next_steps(study, rows, offers_landscape=offers_landscape), console)
+
+
+def _print(console: Console, cells: Sequence[Cell[Row]], rows: Sequence[Row]) -> None:
+    columns = [column for column, _ in cells]
+    print_table(console, columns, [[cell(row) for _, cell in cells] for row in rows])
 
 
 def _metrics(rows: Sequence[ComparedRun]) -> list[str]:
@@ -50,29 +56,35 @@ def _metrics(rows: Sequence[ComparedRun]) -> list[str]:
     return [name for name in names if name != "loss" and "/" not in name]
 
 
-def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:
-    """Return a table whose first column, of names, is folded where 80 columns would not hold it beside the others."""
-    table = build_table(*((heading, "left" if i == 0 else "right") for i, (heading, _) in enumerate(columns)))
-    table.padding = (0, 1, 0, 0)
-    cells = [[cell(row) for _, cell in columns] for row in rows]
-    longest = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    widths = [max(*map(len, heading.split()), 4, width) for (heading, _), width in zip(columns, longest, strict=True)]
-    widths[0] = min(widths[0], max(8, _WIDTH - sum(widths[1:]) - 2 * len(columns) - 1))
-    for column, width in zip(table.columns, widths, strict=True):
-        column.width = width
-    return add_rows(table, cells)
+def status_word(status: str) -> str:
+    """Return how a run stands, in the present language."""
+    if status == "changed":  # which no page says
+        return tell("study.changed")
+    return tell(f"status.{status}") if known(f"status.{status}") else status
 
 
-def _number(value: float | None, digits: int = 4) -> str:
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a measured number of a table: a dash for none, and what is not finite as its name."""
     if value is None:
         return "–"
     if not math.isfinite(value):
-        return str(value)
+        return formats.decimal(value)
     return formats.loss(value) if abs(value) >= 1000 else f"{value:.{digits}f}"
 
 
-def _epochs(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+# --- what was counted -----------------------------------------------------------------------------------------------
+
+
+def _counts() -> tuple[Cell[ComparedRun], ...]:
+    return (
+        (Column(tell("study.run"), is_text=True, folds=True), lambda row: row.name),
+        (Column(tell("study.method")), _of_plan(lambda plan: plan.method.upper())),
+        (Column(tell("study.batch_size")), _of_plan(lambda plan: formats.count(plan.batch_size))),
+        (Column(tell("study.batches")), _of_plan(lambda plan: formats.count(plan.batches_per_epoch))),
+        (Column(tell("study.updates")), _iterations),
+        (Column(tell("study.epochs")), lambda row: _epochs(row.epochs)),
+        (Column(tell("study.seconds")), lambda row: number(row.training_seconds, 2)),
+    )
 
 
 def _of_plan(value: Callable[[Plan], str]) -> Callable[[ComparedRun], str]:
@@ -84,36 +96,43 @@ def _iterations(row: ComparedRun) -> str:
     return formats.count(None if row.record is None else row.record.history.iterations)
 
 
-_COUNTS: tuple[Column[ComparedRun], ...] = (
-    ("run", lambda row: row.name),
-    ("method", _of_plan(lambda plan: plan.method.upper())),
-    ("batch size", _of_plan(lambda plan: formats.count(plan.batch_size))),
-    ("batches per epoch", _of_plan(lambda plan: formats.count(plan.batches_per_epoch))),
-    ("iterations", _iterations),
-    ("updates", _iterations),
-    ("epochs", lambda row: _epochs(row.epochs)),
-    ("seconds", lambda row: _number(row.training_seconds, 2)),
-)
+def _epochs(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def _result_columns(target: float, metrics: Sequence[str]) -> tuple[Column[ComparedRun], ...]:
-    columns: tuple[Column[ComparedRun], ...] = (
-        ("run", lambda row: row.name),
-        ("learning rate", _learning_rate),
-        ("train loss", lambda row: _number(row.train_loss)),
-        ("test loss", lambda row: _number(row.test.loss if row.test else None)),
-        *((f"test {name}", _test_cell(name)) for name in metrics),
+# --- what it led to -------------------------------------------------------------------------------------------------
+
+
+def _results(target: float, metrics: Sequence[str]) -> tuple[Cell[ComparedRun], ...]:
+    cells: tuple[Cell[ComparedRun], ...] = (
+        (Column(tell("study.run"), is_text=True, folds=True), lambda row: row.name),
+        (Column(tell("study.learning_rate")), _learning_rate),
+        (Column(tell("study.train_loss")), lambda row: number(row.train_loss)),
+        (Column(of_test("loss")), lambda row: number(row.test.loss if row.test else None)),
+        *((Column(of_test(name)), _test_cell(name)) for name in metrics),
     )
 
     if "accuracy" not in metrics:
-        return columns
+        return cells
 
-    to = f"to {100 * target:g} %"
+    # how soon they are good
+    share = f"{100 * target:g}\N{NO-BREAK SPACE}%"
     return (
-        *columns,
-        (f"updates {to}", lambda row: formats.count(row.reached.updates if row.reached else None)),
-        (f"seconds {to}", lambda row: _number(row.reached.seconds if row.reached else None, 2)),
+        *cells,
+        (
+            Column(tell("study.updates_to", target=share)),
+            lambda row: formats.count(row.reached.updates if row.reached else None),
+        ),
+        (
+            Column(tell("study.seconds_to", target=share)),
+            lambda row: number(row.reached.seconds if row.reached else None, 2),
+        ),
     )
+
+
+def of_test(name: str) -> str:
+    """Return a metric's name as the test set's, in the present language."""
+    return str(metric_word(name, "test"))
 
 
 def _learning_rate(row: ComparedRun) -> str:
@@ -125,48 +144,57 @@ def _test_cell(name: str) -> Callable[[ComparedRun], str]:
     return lambda row: formats.metric(name, row.test.metrics.get(name) if row.test else None)
 
 
-def _band_columns(metrics: Sequence[str]) -> tuple[Column[Band], ...]:
+# --- what repeated seeds agree on -----------------------------------------------------------------------------------
+
+
+def _spreads(metrics: Sequence[str]) -> tuple[Cell[Band], ...]:
     return (
-        ("runs", lambda band: band.group),
-        ("seeds", lambda band: str(len(band.seeds))),
-        *((f"test {name}", _band_cell(name)) for name in ("loss", *metrics)),
+        (Column(tell("study.runs"), is_text=True, folds=True), lambda band: band.group),
+        (Column(tell("study.seeds")), lambda band: str(len(band.seeds))),
+        *((Column(of_test(name)), _spread_cell(name)) for name in ("loss", *metrics)),
     )
 
 
-def _band_cell(name: str) -> Callable[[Band], str]:
+def _spread_cell(name: str) -> Callable[[Band], str]:
     def cell(band: Band) -> str:
         spread = band.test.get(name)
         if spread is None:
             return "–"
         mean, low, high = (
-            _number(value) if name == "loss" else formats.metric(name, value)
+            number(value) if name == "loss" else formats.metric(name, value)
             for value in (spread.mean, spread.low, spread.high)
         )
-        return f"{mean} ({low} – {high})"
+        return tell("study.spread", mean=mean, low=low, high=high)
 
     return cell
 
 
-def _troubles(row: ComparedRun) -> list[str]:
-    """Say what is wrong with a run, if anything is."""
+# --- what is not finished, and what to do next ----------------------------------------------------------------------
+
+
+def _trouble(row: ComparedRun) -> str:
+    """Say what is wrong with a run; nothing where all is well."""
     match row.status:
         case "finished":
-            return []
+            return ""
         case "missing":
-            return [f"{row.name} has not begun"]
+            return tell("study.missing", run=row.name)
         case "damaged":
-            return [f"{row.name} cannot be read: {row.problem}"]
+            return tell("study.damaged", run=row.name, reason=translate(str(row.problem)))
         case "diverged":
-            return [f"{row.name} diverged at learning rate {_learning_rate(row)}; a smaller one or a warm-up may help"]
+            return tell("study.diverged", run=row.name, rate=_learning_rate(row))
         case _:
-            return [f"{row.name} is {row.status} at iteration {_iterations(row)}"]
+            return tell("study.unfinished", run=row.name, status=status_word(row.status), iteration=_iterations(row))
 
 
-def _next_steps(study: StudyRecord, rows: Sequence[ComparedRun]) -> list[str]:
-    compare = shlex.join(["epochal", "compare", "--run", str(study.path)])
+def _next_steps(study: StudyRecord, rows: Sequence[ComparedRun], *, offers_landscape: bool) -> list[tuple[str, str]]:
+    """Return what to do next, each with its command."""
+    compare = ("compare", "--run", study.path)
     if not is_finished(rows):
-        return [f"{compare}   (finishes what is not finished)"]
-    steps = [f"{shlex.join(['epochal', 'report', str(study.path)])}   (one page with curves and landscape)"]
-    if not study.landscape_files:
-        steps.append(f"{compare} --landscape   (the loss around the runs' trajectories)")
-    return ["try next:", *steps]
+        return [(tell("study.finishes"), command_line(*compare))]
+
+    shows = tell("study.shows" if study.landscape_files else "study.shows_curves")
+    steps = [(shows, command_line("report", study.path))]
+    if offers_landscape and not study.landscape_files:
+        steps.append((tell("study.adds_landscape"), command_line(*compare, "--landscape")))
+    return steps

@@ -89,7 +89,7 @@ def compute_landscape(
     trajectories, left_out = _read_trajectories(runs, field.space)
     points = [point for trajectory in trajectories.values() for point in trajectory]
     ends = _lines_of(trajectories)
-    field.counter.total = len(points) + options.grid**2 + len(ends) * len(_ALONG_LINE)
+    field.counter.total = count_losses([len(one) for one in trajectories.values()], options.grid)
 
     # the losses along the trajectories say where random directions lie
     losses = field.at(points)
@@ -127,6 +127,11 @@ def compute_landscape(
         left_out=left_out,
         seconds=time.perf_counter() - started,
     )
+
+
+def count_losses(points: Sequence[int], grid: int) -> int:
+    """Return how many losses a landscape takes: of trajectories of so many points each, on a grid, and along lines."""
+    return sum(points) + grid**2 + len(_pairs(points)) * len(_ALONG_LINE)
 
 
 def interpolate(
@@ -263,11 +268,18 @@ def _axes(
 
 
 def _lines_of(trajectories: Mapping[str, tuple[Point, ...]]) -> list[tuple[Point, Point]]:
-    """Choose lines: from each run's beginning to its end, and between the ends of every two (neighbours, if many)."""
-    own = [(one[0], one[-1]) for one in trajectories.values() if len(one) > 1]
-    last = [one[-1] for one in trajectories.values()]
-    between = itertools.combinations(last, 2) if len(last) <= _MOST_RUNS_WITH_ALL_LINES else itertools.pairwise(last)
-    return own + list(between)
+    """Return the lines' ends: from each run's beginning to its end, and between the ends of two."""
+    each = list(trajectories.values())
+    pairs = _pairs([len(one) for one in each])
+    return [(each[one][0] if one == other else each[one][-1], each[other][-1]) for one, other in pairs]
+
+
+def _pairs(points: Sequence[int]) -> list[tuple[int, int]]:
+    """Choose lines by the runs' numbers: within each, and between every two (neighbours, if many)."""
+    numbers = range(len(points))
+    own = [(number, number) for number in numbers if points[number] > 1]
+    few = len(points) <= _MOST_RUNS_WITH_ALL_LINES
+    return own + list(itertools.combinations(numbers, 2) if few else itertools.pairwise(numbers))
 
 
 def _line(field: _Field, start: Point, end: Point) -> Interpolation:

@@ -22,6 +22,7 @@ from safetensors.numpy import save as save_tensors
 
 from epochal.audit import Audit
 from epochal.clock import Position
+from epochal.config import shell_word
 from epochal.errors import RunError
 from epochal.files import atomic_write, make_folder, open_regular, read_regular, refuse_link
 
@@ -118,7 +119,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError as error:
         raise RunError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "
-            f"`epochal resume {folder.parent}` continues from there"
+            f"`epochal resume {shell_word(folder.parent)}` continues from there"
         ) from error
     return path
 

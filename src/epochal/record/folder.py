@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from epochal.config import shell_word
 from epochal.errors import RunError
-from epochal.files import is_leftover, make_folder, sync_folder
+from epochal.files import as_file_name, is_leftover, make_folder, sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,12 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
     """
     try:
         if path is None:
-            path = _next_free(root, re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run")
+            path = _next_free(root, as_file_name(stem).strip("-.") or "run")
         make_folder(path)
         folder = RunFolder(path)
         if any(not _may_lie_in_new(folder, found) for found in path.iterdir()):
-            raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {path}")
+            named = shell_word(path)
+            raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {named}")
         return folder
     except OSError as error:
         raise RunError(f"cannot make the run folder {path or root}: {error.strerror}") from error

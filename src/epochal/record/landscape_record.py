@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from epochal.config import shell_word
 from epochal.errors import RunError
 from epochal.files import atomic_write, read_regular
 
@@ -177,7 +178,8 @@ class LandscapeRecord:
             return cls.from_dict(json.loads(read_regular(path)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
-            again = f"`epochal compare --run {path.parent} --landscape` makes it again"
+            study = shell_word(path.parent)
+            again = f"`epochal compare --run {study} --landscape` makes it again"
             raise RunError(f"{path} is damaged: {what}; {again}") from error
 
     def write(self, path: Path) -> None:

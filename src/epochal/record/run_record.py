@@ -11,7 +11,7 @@ from typing import Any
 
 from epochal import formats
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig
+from epochal.config import TrainConfig, shell_word
 from epochal.errors import RunError
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
@@ -170,12 +170,12 @@ class RunRecord:
 
     def checkpoint(self) -> Checkpoint:
         """Read the newest checkpoint that is not damaged. Raises `RunError` where there is none."""
-        folder = self.folder
+        folder, place = self.folder, shell_word(self.path)
         if self.status == "new":
-            raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {self.path}")
+            raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {place}")
         checkpoint = newest_checkpoint(folder.checkpoints, lambda: count_iterations(folder.history_db))
         if checkpoint is None:
-            raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {self.path}")
+            raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {place}")
         return checkpoint
 
     def facts(self) -> list[Fact]:

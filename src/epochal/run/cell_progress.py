@@ -14,7 +14,7 @@ from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 from epochal.run.surroundings import CellOutput
 from epochal.web.epochs_table import epochs_table
 from epochal.web.fragment import Fragment
-from epochal.words.catalogue import duration, known
+from epochal.words.catalogue import duration, known, phrase
 
 _SECONDS_BETWEEN = 0.25
 _ROWS = 5
@@ -84,7 +84,7 @@ class CellProgress(Callback):
             self._above,
             write.line(self.words()),
             self._bar(),
-            *(write.line(one, "soft") for one in self._warnings),
+            *(write.line(phrase(one), "soft") for one in self._warnings),
         ]
         if self._rows:
             parts.append(epochs_table(self._rows, self._evaluations, write))

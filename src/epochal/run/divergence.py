@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from epochal.config import shell_word
 from epochal.errors import DivergedError
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of
 from epochal.record.folder import RunFolder
@@ -50,8 +51,7 @@ class Divergence(Callback):
         self._recorder.writer.add_event(iteration, "diverged", reason=what)
 
         text = f"{what} at iteration {iteration:,}"
-        advice = "A smaller learning rate usually helps"
-        advice += "" if self._lr is None else f" (it is {self._lr:g})"
+        advice = f"A smaller learning rate usually helps{'' if self._lr is None else f' (it is {self._lr:g})'}"
         if self._folder is None:
             return DivergedError(f"{text}. {advice}, or a warm-up (warmup='1ep')")
 
@@ -59,6 +59,6 @@ class Divergence(Callback):
         good = f"the last good checkpoint is of iteration {iteration_of(files[0]):,}" if files else "no checkpoint yet"
         rate = "" if self._lr is None else f" --lr {self._lr / 3:.2g}"
         return DivergedError(
-            f"{text}; {good}. {advice}:\n  epochal resume {self._folder.path}{rate}"
+            f"{text}; {good}. {advice}:\n  epochal resume {shell_word(self._folder.path)}{rate}"
             "   (or train again with --warmup 1ep; --on-nan continue ignores it)"
         )

@@ -22,6 +22,7 @@ from epochal.run.callbacks import Callback, StopWhen
 from epochal.run.run import Run
 from epochal.run.surroundings import cell_output, is_interactive, is_marimo
 from epochal.web.fragment import Fragment
+from epochal.words.phrases import translate
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Interrupt:
         """Say how an interrupted work is continued, to a person. Raises `KeyboardInterrupt` in a script."""
         if not is_interactive():
             raise KeyboardInterrupt
-        print(message)
+        print(translate(message))
 
 
 @contextmanager

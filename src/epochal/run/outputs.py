@@ -1,4 +1,4 @@
-"""A run's outputs on its test set, for a report: the one part of it that needs the live model and the data."""
+"""A run's outputs on its test set and its training samples, for a report: what needs the live model and the data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from epochal.data import Dataset
 from epochal.data.registry import available
+from epochal.data.trees import is_several
 from epochal.errors import DataError
-from epochal.record.outputs_record import OutputsRecord
+from epochal.record.outputs_record import OutputsRecord, SamplesRecord
 from epochal.run.run import Run
 
 
@@ -32,6 +33,16 @@ class OutputsReader:
         return OutputsRecord(
             run.position.iteration, run.predict(test.x), test.x, test.y, tuple(run.data.class_names or ())
         )
+
+    def samples(self, path: Path) -> SamplesRecord:
+        """Return the training samples that the run's epochs visit.
+
+        Raises `EpochalError` where the data cannot be read; it never downloads any.
+        """
+        run = Run.open(path)
+        data = self.shelf.get(run.file.data.fingerprint) or self._with_data(run).data
+        x = None if is_several(data.train.x) else data.train.x
+        return SamplesRecord(x, data.train.y, tuple(data.class_names or ()))
 
     def _with_data(self, run: Run) -> Run:
         """Return the run with its data: from the shelf where an earlier run had the same, else loaded."""

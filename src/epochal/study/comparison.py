@@ -41,6 +41,7 @@ def compare(
     All runs have the same budget; runs of one seed visit the samples in the same order, and those of one model start
     from the same weights. Each is an ordinary run in a folder of its own under the study's. The same call on the same
     folder finishes what is unfinished and leaves alone what is finished; what is left out is then taken from the study.
+    `epochal.study.landscape_of` adds the loss landscape around them, which the command line's comparison ends with.
 
     Args:
         data: as for `epochal.train`. Default: digits.

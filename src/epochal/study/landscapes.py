@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from epochal.errors import RunError
@@ -25,6 +26,8 @@ def landscape_of(
 ) -> LandscapeRecord:
     """Compute a landscape, save it in the folder of the study or run, and return it.
 
+    Runs that diverged are left out, unless all did.
+
     Args:
         source: a study or a run, or its folder; its runs must have kept their weights (``snapshots=True``).
         options: what is computed.
@@ -41,8 +44,14 @@ def landscape_of(
     if not runs:
         raise RunError(f"{source.path} holds no runs yet")
 
-    first = next(iter(runs.values()))
+    # one that leapt away would stretch the plane until nothing is seen of the others
+    diverged = [name for name, run in runs.items() if run.status == "diverged"]
+    kept = {name: run for name, run in runs.items() if name not in diverged} or runs
+
+    first = next(iter(kept.values()))
     setup = first.setup if parts is None else parts.set_up(first.config)
-    record = compute_landscape(runs, setup, options, progress=progress, should_stop=should_stop)
+    record = compute_landscape(kept, setup, options, progress=progress, should_stop=should_stop)
+    if len(kept) < len(runs):
+        record = replace(record, left_out=(*record.left_out, *((name, "it diverged") for name in diverged)))
     record.write(source.path / LANDSCAPES[options.kind])
     return record
