@@ -10,6 +10,10 @@ import pytest
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
+from chromium import browser
+
+__all__ = ["browser"]  # one for all folders: Playwright drives one at a time
+
 # Read when JAX is first imported, which may be below the next lines, or in another folder's conftest.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["EPOCHAL_LANG"] = "en"  # whatever the language of this system is

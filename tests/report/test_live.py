@@ -73,7 +73,7 @@ def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Serve) -> N
     points = page.evaluate("epochal.runs[0].points")
     assert points["epoch"] == list(range(1, len(known) // 10 + 1))
     assert points["test_iteration"] == points["train_iteration"]
-    page.locator(".keys").wait_for()
+    page.locator("main .keys").wait_for()
     assert counters["iteration"].inner_text() == "400"
     assert training.pages == 2, "the whole report, once the training is over"
     page.close()

@@ -84,7 +84,7 @@ def test_a_page_is_whole_and_needs_nothing_else(name: str, watch: bool) -> None:
         for attribute in ("src", "href"):
             target = attributes.get(attribute)
             assert target is None or target.startswith(("#", "data:image/png;base64,")), (tag, target)
-    assert "url(" not in html
+    assert "url(" not in html.replace("url(#", ""), "but for names inside a picture"
     assert "@import" not in html
     ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -231,6 +231,21 @@ class TestWhatItSays:
 
     def test_the_share_of_variance(self) -> None:
         assert "90.0\xa0%" in render(made_page(landscapes=(made_landscape("run-1"),)))
+
+
+def test_a_study_without_a_landscape_says_how_it_gets_one() -> None:
+    text = text_of(made_page(made_run("a"), made_run("b"), study="runs/study"))
+    assert "This command computes it: epochal compare --run runs/study --landscape" in text
+    assert "This command computes it" not in text_of(made_page(made_run("a"), made_run("b")))
+    with_one = made_page(made_run("a"), study="s", landscapes=(made_landscape("a"),))
+    assert "This command computes it" not in text_of(with_one)
+
+
+def test_a_plan_is_told_in_whole_sentences() -> None:
+    assert "The run: 1 iteration, 1 full epoch " in text_of(made_page(made_run(batch_size=1000, iterations=1)))
+    assert "The run: 25 iterations, 2 full epochs and 5 iterations more" in text_of(made_page(made_run(iterations=25)))
+    stopped = text_of(made_page(made_run(done=37, status="stopped")))
+    assert "The run: 120 iterations, 12 full epochs. Done so far: 37 iterations, 3 full epochs." in stopped
 
 
 def test_a_run_too_long_for_the_page_says_so() -> None:

@@ -9,6 +9,7 @@ from epochal.clock import Plan
 from epochal.plan_rows import counters, totals
 from epochal.record.run_record import RunRecord
 from epochal.report.tables import batch_cells, epoch_cells, plan_table
+from epochal.report.timeline import Timeline
 from epochal.web.epochs_table import shown_epochs
 from epochal.words.catalogue import Words
 
@@ -64,21 +65,25 @@ class TestPlanTableRows:
         assert totals(run.plan) == {"batch": 10}
 
 
+def timeline(samples: int, batch_size: int, iterations: int = 1) -> Timeline:
+    return Timeline.of(made_run(samples=samples, batch_size=batch_size, iterations=iterations, done=0).record)
+
+
 class TestCells:
     def test_few_batches_are_all_drawn(self) -> None:
-        assert [cell.number for cell in batch_cells(Plan(500, 100))] == ["1", "2", "3", "4", "5"]
+        assert [cell.number for cell in batch_cells(timeline(500, 100, 5))] == ["1", "2", "3", "4", "5"]
 
     def test_of_many_the_ends_are_drawn(self) -> None:
-        assert [cell.number for cell in batch_cells(Plan(60_000, 100))] == ["1", "2", "3", "", "599", "600"]
-        assert [cell.number for cell in batch_cells(Plan(60_000, 1))] == ["1", "2", "", "60,000"]
+        assert [cell.number for cell in batch_cells(timeline(60_000, 100, 600))] == ["1", "2", "3", "", "599", "600"]
+        assert [cell.number for cell in batch_cells(timeline(60_000, 1, 60_000))] == ["1", "2", "", "60,000"]
 
     def test_a_smaller_last_batch_is_drawn_smaller(self) -> None:
-        last = batch_cells(Plan(1797, 100))[-1]
+        last = batch_cells(timeline(1797, 100, 18))[-1]
         assert (last.number, last.content) == ("18", "97")
         assert 0.9 < last.share < 1
 
     def test_an_epoch_that_the_budget_cuts_short(self) -> None:
-        last = epoch_cells(Plan(1000, 100, iterations=25))[-1]
+        last = epoch_cells(timeline(1000, 100, 25))[-1]
         assert (last.number, last.content, last.share) == ("3", "5", 0.5)
 
 

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.error import HTTPError
@@ -10,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from epochal.errors import RunError
-from epochal.web.server import PageServer, Route
+from epochal.web.server import MOST_BYTES, TOKEN_HEADER, PageServer, Route, Site
 from serving import Serve, serve
 
 __all__ = ["serve"]
@@ -69,12 +73,125 @@ def test_a_question_that_no_page_asks(serve: Serve, error: Exception) -> None:
     assert status(f"{serve(routes(lambda: '', answer)).url}updates?run=x") == 400
 
 
-def test_only_reading_is_possible(serve: Serve) -> None:
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD"])
+def test_only_reading_is_possible(serve: Serve, method: str) -> None:
     server = serve(routes(lambda: "", lambda query: {}))
+    assert send(server, method, "/", body="{}")[0] == 405
+
+
+# --- questions, which may change something ---------------------------------------------------------------------------
+
+TOKEN = "a-token-that-nobody-guesses"
+
+
+def send(server: PageServer, method: str, path: str, *, body: str = "", **headers: str) -> tuple[int, str]:
+    """Send a request with these headers, ``_`` for ``-``; return status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server.server_address[1], timeout=10)
-    connection.request("POST", "/", body="x")
-    assert connection.getresponse().status == 501
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body=body.encode() if body else None, headers=named)
+    answer = connection.getresponse()
+    content = answer.read().decode()
     connection.close()
+    return answer.status, content
+
+
+@pytest.fixture
+def asked(serve: Serve) -> tuple[PageServer, list[Mapping[str, Any]]]:
+    """A server with a token and one question, and what it was asked."""
+    seen: list[Mapping[str, Any]] = []
+
+    def question(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        seen.append(body)
+        if body.get("wrong"):
+            raise KeyError("wrong")
+        return {"ok": True, "got": dict(body), "语": "言"}
+
+    return serve(Site({"/": lambda query: "<p>page</p>"}, {"/api/ask": question}, TOKEN)), seen
+
+
+def test_a_question_is_answered_to_the_page_that_knows_the_token(asked: Any) -> None:
+    server, seen = asked
+    origin = server.url.rstrip("/")
+    status_, text = send(server, "POST", "/api/ask", body='{"to": 3}', X_Epochal_Token=TOKEN, Origin=origin)
+    assert (status_, json.loads(text)) == (200, {"ok": True, "got": {"to": 3}, "语": "言"})
+    assert seen == [{"to": 3}]
+    assert TOKEN_HEADER == "X-Epochal-Token"
+    assert send(server, "GET", f"/?token={TOKEN}") == (200, "<p>page</p>")
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "needs its token"),
+        ({"X_Epochal_Token": "wrong"}, "needs its token"),
+        ({"X_Epochal_Token": TOKEN[:-1]}, "needs its token"),
+        ({"X_Epochal_Token": TOKEN + "é"}, "needs its token"),
+        ({"X_Epochal_Token": TOKEN, "Origin": "http://evil.example"}, "its own pages"),
+        ({"X_Epochal_Token": TOKEN, "Origin": "null"}, "its own pages"),
+        ({"X_Epochal_Token": TOKEN, "Origin": "http://127.0.0.1:1"}, "its own pages"),
+        ({"X_Epochal_Token": TOKEN, "Host": "evil.example"}, "its own machine"),
+        ({"X_Epochal_Token": TOKEN, "Host": "evil.example:80"}, "its own machine"),
+        ({"X_Epochal_Token": TOKEN, "Host": "127.0.0.1:1"}, "its own machine"),
+        ({"X_Epochal_Token": TOKEN, "Host": "127.0.0.1.evil.example:80"}, "its own machine"),
+    ],
+)
+def test_nobody_else_is_answered(asked: Any, headers: dict[str, str], why: str) -> None:
+    server, seen = asked
+    status_, text = send(server, "POST", "/api/ask", body="{}", **headers)
+    answer = json.loads(text)
+    assert (status_, answer["ok"]) == (403, False)
+    assert why in answer["error"]["en"]
+    assert answer["error"]["zh"] != answer["error"]["en"]
+    assert seen == []
+
+
+@pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", f"?token={TOKEN}x"])
+def test_the_page_needs_the_token_too(asked: Any, query: str) -> None:
+    status_, text = send(asked[0], "GET", f"/{query}")
+    assert (status_, "page" in text) == (403, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "status_"),
+    [
+        ("{", 400),
+        ("[1]", 400),
+        ("3", 400),
+        ("[" * 20_000, 400),
+        ('{"wrong": 1}', 400),
+        ('{"long": "' + "x" * MOST_BYTES + '"}', 413),
+    ],
+    ids=["half", "list", "number", "deep", "not understood", "long"],
+)
+def test_what_is_no_question(asked: Any, body: str, status_: int) -> None:
+    status, text = send(asked[0], "POST", "/api/ask", body=body, X_Epochal_Token=TOKEN)
+    assert (status, json.loads(text)["ok"]) == (status_, False)
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999999999999999999", "٣"])
+def test_a_length_that_is_none(asked: Any, length: str) -> None:
+    headers = {"X_Epochal_Token": TOKEN, "Content_Length": length.encode().decode("latin-1")}
+    status_, _ = send(asked[0], "POST", "/api/ask", **headers)
+    assert status_ in (411, 413)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status_"),
+    [
+        ("GET", f"/api/ask?token={TOKEN}", 405),
+        ("POST", "/", 405),
+        ("PUT", "/api/ask", 405),
+        ("DELETE", "/api/ask", 405),
+        ("OPTIONS", "/api/ask", 405),
+        ("POST", "/api/other", 404),
+        ("GET", f"/other?token={TOKEN}", 404),
+        ("GET", f"/../etc/passwd?token={TOKEN}", 404),
+    ],
+)
+def test_other_methods_and_places(asked: Any, method: str, path: str, status_: int) -> None:
+    server, seen = asked
+    assert send(server, method, path, body="{}", X_Epochal_Token=TOKEN)[0] == status_
+    assert seen == []
 
 
 def test_a_port_in_use(serve: Serve) -> None:
@@ -93,3 +210,112 @@ def test_ctrl_c_ends_it_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.server, "serve_forever", lambda **options: (_ for _ in ()).throw(KeyboardInterrupt))
     server.run()
     assert server.server.socket.fileno() == -1
+
+
+@pytest.fixture
+def errors(asked: Any, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the server of `asked` could not handle."""
+    seen: list[object] = []
+    monkeypatch.setattr(asked[0].server, "handle_error", lambda *request: seen.append(sys.exception()))
+    return seen
+
+
+def connect(server: PageServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server.server_address[1]), timeout=10)
+
+
+HALF = f"POST /api/ask HTTP/1.0\r\nHost: 127.0.0.1:PORT\r\n{TOKEN_HEADER}: {TOKEN}\r\nContent-Length: 9\r\n\r\n{{"
+
+
+def test_who_sends_half_a_question_and_waits_keeps_nobody_waiting(asked: Any) -> None:
+    server, seen = asked
+    with connect(server) as slow:
+        slow.sendall(HALF.replace("PORT", str(server.server.server_address[1])).encode())
+        assert send(server, "POST", "/api/ask", body="{}", X_Epochal_Token=TOKEN)[0] == 200
+        slow.shutdown(socket.SHUT_WR)
+        assert slow.recv(100).startswith(b"HTTP/1.0 400")
+    assert seen == [{}]
+
+
+@pytest.mark.parametrize("sent", ["POST /a", HALF], ids=["line", "body"])
+def test_who_goes_before_the_question_is_whole_is_no_error(
+    asked: Any, errors: list[object], sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = asked[0]
+    done = threading.Event()
+    close = server.server.shutdown_request
+
+    def closed(request: Any) -> None:
+        close(request)
+        done.set()
+
+    monkeypatch.setattr(server.server, "shutdown_request", closed)
+    with connect(server) as browser:
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        browser.sendall(sent.replace("PORT", str(server.server.server_address[1])).encode())
+    assert done.wait(10)
+    assert errors == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_address_that_is_none(asked: Any, errors: list[object], method: str) -> None:
+    server = asked[0]
+    host = f"Host: 127.0.0.1:{server.server.server_address[1]}"
+    with connect(server) as browser:
+        browser.sendall(f"{method} http://[ HTTP/1.0\r\n{host}\r\n{TOKEN_HEADER}: {TOKEN}\r\n\r\n".encode())
+        assert browser.recv(100).startswith((b"HTTP/1.0 403", b"HTTP/1.0 404", b"HTTP/1.0 405"))
+    assert errors == []
+
+
+def test_half_a_letter_is_answered(asked: Any, errors: list[object]) -> None:
+    status_, text = send(asked[0], "POST", "/api/ask", body='{"to": "\\ud800"}', X_Epochal_Token=TOKEN)
+    assert (status_, json.loads(text)["got"]) == (200, {"to": "?"})
+    assert errors == []
+
+
+def test_what_nobody_foresaw_is_answered_and_told_to_the_terminal(serve: Serve, monkeypatch: Any) -> None:
+    server = serve(Site({}, {"/api/ask": lambda body: {"ok": 1 / 0}}, TOKEN))
+    told: list[object] = []
+    monkeypatch.setattr(server.server, "handle_error", lambda *request: told.append(sys.exception()))
+    done = threading.Event()
+    close = server.server.shutdown_request
+
+    def closed(request: Any) -> None:
+        close(request)
+        done.set()
+
+    monkeypatch.setattr(server.server, "shutdown_request", closed)
+    status_, text = send(server, "POST", "/api/ask", body="{}", X_Epochal_Token=TOKEN)
+    answer = json.loads(text)
+    assert done.wait(10)
+    assert (status_, answer["ok"]) == (500, False)
+    assert answer["error"]["zh"] != answer["error"]["en"] == "this could not be computed; the terminal says more"
+    assert "division" not in text
+    assert isinstance(told[0], ZeroDivisionError)
+
+
+def test_a_browser_that_goes_away_is_no_error(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, gone, done = threading.Event(), threading.Event(), threading.Event()
+    errors: list[object] = []
+
+    def page() -> str:
+        asked.set()
+        gone.wait(10)
+        return "x" * 10_000_000
+
+    server = serve(routes(page, lambda query: {}))
+    monkeypatch.setattr(server.server, "handle_error", lambda *request: errors.append(request))
+    close = server.server.shutdown_request
+
+    def closed(request: Any) -> None:
+        close(request)
+        done.set()
+
+    monkeypatch.setattr(server.server, "shutdown_request", closed)
+    with socket.create_connection(("127.0.0.1", server.server.server_address[1])) as browser:
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        browser.sendall(b"GET / HTTP/1.0\r\nHost: localhost:1\r\n\r\n")
+        assert asked.wait(10)
+    gone.set()
+    assert done.wait(10)
+    assert errors == []

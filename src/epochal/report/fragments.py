@@ -84,7 +84,7 @@ def study_fragment(page: Page, write: Fragment) -> str:
     band_names = [say("compare.run"), say("compare.seeds"), say("compare.train_loss"), *headings[8 : 8 + len(metrics)]]
     return write.whole(
         write.head(page.title, views.subject(page)),
-        *(write.line(views.tell(notice), "soft") for notice in page.notices),
+        *(write.line(views.notice_words(notice), "soft") for notice in page.notices),
         write.table(headings, rows),
         write.folded(say("compare.bands"), write.table(band_names, bands), is_open=True) if bands else Markup(""),
         write.charts(*_study_charts(page, metrics, write)),

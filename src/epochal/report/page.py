@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.report import png, series, views
 from epochal.report.page_model import Page
+from epochal.report.strip_numbers import pack_samples, pack_strip
 from epochal.web.epochs_table import shown_epochs
+from epochal.web.one_file import Sources, embedded_json, policy_hash
 from epochal.words.catalogue import duration, known, messages, metric, metric_word, percent, say
 from epochal.words.language import LANGUAGES
 
-_SCRIPTS = ("numbers", "series", "chart", "landscape", "page", "watch")
+_SOURCES = Sources(
+    package="epochal.report",
+    styles=("page",),
+    scripts=(
+        "numbers",
+        "canvas",
+        "terrain",
+        "order",
+        "series",
+        "chart",
+        "landscape",
+        "strip",
+        "vector",
+        "save",
+        "print",
+        "page",
+        "watch",
+    ),
+)
+
+_PRINTED_RUNS, _PRINTED_EPOCHS = 16, 14  # rows of a table on paper
 
 
 def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
@@ -38,7 +54,8 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
     """
     if lang not in LANGUAGES:
         raise OptionError(unknown_name("language", lang, LANGUAGES))
-    script = _script()
+    script = _SOURCES.script()
+    run_views = [views.RunView.of(run) for run in page.runs]
     unfinished = ("unfinished", "unfinished_open")
     return (
         _environment()
@@ -50,7 +67,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             subject=views.subject(page),
             watch=watch,
             # the runs, and what they have in common
-            views=[views.RunView.of(run) for run in page.runs],
+            views=run_views,
             metrics=views.metrics_of(page),
             comparison=views.comparison(page),
             bands=views.band_rows(page),
@@ -58,12 +75,18 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             curve_notes=list(views.curve_notes(page, watch)),
             maps=[_map_words(landscape) for landscape in page.landscapes],
             map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
+            landscape_command=views.landscape_command(page),
+            # the two pages of paper
+            printed_runs=_PRINTED_RUNS,
+            printed_epochs=_PRINTED_EPOCHS,
+            audited=views.audited(page),
+            printed_environment=views.printed_environment(page),
             # what the script draws, and the script
-            payload=_json(_payload(page, watch)),
+            payload=embedded_json(_payload(page, watch)),
             # everything inside, so that the page needs no other file
-            style=Markup(_style()),
-            script=Markup(script),
-            script_hash=_hash(script),
+            style=_SOURCES.style(),
+            script=script,
+            script_hash=policy_hash(script),
         )
     )
 
@@ -85,7 +108,7 @@ def _environment() -> Environment:
         metric=metric,
         metric_word=metric_word,
         shown_epochs=shown_epochs,
-        tell=views.tell,
+        notice_words=views.notice_words,
     )
 
     return environment
@@ -96,7 +119,11 @@ def _payload(page: Page, watch: bool) -> dict[str, Any]:
     buckets = series.buckets(page.runs, growing=watch)
     return {
         "words": {code: _script_words(code) for code in LANGUAGES},
-        "runs": [series.pack_run(run, size, growing=watch) for run, size in zip(page.runs, buckets, strict=True)],
+        "runs": [
+            {**series.pack_run(run, size, growing=watch), "strip": pack_strip(run)}
+            for run, size in zip(page.runs, buckets, strict=True)
+        ],
+        "samples": pack_samples(page),
         "landscapes": [_pack_landscape(landscape, page) for landscape in page.landscapes],
         "watch": watch,
     }
@@ -167,35 +194,3 @@ def _map_words(landscape: LandscapeRecord) -> dict[str, Any]:
         "y": say(f"land.{kind}_y", share=percent(second, 1)),
         "explained": say("land.explained", share=both) if is_pca else None,
     }
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("epochal.report").joinpath(f"assets/{name}").read_text(encoding="utf-8")
-
-
-@cache
-def _script() -> str:
-    """Return the page's script: its parts in one function of their own, so that no name leaks."""
-    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}\nstart();\n}})();\n'
-
-
-@cache
-def _style() -> str:
-    """Return the stylesheet; the dark colours stand in it twice: for dark systems, and for who asks for them."""
-    dark = _asset("dark.css")
-    by_system = f'@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
-    by_choice = f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
-    return "\n".join([_asset("page.css"), by_system, by_choice])
-
-
-def _hash(script: str) -> str:
-    """Return what a content security policy names this script by, and so allows no other."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-
-
-def _json(value: Mapping[str, Any]) -> Markup:
-    """Return JSON that cannot end the element that it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

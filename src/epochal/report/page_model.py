@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Shaped, UInt8
 
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.run_record import RunRecord
@@ -61,6 +62,27 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TrainingSamples:
+    """What a page holds of a training set.
+
+    Attributes:
+        number: N.
+        indices: the samples that ``images`` are of, in their order; ``None``: all of them.
+        images: uint8; ``None`` where samples are no images.
+        labelled: the samples that ``labels`` are of, in their order; ``None``: all of them.
+        labels: class numbers, uint16, or single targets, float32; ``None`` for several targets.
+        class_names: one for each class; empty for a regression.
+    """
+
+    number: int
+    indices: Int64[np.ndarray, " images"] | None
+    images: UInt8[np.ndarray, "images height width *colours"] | None
+    labelled: Int64[np.ndarray, " labels"] | None
+    labels: Shaped[np.ndarray, " labels"] | None
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PageRun:
     """One run on a page.
 
@@ -94,6 +116,7 @@ class Page:
         study: the folder of the study that the runs belong to, as the user wrote it.
         target_accuracy: the accuracy, 0 to 1, whose updates and seconds the study asks for.
         bands: what the study's repeated seeds agree on.
+        samples: of each training set, by its fingerprint, or why there are none.
     """
 
     title: str
@@ -105,3 +128,4 @@ class Page:
     study: str | None = None
     target_accuracy: float | None = None
     bands: tuple[Band, ...] = ()
+    samples: Mapping[str, TrainingSamples | Notice] = field(default_factory=dict)

@@ -16,11 +16,13 @@ from typing import Any
 
 from epochal.errors import EpochalError, RunError
 from epochal.record.landscape_record import LandscapeRecord
-from epochal.record.outputs_record import OutputsRecord
+from epochal.record.outputs_record import OutputsDoor
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands
 from epochal.report.mistakes import predictions_of
-from epochal.report.page_model import Notice, Page, PageRun, Predictions
+from epochal.report.page_model import Notice, Page, PageRun, Predictions, TrainingSamples
+from epochal.report.timeline import Timeline
+from epochal.report.training_samples import IMAGE_LIMIT, training_samples
 from epochal.version import __version__
 
 _LATER = Notice("while_training", {})
@@ -39,15 +41,15 @@ class Found:
 def read(
     paths: Sequence[str | os.PathLike[str]],
     *,
-    outputs: Callable[[Path], OutputsRecord] | None = None,
+    outputs: OutputsDoor | None = None,
     now: Callable[[], datetime] | None = None,
 ) -> Page:
     """Read runs, or the runs of studies, for a page.
 
     Args:
         paths: run folders and study folders.
-        outputs: computes the outputs of a run on its test set; without it the page has no predictions, and no
-            checkpoint is read.
+        outputs: computes the outputs of a run on its test set, and loads its training samples; without it the page
+            has no predictions and no images, and no checkpoint is read.
         now: the clock for the page's date.
 
     Raises:
@@ -79,6 +81,7 @@ def read(
         study=None if found.study is None else str(found.study.path),
         target_accuracy=None if found.study is None else found.study.config.target_accuracy,
         bands=() if found.study is None else _bands(found.study, runs),
+        samples={} if outputs is None else _samples(runs, outputs),
     )
 
 
@@ -131,7 +134,7 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _page_run(record: RunRecord, name: str, outputs: Callable[[Path], OutputsRecord] | None) -> PageRun:
+def _page_run(record: RunRecord, name: str, outputs: OutputsDoor | None) -> PageRun:
     if outputs is None or record.status == "running" or record.path is None:
         return PageRun(record, name, _LATER)
     sha256 = None
@@ -142,7 +145,7 @@ def _page_run(record: RunRecord, name: str, outputs: Callable[[Path], OutputsRec
         return PageRun(record, name, Notice("unpredicted", {"reason": str(error)}), sha256)
 
 
-def _predictions(record: RunRecord, path: Path, outputs: Callable[[Path], OutputsRecord]) -> Predictions | Notice:
+def _predictions(record: RunRecord, path: Path, outputs: OutputsDoor) -> Predictions | Notice:
     if record.file.data.task != "classification":
         return Notice("regression", {})
     if not record.file.data.test:
@@ -150,6 +153,26 @@ def _predictions(record: RunRecord, path: Path, outputs: Callable[[Path], Output
     if record.file.custom:
         return Notice("custom", {"parts": ", ".join(record.file.custom)})
     return predictions_of(outputs(path))
+
+
+def _samples(runs: Sequence[PageRun], outputs: OutputsDoor) -> dict[str, TrainingSamples | Notice]:
+    """Return what the page holds of each training set: loaded once, and with an even part of the page's images."""
+    of_data: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        if run.record.path is not None and run.record.status != "running":
+            of_data.setdefault(run.record.file.data.fingerprint, []).append(run.record)
+
+    # each is loaded by its first run
+    found: dict[str, TrainingSamples | Notice] = {}
+    for fingerprint, records in of_data.items():
+        path, order = records[0].path, [(Timeline.of(record), record.config.seed) for record in records]
+        if path is None:
+            continue
+        try:
+            found[fingerprint] = training_samples(outputs.samples(path), order, IMAGE_LIMIT // len(of_data))
+        except EpochalError as error:
+            found[fingerprint] = Notice("no_samples", {"reason": str(error)})
+    return found
 
 
 def _bands(study: StudyRecord, runs: Sequence[PageRun]) -> tuple[Band, ...]:

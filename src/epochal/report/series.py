@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from epochal.clock import Position, Span
 from epochal.record.rows import EpochRow, EvaluationRow, metric_names
@@ -107,9 +107,9 @@ def thinned(losses: Float32[np.ndarray, " n"], bucket: int) -> tuple[Float32[np.
     return np.fmin.reduceat(finite, starts), means.astype(np.float32), np.fmax.reduceat(finite, starts)
 
 
-def encode(values: Float32[np.ndarray, " n"]) -> str:
-    """Return float32 numbers, little-endian, as base64."""
-    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+def encode(values: Shaped[np.ndarray, " n"], kind: str = "<f4") -> str:
+    """Return numbers of a little-endian ``kind``, float32 by default, as base64."""
+    return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")
 
 
 def pack_run(run: PageRun, bucket: int, *, growing: bool = False) -> dict[str, Any]:

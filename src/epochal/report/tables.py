@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from epochal.clock import Plan
 from epochal.formats import count
 from epochal.plan_rows import plan_rows
 from epochal.record.run_record import Fact, RunRecord
+from epochal.report.timeline import Timeline
 from epochal.words.catalogue import Words, known, say
 
 
@@ -59,22 +60,23 @@ class Cell:
     share: float = 1.0
 
 
-def batch_cells(plan: Plan) -> list[Cell]:
-    """Draw an epoch as its batches, each with its samples."""
-    last = plan.last_batch_size
-    return _cells(plan.batches_per_epoch, plan.batch_size, None if last == plan.batch_size else last)
+def batch_cells(timeline: Timeline, epoch: int = 0) -> list[Cell]:
+    """Draw an epoch, the first being 0, as its batches, each with its samples."""
+
+    def samples(batch: int) -> int:
+        start, stop = timeline.positions(epoch, batch)
+        return stop - start
+
+    return _cells(timeline.batches(epoch), samples)
 
 
-def epoch_cells(plan: Plan) -> list[Cell]:
+def epoch_cells(timeline: Timeline) -> list[Cell]:
     """Draw a run as its epochs, each with its iterations."""
-    full, per_epoch = plan.full_epochs, plan.iterations_per_epoch
-    if not plan.extra_iterations:
-        return _cells(full, per_epoch, None)
-    return _cells(full + 1, per_epoch, plan.extra_iterations)
+    return _cells(timeline.epochs, timeline.batches)
 
 
-def _cells(number: int, content: int, last: int | None) -> list[Cell]:
-    """Return so many boxes, those in the middle left out; ``last`` is the content of a smaller last one."""
+def _cells(number: int, content_of: Callable[[int], int]) -> list[Cell]:
+    """Return so many boxes, those in the middle left out, as wide as what they hold."""
     numbers: list[int | None]
     if number <= 7:
         numbers = [*range(1, number + 1)]
@@ -82,7 +84,10 @@ def _cells(number: int, content: int, last: int | None) -> list[Cell]:
         numbers = [1, 2, 3, None, number - 1, number]
     else:
         numbers = [1, 2, None, number]  # long numbers need wide boxes
-    cells = [Cell("", "") if place is None else Cell(count(place), count(content)) for place in numbers]
-    if last is not None:
-        cells[-1] = Cell(cells[-1].number, count(last), max(last / content, 0.2))
-    return cells
+
+    contents = {place: content_of(place - 1) for place in numbers if place is not None}
+    most = max(contents.values(), default=1)
+    return [
+        Cell("", "") if place is None else Cell(count(place), count(contents[place]), max(contents[place] / most, 0.2))
+        for place in numbers
+    ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from epochal.config import shell_word
 from epochal.formats import count, decimal
 from epochal.plan_rows import counters, totals
 from epochal.record.rows import EvaluationRow, metric_names
@@ -16,8 +16,10 @@ from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
 from epochal.report.page_model import Notice, Page, PageRun, Predictions
+from epochal.report.strip_words import strip_epoch, strip_run
 from epochal.report.tables import Cell, PlanTableRow
-from epochal.words.catalogue import Words, duration, known, metric, metric_word, say
+from epochal.report.timeline import Timeline
+from epochal.words.catalogue import Words, duration, known, metric, metric_word, phrase, say
 
 _LARGEST_MATRIX = 26
 _PAIRS_SHOWN = 20
@@ -56,18 +58,15 @@ class RunView:
     def of(cls, run: PageRun) -> RunView:
         """Put a run into words."""
         record, plan = run.record, run.record.plan
+        timeline = Timeline.of(record)
         return cls(
             run=run,
             about=_about(record),
             method=say(f"method.{plan.method}"),
-            batches=tables.batch_cells(plan),
-            epochs=[] if plan.is_open else tables.epoch_cells(plan),
-            strip_epoch=say(
-                _numbered("plan.strip_epoch", plan.batches_per_epoch),
-                samples=count(plan.samples),
-                batches=count(plan.batches_per_epoch),
-            ),
-            strip_run=_strip_run(record),
+            batches=tables.batch_cells(timeline) if timeline.epochs else [],
+            epochs=tables.epoch_cells(timeline),
+            strip_epoch=strip_epoch(plan),
+            strip_run=strip_run(record, timeline),
             # the arithmetic and what became of it
             plan=tables.plan_table(record),
             changes=[
@@ -107,21 +106,6 @@ def _about(run: RunRecord) -> Words:
         loss=config.loss or "–",
         seed=config.seed,
     )
-
-
-def _strip_run(run: RunRecord) -> Words:
-    plan = run.plan
-    if plan.is_open:
-        return say("plan.open", seconds=duration(plan.budget.amount / 1000))
-    key = "plan.strip_rest" if plan.extra_iterations else _numbered("plan.strip_run", plan.full_epochs)
-    return say(
-        key, iterations=count(plan.iterations), epochs=count(plan.full_epochs), rest=count(plan.extra_iterations)
-    )
-
-
-def _numbered(key: str, number: int) -> str:
-    """Return the key of the sentence for one, where there is one."""
-    return f"{key}_one" if number == 1 else key
 
 
 def _options(options: dict[str, Any]) -> str:
@@ -208,7 +192,7 @@ def _commands(run: PageRun) -> list[tuple[Words, str]]:
     file = run.record.file
     if file.custom:
         return [(say("again.custom", parts=", ".join(file.custom)), "")]
-    commands = [(say("again.folder"), shlex.join(["epochal", "rerun", run.path]))]
+    commands = [(say("again.folder"), f"epochal rerun {shell_word(run.path)}")]
     if not file.changes:
         commands.insert(0, (say("again.command"), file.config.command()))
     return commands
@@ -217,10 +201,15 @@ def _commands(run: PageRun) -> list[tuple[Words, str]]:
 def page_commands(page: Page) -> list[tuple[Words, str]]:
     """Return the commands that make this page again, and continue its study."""
     paths = [run.path for run in page.runs] if page.study is None else [page.study]
-    commands = [(say("again.page"), shlex.join(["epochal", "report", *paths]))]
+    commands = [(say("again.page"), " ".join(["epochal report", *map(shell_word, paths)]))]
     if page.study is not None:
-        commands.insert(0, (say("again.study"), shlex.join(["epochal", "compare", "--run", page.study])))
+        commands.insert(0, (say("again.study"), f"epochal compare --run {shell_word(page.study)}"))
     return commands
+
+
+def landscape_command(page: Page) -> str | None:
+    """Return the command that computes a study's landscape; ``None`` where the page is of no study."""
+    return None if page.study is None else f"epochal compare --run {shell_word(page.study)} --landscape"
 
 
 def _shape(shape: Any) -> str:
@@ -264,6 +253,21 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
         rows.append((say("about.events"), text))
     return rows
+
+
+def printed_environment(page: Page) -> list[tuple[Words, str | Words]]:
+    """Return the environment of a page's first run, and how to repeat it, for paper."""
+    run = page.runs[0]
+    wanted = {say(f"about.{key}").texts["en"] for key in ("data", "fingerprint", "weights", "device", "versions")}
+    rows = [(name, value) for name, value in _environment(run) if name.texts["en"] in wanted]
+    commands = page_commands(page)[:1] if page.study is not None else _commands(run)[:1]
+    return [*rows, *((words, command) for words, command in commands if command)]
+
+
+def audited(page: Page) -> Words:
+    """Say how many full epochs of all runs used each sample as planned."""
+    full = [row for run in page.runs for row in run.record.history.epochs if row.complete]
+    return say("audit.proved", exact=count(sum(row.is_exact for row in full)), epochs=count(len(full)))
 
 
 def status_words(status: str) -> Words | str:
@@ -321,13 +325,17 @@ def comparison_row(run: PageRun, metrics: Sequence[str], target: float | None) -
     )
 
 
-def tell(notice: Notice) -> Words:
-    """Put a notice into words; its numbers are grouped, and a status is named in each language."""
-    values = {
-        name: count(value) if isinstance(value, int) else status_words(value) if name == "status" else value
-        for name, value in notice.values.items()
-    }
-    return say(f"notice.{notice.key}", **values)
+def notice_words(notice: Notice) -> Words:
+    """Put a notice into words; its numbers are grouped, and status and reason are in each language."""
+
+    def words(name: str, value: str | int) -> Words | str:
+        if isinstance(value, int):
+            return count(value)
+        if name == "reason":
+            return phrase(value)
+        return status_words(value) if name == "status" else value
+
+    return say(f"notice.{notice.key}", **{name: words(name, value) for name, value in notice.values.items()})
 
 
 def curve_notes(page: Page, watch: bool) -> Iterator[Words]:

@@ -1,39 +1,15 @@
-// Pictures on canvas: what charts and landscapes share, and the chart of lines.
+// What charts and landscapes share, and the chart of lines.
 
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 2, 2], [12, 3, 3, 3, 3, 3]];
 const HOVER_LINE = [3, 3];
 const WIDEST_BAND = 30000; // highest over lowest loss that a logarithmic axis still shows in full
 
-// The colours of the canvas that is being drawn: the page's theme, or light for one that is for paper.
-let palette = null;
-const colour = (name) => palette.getPropertyValue(`--${name}`).trim();
-
-const isDark = () => {
-  const { theme } = document.documentElement.dataset;
-  return theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
-};
-
-// The canvases of a plot: the picture, a light copy of it for paper where the theme is dark, and the read-out over it.
-// A browser prints what was drawn before, so the copy is drawn whenever the picture is.
+// The canvases of a plot: the picture, and the read-out over it.
 const buildCanvases = (figure) => {
-  const names = ["picture", "paper", "over"];
+  const names = ["picture", "over"];
   const canvases = names.map((name) => Object.assign(document.createElement("canvas"), { className: name }));
   figure.querySelector(".plot").replaceChildren(...canvases);
   return Object.fromEntries(names.map((name, place) => [name, canvases[place]]));
-};
-
-// A canvas in the size of its box, in units of CSS pixels, cleared.
-const prepare = (canvas) => {
-  palette = getComputedStyle(canvas);
-  const { width, height } = canvas.getBoundingClientRect();
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.max(1, Math.round(width * ratio));
-  canvas.height = Math.max(1, Math.round(height * ratio));
-  const pen = canvas.getContext("2d");
-  pen.setTransform(canvas.width / Math.max(width, 1), 0, 0, canvas.height / Math.max(height, 1), 0, 0);
-  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  pen.lineJoin = "round";
-  return { pen, width, height };
 };
 
 // A run's mark in its colour: circle, square, triangle or diamond, full for the first four runs, hollow for the next.
@@ -86,7 +62,7 @@ const drawAxes = (pen, box, x, y, titles, yText) => {
   pen.textAlign = "right";
   pen.fillText(titles.x, box.right, box.bottom + 23);
   pen.textAlign = "left";
-  pen.fillText(titles.y, 0, 0);
+  pen.fillText(titles.y, 0, 2);
 };
 
 class Chart {
@@ -143,14 +119,31 @@ class Chart {
   }
 
   draw() {
-    this.paint(this.canvases.picture);
-    if (isDark()) this.paint(this.canvases.paper);
+    this.paint(prepare(this.canvases.picture));
     prepare(this.canvases.over);
     this.read(null);
   }
 
-  paint(canvas) {
-    const { pen, width, height } = prepare(canvas);
+  // Draw all of it elsewhere, in another size, and leave the chart as it stands on the page.
+  copyTo(surface) {
+    const { entries, scales, clipped } = this, { from, to } = this.figure.dataset;
+    this.paint(surface);
+    Object.assign(this, { entries, scales, clipped });
+    Object.assign(this.figure.dataset, { from, to });
+  }
+
+  // The shown lines, for a legend: style, whether marked, and the name as the page has it.
+  legend() {
+    const named = this.lines.map((line, number) => ({ line, name: this.nameOf(number) }));
+    return named.filter(({ line }) => this.drawn.includes(line)).map(({ line, name }) => ({ style: line.style, isMarked: line.marked, name }));
+  }
+
+  nameOf(number) {
+    const parts = this.rows[number].where.parentElement.querySelector("label > span:last-child").childNodes;
+    return [...parts].map((part) => part.textContent.trim()).filter(Boolean).join(" ");
+  }
+
+  paint({ pen, width, height }) {
     const { unit, isLogX, words } = this.state;
     let [low, high] = this.state.view ?? this.state.extent;
     if (!(high > low)) [low, high] = [isLogX ? high / 2 : high - 1, high * 1.0001 + (high ? 0 : 1)];
@@ -164,7 +157,7 @@ class Chart {
     if (!range) return;
     const y = new Scale(...range, box.bottom, box.top, isLog);
     this.scales = { x, y, box };
-    drawAxes(pen, box, x, y, { x: words[`axis_${unit}`], y: words[this.yTitle] ?? "", grid: true }, this.isShare ? (share) => `${+(100 * share).toFixed(4)} %` : null);
+    drawAxes(pen, box, x, y, { x: words[`axis_${unit}`], y: words[this.yTitle] ?? textOf(this.figure.querySelector("h3")), grid: true }, this.isShare ? (share) => `${+(100 * share).toFixed(4)} %` : null);
     pen.save();
     pen.beginPath();
     pen.rect(box.left, box.top - 6, box.right - box.left + 8, box.bottom - box.top + 6);
@@ -249,7 +242,7 @@ class Chart {
     pen.fillStyle = colour("soft");
     pen.textAlign = "right";
     pen.textBaseline = "top";
-    if (highest > high) pen.fillText(`▲ ${words.above.replace("{value}", decimal(highest, 3))}`, box.right, 0);
+    if (highest > high) pen.fillText(`▲ ${words.above.replace("{value}", decimal(highest, 3))}`, box.right, 2);
     pen.textBaseline = "bottom";
     if (lowest < low) pen.fillText(`▼ ${words.below.replace("{value}", decimal(lowest, 3))}`, box.right, box.bottom - 3);
   }

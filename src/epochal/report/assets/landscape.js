@@ -3,58 +3,14 @@
 const LEVELS = 9;
 const LABEL_GAP = 22; // pixels between the losses written on contours, and from the sides
 
-const shortened = (loss) => Number(loss.toPrecision(2)).toString();
-
-const parseColour = (text) => [1, 3, 5].map((place) => parseInt(text.slice(place, place + 2), 16));
-
-// Red, green and blue for a height from 0 (the valley's floor) to 1.
-const ramp = () => {
-  const stops = ["low", "middle", "high"].map((name) => parseColour(colour(name)));
-  return Array.from({ length: 256 }, (_, place) => {
-    const at = (place / 255) * 2, first = Math.min(Math.floor(at), 1), part = at - first;
-    return stops[first].map((value, channel) => value + (stops[first + 1][channel] - value) * part);
-  });
-};
-
-// The crossings of one cell of the grid with a level, as pairs of points in grid units (marching squares).
-const crossings = (corners, level, column, row) => {
-  const sides = [[0, 0, 1, 0, 0, 1], [1, 0, 1, 1, 1, 2], [0, 1, 1, 1, 3, 2], [0, 0, 0, 1, 0, 3]];
-  const points = [];
-  for (const [x1, y1, x2, y2, first, second] of sides) {
-    const a = corners[first], b = corners[second];
-    if ((a < level) === (b < level)) continue;
-    const part = (level - a) / (b - a);
-    points.push([column + x1 + (x2 - x1) * part, row + y1 + (y2 - y1) * part]);
-  }
-  if (points.length === 2) return [points];
-  if (points.length < 4) return [];
-  const isHigh = (corners[0] + corners[1] + corners[2] + corners[3]) / 4 >= level;
-  return isHigh === (corners[0] >= level) ? [[points[0], points[1]], [points[2], points[3]]] : [[points[0], points[3]], [points[1], points[2]]];
-};
-
 class Landscape {
   constructor(figure, data, state) {
     Object.assign(this, { figure, data, state, cursor: null });
     this.canvases = buildCanvases(figure);
-    this.prepareHeights();
+    this.heights = new Heights(data.loss);
     this.trajectories = data.trajectories.map((trajectory) => ({ ...trajectory, shown: true }));
     this.rows = this.trajectories.map((trajectory) => this.addRow(trajectory));
     this.listen();
-  }
-
-  // Losses as heights from 0 to 1, by their logarithm; what is very much higher than most shares the top.
-  prepareHeights() {
-    const finite = this.data.loss.flat().filter((value) => value !== null && value > 0).sort((a, b) => a - b);
-    this.lowest = finite[0];
-    this.highest = finite[finite.length - 1];
-    this.top = Math.max(Math.min(this.highest, finite[Math.floor(finite.length * 0.97)] * 1.2), this.lowest * 1.0001);
-    this.span = Math.log(this.top / this.lowest);
-    this.heights = this.data.loss.map((row) => row.map((value) => this.height(value)));
-  }
-
-  height(loss) {
-    if (loss === null || !Number.isFinite(loss)) return 1;
-    return Math.min(1, Math.max(0, Math.log(Math.max(loss, this.lowest) / this.lowest) / this.span));
   }
 
   addRow(trajectory) {
@@ -77,19 +33,29 @@ class Landscape {
   }
 
   draw() {
-    this.paint(this.canvases.picture);
-    if (isDark()) this.paint(this.canvases.paper);
+    this.paint(prepare(this.canvases.picture));
     this.read();
   }
 
-  paint(canvas) {
-    const { pen, width, height } = prepare(canvas);
+  // Draw it elsewhere, in another size, and leave the map as it stands on the page.
+  copyTo(surface) {
+    const { scales } = this;
+    this.paint(surface);
+    this.scales = scales;
+  }
+
+  // The shown trajectories, for a legend.
+  legend() {
+    return this.trajectories.filter(({ shown }) => shown).map(({ style, run }) => ({ style, isMarked: true, name: run }));
+  }
+
+  paint({ pen, width, height }) {
     const { x: xs, y: ys } = this.data;
     const box = { left: 58, right: width - (width > 560 ? 84 : 14), top: 26, bottom: height - 44 };
     const x = new Scale(xs[0], xs[xs.length - 1], box.left, box.right, false);
     const y = new Scale(ys[0], ys[ys.length - 1], box.bottom, box.top, false);
     this.scales = { x, y, box };
-    this.drawHeights(pen, box);
+    this.heights.paint(pen, box);
     this.drawContours(pen, box);
     drawAxes(pen, box, x, y, { x: this.word("x"), y: this.word("y"), grid: false });
     pen.save();
@@ -112,36 +78,10 @@ class Landscape {
     pen.fillText(text, box.right - 13, box.bottom - 12);
   }
 
-  drawHeights(pen, box) {
-    const columns = Math.max(2, Math.round((box.right - box.left) / 2)), rows = Math.max(2, Math.round((box.bottom - box.top) / 2));
-    const image = new ImageData(columns, rows), colours = ramp();
-    for (let row = 0; row < rows; row += 1) {
-      for (let column = 0; column < columns; column += 1) {
-        const height = this.between(column / (columns - 1), 1 - row / (rows - 1));
-        const [red, green, blue] = colours[Math.round(height * 255)];
-        image.data.set([red, green, blue, 255], 4 * (row * columns + column));
-      }
-    }
-    const small = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
-    small.getContext("2d").putImageData(image, 0, 0);
-    pen.imageSmoothingEnabled = true;
-    pen.drawImage(small, box.left, box.top, box.right - box.left, box.bottom - box.top);
-  }
-
-  // The height at shares of the grid's width and height, straight between the four points around.
-  between(across, up) {
-    const { heights } = this, lastColumn = heights[0].length - 1, lastRow = heights.length - 1;
-    const column = Math.min(Math.max(across, 0) * lastColumn, lastColumn - 1e-9), row = Math.min(Math.max(up, 0) * lastRow, lastRow - 1e-9);
-    const i = Math.floor(row), j = Math.floor(column), v = row - i, u = column - j;
-    return (heights[i][j] * (1 - u) + heights[i][j + 1] * u) * (1 - v) + (heights[i + 1][j] * (1 - u) + heights[i + 1][j + 1] * u) * v;
-  }
-
-  lossOf(height) { return this.lowest * Math.exp(height * this.span); }
-
   levels() { return Array.from({ length: LEVELS }, (_, place) => (place + 1) / (LEVELS + 1)); }
 
   drawContours(pen, box) {
-    const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
+    const { rows: heights } = this.heights, rows = heights.length - 1, columns = heights[0].length - 1;
     const at = ([column, row]) => [box.left + (column / columns) * (box.right - box.left), box.bottom - (row / rows) * (box.bottom - box.top)];
     const dots = this.dots(), ray = this.rayForLevels(box, dots), colours = ramp(), written = [];
     pen.strokeStyle = colour("contour");
@@ -184,7 +124,7 @@ class Landscape {
 
   // Write a contour's loss on it.
   drawLevel(pen, place, level, shade) {
-    const text = shortened(this.lossOf(level));
+    const text = shortened(this.heights.lossOf(level));
     pen.textAlign = "center"; pen.textBaseline = "middle";
     pen.strokeStyle = `rgb(${shade.map(Math.round).join(" ")})`; pen.lineWidth = 4; pen.strokeText(text, ...place);
     pen.fillStyle = colour(level < 0.45 ? "map-low" : "map-high"); pen.fillText(text, ...place);
@@ -210,7 +150,7 @@ class Landscape {
 
   // The lowest point of the grid, or the nearest to it that is not at the picture's edge.
   floor(box) {
-    const { heights } = this, rows = heights.length - 1, columns = heights[0].length - 1;
+    const { rows: heights } = this.heights, rows = heights.length - 1, columns = heights[0].length - 1;
     let best = [0, 0];
     heights.forEach((row, i) => row.forEach((height, j) => { if (height < heights[best[0]][best[1]]) best = [i, j]; }));
     const [across, up] = [best[1] / columns, best[0] / rows].map((share) => Math.min(Math.max(share, 0.1), 0.9));
@@ -245,12 +185,12 @@ class Landscape {
     pen.fillStyle = colour("soft"); pen.strokeStyle = colour("contour");
     pen.textAlign = "left"; pen.textBaseline = "middle"; pen.lineWidth = 1;
     for (const level of this.levels()) {
-      const at = box.bottom - level * height, loss = this.lossOf(level);
+      const at = box.bottom - level * height, loss = this.heights.lossOf(level);
       pen.beginPath(); pen.moveTo(left, at); pen.lineTo(left + 12, at); pen.stroke();
       pen.fillText(shortened(loss), left + 18, at);
     }
     pen.textBaseline = "top";
-    pen.fillText(this.state.words.axis_loss, left, 0);
+    pen.fillText(this.state.words.axis_loss, left, 2);
   }
 
   listen() {
@@ -275,11 +215,11 @@ class Landscape {
   // Write the loss at the cursor and each trajectory's nearest dot, or its last one.
   read() {
     const { pen } = prepare(this.canvases.over), { x, y, box } = this.scales, { words } = this.state;
-    let text = this.top < this.highest ? words.clipped.replace("{limit}", shortened(this.top)) : "";
+    let text = this.heights.top < this.heights.highest ? words.clipped.replace("{limit}", shortened(this.heights.top)) : "";
     if (this.cursor) {
       const [px, py] = [Math.min(Math.max(this.cursor[0], box.left), box.right), Math.min(Math.max(this.cursor[1], box.top), box.bottom)];
       this.cursor = [px, py];
-      const loss = this.lossOf(this.between((px - box.left) / (box.right - box.left), (box.bottom - py) / (box.bottom - box.top)));
+      const loss = this.heights.lossOf(this.heights.between((px - box.left) / (box.right - box.left), (box.bottom - py) / (box.bottom - box.top)));
       text = words.point.replace("{loss}", decimal(loss, 3)).replace("{x}", decimal(x.toValue(px), 2)).replace("{y}", decimal(y.toValue(py), 2));
       pen.strokeStyle = colour("ink");
       pen.beginPath(); pen.moveTo(px - 8, py); pen.lineTo(px + 8, py); pen.moveTo(px, py - 8); pen.lineTo(px, py + 8); pen.stroke();

@@ -11,6 +11,7 @@ const runs = numbers.runs.map((data, style) => new Run(data, style));
 const charts = new Map();
 const lineCharts = [];
 const maps = [];
+const strips = [];
 
 const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 
@@ -70,6 +71,14 @@ const straightLine = ({ start, end, t, loss }, style) => {
   return line;
 };
 
+const buildStrips = () => {
+  const held = new Map(Object.entries(numbers.samples).map(([data, samples]) => [data, new Samples(samples)]));
+  for (const figure of document.querySelectorAll("[data-strip]")) {
+    const run = runs[figure.dataset.strip];
+    strips.push(new Strip(figure, run, held.get(run.strip.data), state));
+  }
+};
+
 const drawAll = () => {
   let [low, high] = [Infinity, -Infinity];
   for (const chart of charts.values()) {
@@ -80,6 +89,7 @@ const drawAll = () => {
   root.toggleAttribute("data-dark", isDark());
   for (const chart of [...charts.values(), ...lineCharts]) chart.draw();
   for (const map of maps) map.draw();
+  for (const strip of strips) strip.draw();
   for (const button of document.querySelectorAll('[data-do="all"], [data-do="out"]')) button.disabled = !state.view;
 };
 
@@ -208,16 +218,6 @@ const restoreChoices = () => {
   root.dataset.theme = chosen("theme");
 };
 
-// Paper has no folds.
-const listenToPrinting = () => {
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
-    closed.forEach((details) => { details.open = true; });
-  });
-  addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
-};
-
 const start = () => {
   restoreChoices();
   readControls();
@@ -226,14 +226,16 @@ const start = () => {
     maps.push(new Landscape(figure, numbers.landscapes[figure.dataset.map], state));
   }
   buildLineCharts();
+  buildStrips();
+  const pictures = buildPictures();
   for (const chart of charts.values()) { listenToPointer(chart); listenToKeys(chart); }
   listenToButtons();
   listenToChoices();
-  listenToPrinting();
+  addEventListener("beforeprint", () => drawHandout(pictures));
   setLanguage(chosen("lang"));
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
   if (numbers.watch) watch();
-  window.epochal = { charts, maps, runs, state, crossings };
+  window.epochal = { charts, maps, strips, pictures, runs, state, crossings, Order };
   root.dataset.ready = "true";
 };

@@ -78,6 +78,14 @@ class Run {
     this.total = data.iterations;
     this.time = new Time(data.time);
     this.points = data.points;
+    this.strip = data.strip;
+  }
+
+  // The loss of an iteration, from 1: its own, or of the `every` iterations that its value stands for.
+  lossOf(iteration) {
+    const { bucket, mean, low, high } = this, entry = Math.floor((iteration - 1) / bucket);
+    const every = Math.min(bucket, this.total - entry * bucket), of = (values) => (values ?? mean)[entry] ?? NaN;
+    return { every, mean: of(mean), low: of(low), high: of(high) };
   }
 
   // Take in what a training has done since.
