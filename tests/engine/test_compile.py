@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +16,7 @@ from workbench import drive, engine_for, labelled
 from epochal.clock import Plan
 from epochal.config import TrainConfig
 from epochal.engine import Engine, build_optimizer, named_leaves
-from epochal.engine.compile import PROGRAMS, Programs
+from epochal.engine.compile import PROGRAMS, Program, Programs
 from epochal.engine.metrics import Mean
 from epochal.models import build_model
 from epochal.record.checkpoint_file import weights_sha256
@@ -164,3 +165,35 @@ def test_threads_compile_a_program_once() -> None:
         results = list(pool.map(lambda _: programs.get("f", lambda: lambda x: jnp.sin(x) * 2, jnp.ones(3)), range(16)))
     assert programs.compilations == 1
     assert len({id(program) for program in results}) == 1
+
+
+def test_who_needs_another_program_does_not_wait_for_one_that_is_compiled() -> None:
+    programs, x = Programs(), jnp.ones(3)
+    begun, let = threading.Event(), threading.Event()
+
+    def slow(values: jax.Array) -> jax.Array:
+        begun.set()
+        assert let.wait(30)
+        return values + 1
+
+    got: list[Program] = []
+    askers = [threading.Thread(target=lambda: got.append(programs.get("slow", lambda: slow, x))) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    assert begun.wait(30)
+    assert programs.get("quick", lambda: jnp.negative, x).run(x).tolist() == [-1, -1, -1]
+    assert got == []
+
+    # and one that two need is compiled once
+    let.set()
+    for asker in askers:
+        asker.join(30)
+    assert got[0] is got[1]
+    assert programs.compilations == 2
+
+
+def test_a_program_that_cannot_be_compiled_is_tried_again() -> None:
+    programs, x = Programs(), jnp.ones(3)
+    with pytest.raises(ZeroDivisionError):
+        programs.get("one", lambda: lambda values: values / (1 // 0), x)
+    assert programs.get("one", lambda: jnp.negative, x).run(x).tolist() == [-1, -1, -1]

@@ -34,6 +34,7 @@ class Programs:
         self._most = most
         self._known: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = threading.RLock()
+        self._in_work: dict[Hashable, threading.RLock] = {}
 
     def get(
         self, what: Hashable, build: Callable[[], Callable[..., Any]], *arguments: Any, donate: tuple[int, ...] = ()
@@ -45,13 +46,33 @@ class Programs:
         """
         key = (what, _shapes(arguments), donate, _settings())
         with self._lock:
-            if key not in self._known:
-                self._known[key] = _compile(build(), arguments, donate)
-                self.compilations += 1
-                while len(self._known) > self._most:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
-            return self._known[key]
+            if key in self._known:
+                return self._latest(key)
+            in_work = self._in_work.setdefault(key, threading.RLock())
+
+        # whoever needs this program waits for it, and nobody else does
+        with in_work:
+            with self._lock:
+                if key in self._known:
+                    return self._latest(key)
+            try:
+                program = _compile(build(), arguments, donate)
+                with self._lock:
+                    self._add(key, program)
+            finally:
+                with self._lock:
+                    self._in_work.pop(key, None)
+        return program
+
+    def _latest(self, key: Hashable) -> Program:
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _add(self, key: Hashable, program: Program) -> None:
+        self._known[key] = program
+        self.compilations += 1
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
 
 
 PROGRAMS = Programs()

@@ -1,0 +1,1 @@
+"""The page on which the real engine takes one step when asked: `epochal learn`."""
