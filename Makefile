@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PAGES := README.md README.zh-CN.md docs/epoch-batch-iteration.md docs/epoch-batch-iteration.zh-CN.md
+PAGES := README.md README.zh-CN.md $(wildcard docs/*.md)
 
-.PHONY: help demo test test-long faults bench docs pictures format clean
+.PHONY: help demo test test-long faults bench docs site pictures format clean
 
 help:
 	@echo "make demo       install into .venv and train on the embedded digits"
@@ -13,6 +13,7 @@ help:
 	@echo "make faults     hundreds of kills, failed writes and power cuts"
 	@echo "make bench      measure against other trainers; QUICK=1 takes about six minutes"
 	@echo "make docs       run the documentation's commands and show what they print"
+	@echo "make site       build the documentation site in both languages into build/site"
 	@echo "make pictures   train what the README's pictures show, and draw them"
 	@echo "make format     put the code into its format"
 
@@ -38,6 +39,9 @@ bench: $(VENV)/dev
 docs: $(VENV)/dev
 	$(BIN)/python tools/refresh_docs.py $(PAGES)
 
+site: $(VENV)/site
+	$(BIN)/python tools/make_site.py
+
 pictures: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pictures]'
 	$(BIN)/python tools/pictures.py
@@ -58,6 +62,10 @@ $(BIN)/python:
 $(VENV)/user: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
+
+$(VENV)/site: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[site]'
+	@touch $@ $(VENV)/user
 
 $(VENV)/dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'

@@ -1,4 +1,4 @@
-"""Render the numbers of a measurement as docs/benchmarks.md and docs/benchmarks.svg.
+"""Render the numbers of a measurement as docs/benchmarks.md, its Chinese summary, and docs/benchmarks.svg.
 
 python bench/page.py docs/benchmarks.json docs
 """
@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from contenders import FLOORS, LOADER, OURS
+from page_zh import chinese_page
 from work import TARGETS, Work
 
 plt.switch_backend("svg")
@@ -267,6 +268,8 @@ def head(numbers: dict[str, Any]) -> str:
     when = sorted(result["when"] for result in numbers["results"])
     return f"""# Benchmarks
 
+[中文](benchmarks.zh-CN.md)
+
 Written by `{kind}`{parts}, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
 do not edit it by hand.
 The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
@@ -370,8 +373,22 @@ def main() -> None:
     gpu = json.loads(on_gpu.read_text()) if on_gpu.exists() else None
     of_libraries = folder / "benchmarks-libraries.json"
     libraries = json.loads(of_libraries.read_text()) if of_libraries.exists() else None
+    results = results_of(numbers)
     (folder / "benchmarks.md").write_text(page(numbers, gpu, libraries))
-    draw(results_of(numbers), folder / "benchmarks.svg")
+    (folder / "benchmarks.zh-CN.md").write_text(
+        chinese_page(
+            numbers,
+            {
+                "targets": ratio_table(results),
+                "limits": limits_section(numbers, results),
+                "whole": whole_section(numbers),
+                "scaling": scaling_section(numbers),
+                "libraries": libraries_section(libraries),
+            },
+        ),
+        encoding="utf-8",
+    )
+    draw(results, folder / "benchmarks.svg")
 
 
 if __name__ == "__main__":

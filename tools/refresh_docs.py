@@ -1,11 +1,12 @@
 """Run the commands in the documentation's ```console blocks and put their real output there.
 
     python tools/refresh_docs.py README.md docs/epoch-batch-iteration.md
-    python tools/refresh_docs.py --check README.md     # only compare; for commands that always print the same
+    python tools/refresh_docs.py --steady docs/*.md    # only commands that always print the same, which train nothing
+    python tools/refresh_docs.py --check README.md     # the same, and only compare
 
 The blocks of a file run in one folder with a copy of examples/, in order, so that a later one can use an earlier one's
 run. Lines that begin with "$ " are commands; everything else in the block is output and is replaced. `epochal` is this
-checkout's.
+checkout's, and speaks Chinese in NAME.zh-CN.md, English elsewhere.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _STEADY = re.compile(r"^\$ epochal (plan|--help|\w+ --help)")
 
 
-def run(command: str, folder: str) -> str:
+def run(command: str, folder: str, language: str) -> str:
     bin_folder = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "EPOCHAL_LANG": language}
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -39,7 +41,7 @@ def run(command: str, folder: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
 
 
-def refreshed(text: str, only_steady: bool) -> str:
+def refreshed(text: str, only_steady: bool, language: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(_EXAMPLES, folder, dirs_exist_ok=True)
 
@@ -50,7 +52,7 @@ def refreshed(text: str, only_steady: bool) -> str:
             parts = []
             for command in commands:
                 print(command, file=sys.stderr, flush=True)
-                parts.append(f"{command}\n{run(command[2:], folder)}".rstrip())
+                parts.append(f"{command}\n{run(command[2:], folder, language)}".rstrip())
             return "```console\n" + "\n".join(parts) + "\n```"
 
         return _BLOCK.sub(replace, text)
@@ -59,12 +61,14 @@ def refreshed(text: str, only_steady: bool) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--steady", action="store_true", help="run only commands that always print the same")
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a steady block is out of date")
     options = parser.parse_args()
     status = 0
     for path in options.files:
         before = path.read_text(encoding="utf-8")
-        after = refreshed(before, only_steady=options.check)
+        language = "zh" if path.name.endswith(".zh-CN.md") else "en"
+        after = refreshed(before, only_steady=options.check or options.steady, language=language)
         if options.check and after != before:
             print(f"{path} shows other output than its commands print; run: python {sys.argv[0]} {path}")
             status = 1

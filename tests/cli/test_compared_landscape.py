@@ -51,7 +51,7 @@ def test_a_comparison_ends_with_it_and_its_report_shows_it(capsys: pytest.Captur
     assert "landscape (pca): 3 × 3 losses over all 1,437 training samples" in out
     assert "one page with curves and landscape" in out
     run(capsys, "report", "s")
-    assert 'id="landscape"' in Path("s/report.html").read_text(encoding="utf-8")
+    assert 'data-map="0"' in Path("s/report.html").read_text(encoding="utf-8")
 
 
 def test_it_is_left_out_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_it_is_left_out_where_that_is_asked_for(capsys: pytest.CaptureFixture[st
     assert Study.open("s").landscape_files == {}
     assert "epochal compare --run s --landscape" in out
     run(capsys, "report", "s")
-    assert 'id="landscape"' not in Path("s/report.html").read_text(encoding="utf-8"), "the negative control"
+    assert 'data-map="0"' not in Path("s/report.html").read_text(encoding="utf-8"), "the negative control"
 
 
 def test_a_small_study_has_the_whole_of_it(capsys: pytest.CaptureFixture[str]) -> None:

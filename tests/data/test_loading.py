@@ -30,6 +30,12 @@ def test_a_name_that_is_nothing_suggests_the_nearest() -> None:
         load_data("none/mnits")
 
 
+@pytest.mark.parametrize(("ending", "text"), [("", "unknown data set"), (".csv", "no such file or folder")])
+def test_a_name_that_no_file_can_have(ending: str, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        load_data("a" * 300 + ending)
+
+
 def test_named_sets_give_a_share_for_validation_and_no_file() -> None:
     data = load_data("digits", validation="0.1")
     assert data.validation is not None

@@ -54,7 +54,7 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
         named = with_fold(_load_named(describe(source), progress), chosen.held_out, chosen.seed)
         return with_validation(named, as_share(chosen.validation), chosen.seed)
     path = Path(source)
-    if isinstance(source, str) and not path.exists() and path.name == source and not path.suffix:
+    if isinstance(source, str) and not os.path.exists(source) and path.name == source and not path.suffix:
         raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")
     return load_path(path.expanduser(), chosen, progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -48,9 +49,10 @@ def load_path(path: Path, options: LoadOptions, progress: Progress | None = None
     Raises:
         DataError: if it is missing, damaged or not what it should be, or an option has no effect on it.
     """
-    if path.is_dir():
+    # which also answer for a name that no file can have
+    if os.path.isdir(path):
         return _load_folder(path, options, progress)
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"no such file or folder: {path}")
     if is_table(path):
         options.check(path, "table")
