@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from epochal.errors import OptionError, unknown_name
 from epochal.learn.lessons import certificate
 from epochal.version import __version__
-from epochal.web.one_file import Sources, embedded_json, policy_hash
+from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
 from epochal.words.catalogue import messages, say
 from epochal.words.language import LANGUAGES
 
@@ -88,12 +88,6 @@ def _words(code: str) -> dict[str, str]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("epochal.learn"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("epochal.learn")
     environment.globals.update(say=say, messages=messages)
     return environment

@@ -81,7 +81,7 @@ class Recording:
                 if lane == "mbgd":
                     self._beside(name, view, goals)
         for epoch in range(_EPOCHS + 1):
-            if began["problem"]["samples"] <= _most_ordered(self.lab):
+            if began["problem"]["samples"] <= self.lab.most_labels:
                 self.ask("/api/order", {"id": name, "epoch": epoch})
         return began
 
@@ -119,10 +119,6 @@ def _stops(lane: str, about: Mapping[str, Any], goals: Goals) -> set[int]:
     ends = {epoch * each for epoch in epochs}
     singles = range(min(max(ends), 2 * _SINGLE_STEPS) + 1) if lane == "mbgd" and each <= _SINGLE_STEPS else ()
     return {place for place in {*wanted, *ends, *singles} if 0 <= place <= limit}
-
-
-def _most_ordered(lab: Lab) -> int:
-    return lab.most_labels
 
 
 def record(data: str, keys: Iterable[str] | None = None) -> tuple[list[Any], dict[str, Answer]]:

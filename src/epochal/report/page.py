@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
@@ -14,7 +14,7 @@ from epochal.report import png, series, views
 from epochal.report.page_model import Page
 from epochal.report.strip_numbers import pack_samples, pack_strip
 from epochal.web.epochs_table import shown_epochs
-from epochal.web.one_file import Sources, embedded_json, policy_hash
+from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
 from epochal.words.catalogue import duration, known, messages, metric, metric_word, percent, say
 from epochal.words.language import LANGUAGES
 
@@ -93,13 +93,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("epochal.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("epochal.report")
     environment.filters.update(count=count, decimal=decimal, percent=percent, duration=duration, png=png.png_address)
 
     environment.globals.update(

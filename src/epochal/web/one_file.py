@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
@@ -40,6 +41,13 @@ class Sources:
         by_choice = f'.night {{ {dark} }} @media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
         sheets = [_asset(self.package, f"{name}.css") for name in ("base", *self.styles)]
         return Markup("\n".join([*sheets, by_system, by_choice]))
+
+
+def templates_of(package: str) -> Environment:
+    """Return a page's templates: texts are escaped, and a name that nobody filled in is an error."""
+    return Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def policy_hash(script: str) -> str:
