@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from epochal.data.dataset import Dataset, Preprocessing, Split
+from epochal.data.dataset import Dataset, Preprocessing
+from epochal.data.split import Split
 
 BASE = Dataset(
     "base",

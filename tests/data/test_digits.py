@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from epochal.data.dataset import Dataset, Split
+from epochal.data.dataset import Dataset
 from epochal.data.digits import _basis, _boards, _coefficients, _warped, load_digits, make_digits_60k
 from epochal.data.registry import describe
+from epochal.data.split import Split
 
 
 def rows(images: np.ndarray) -> list[bytes]:

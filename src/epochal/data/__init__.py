@@ -11,9 +11,10 @@ from epochal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from epochal.data.arrays import from_arrays
-    from epochal.data.dataset import Dataset, Preprocessing, Split
+    from epochal.data.dataset import Dataset, Preprocessing
     from epochal.data.loading import load_data
     from epochal.data.registry import Available, Description, available, describe
+    from epochal.data.split import Split
 
 __all__ = [
     "Available",
@@ -32,7 +33,7 @@ _HOMES = {
     "Dataset": "dataset",
     "Description": "registry",
     "Preprocessing": "dataset",
-    "Split": "dataset",
+    "Split": "split",
     "available": "registry",
     "describe": "registry",
     "from_arrays": "arrays",

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from epochal.config import Task
-from epochal.data.dataset import Dataset, Preprocessing, Split
+from epochal.data.dataset import Dataset, Preprocessing
+from epochal.data.split import Split
 from epochal.data.splitting import (
     Fold,
     as_fraction,

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from epochal.data.dataset import Dataset, Preprocessing, Split, TargetScaling
+from epochal.data.dataset import Dataset, Preprocessing, TargetScaling
 from epochal.data.encodings import Encoding, read_encoding
+from epochal.data.split import Split
 from epochal.data.trees import Tree, frozen, is_several, map_arrays, type_of
 from epochal.errors import DataError
 

@@ -10,10 +10,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float32, Shaped
 
 from epochal.config import Task
-from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of, take
+from epochal.data.split import Split
+from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of
 from epochal.formats import plural
 from epochal.lazy import drawn_by
 
@@ -74,29 +75,6 @@ def to_input(x: Any, shift: Any, scale: Any) -> Any:
 def input_type(stored: Any) -> np.dtype:
     """Return the type in which a model sees samples that are stored in a type."""
     return np.dtype(stored) if stored in (np.int32, np.bool_) else np.dtype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """Samples and their targets, row by row.
-
-    Attributes:
-        x: ``(n, *sample_shape)`` in storage type: uint8 or float32; for a model of one's own also int32 and bool, and
-            dictionaries or tuples of such arrays.
-        y: ``(n,)`` int32 class numbers from 0, or ``(n,)`` or ``(n, k)`` float32 values.
-        weight: ``(n,)`` float32, how much each sample's loss counts in training; ``None``: all alike.
-    """
-
-    x: Tree
-    y: Shaped[np.ndarray, " n *target"]
-    weight: Float32[np.ndarray, " n"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def take(self, indices: Int[np.ndarray, " taken"]) -> Split:
-        """Return the samples at these indices, in their order."""
-        return Split(take(self.x, indices), self.y[indices], None if self.weight is None else self.weight[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

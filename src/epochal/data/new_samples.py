@@ -13,10 +13,10 @@ from jaxtyping import Shaped
 
 from epochal.data.arrays import has_channels_first, to_samples
 from epochal.data.data_schema import Schema
-from epochal.data.dataset import Split
 from epochal.data.encodings import PictureEncoding
 from epochal.data.load_options import LoadOptions
 from epochal.data.own_files import is_table, read_npz, read_table, samples_of, targets_of
+from epochal.data.split import Split
 from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.frame_reader import is_frame, read_frame
 from epochal.data.tables.from_table import new_samples, new_targets

@@ -22,7 +22,8 @@ from epochal.words.catalogue import phrase, say
 
 if TYPE_CHECKING:
     from epochal.clock import Plan
-    from epochal.data.dataset import Dataset, Split
+    from epochal.data.dataset import Dataset
+    from epochal.data.split import Split
     from epochal.record.history import History
     from epochal.record.run_record import RunRecord
     from epochal.record.study_record import StudyRecord

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from epochal.config import Task
-from epochal.data.dataset import Dataset, Preprocessing, Split
+from epochal.data.dataset import Dataset, Preprocessing
+from epochal.data.split import Split
 from epochal.data.splitting import Fold, as_fraction, default_preprocessing, scaling_of, split_rows
 from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.fitting import fit_encoding

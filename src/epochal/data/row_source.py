@@ -1,0 +1,145 @@
+"""Samples that are read when they are needed: a source of rows by number, and a split of a data set that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int64, Shaped
+
+from epochal.data.split import Split
+from epochal.data.trees import Tree, map_arrays
+
+
+class RowBuffer(NamedTuple):
+    """Where a source puts rows: arrays, or parts of larger ones, of as many rows as are asked for.
+
+    Attributes:
+        ids: which samples they are. A source that stores them with its rows writes those that it found there.
+        x: samples in storage type; a tree of arrays for samples of several parts.
+        y: targets.
+        weight: how much each sample's loss counts; ``None`` where a source has no weights.
+    """
+
+    ids: Int64[np.ndarray, " n"]
+    x: Tree
+    y: Shaped[np.ndarray, "n *target"]
+    weight: Float32[np.ndarray, " n"] | None = None
+
+    @classmethod
+    def of(cls, layout: Split, rows: int) -> RowBuffer:
+        """Return an uninitialised buffer for so many rows of this layout."""
+
+        def room(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+            return np.empty((rows, *values.shape[1:]), values.dtype)
+
+        weight = None if layout.weight is None else room(layout.weight)
+        return cls(np.empty(rows, np.int64), map_arrays(room, layout.x), room(layout.y), weight)
+
+    def part(self, start: int, stop: int) -> RowBuffer:
+        """Return the rows from ``start`` to ``stop``, not included, as a view."""
+
+        def cut(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+            return values[start:stop]
+
+        weight = None if self.weight is None else cut(self.weight)
+        return RowBuffer(cut(self.ids), map_arrays(cut, self.x), cut(self.y), weight)
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """N samples, each found by its number from 0 to N - 1; read by several threads at once."""
+
+    @property
+    def samples(self) -> int:
+        """N, at least 1."""
+        ...
+
+    @property
+    def layout(self) -> Split:
+        """A split of no samples, which shows types and shapes."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the samples' bytes."""
+        ...
+
+    @property
+    def row_bytes(self) -> int:
+        """What a sample takes where it is stored."""
+        ...
+
+    def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
+        """Say which rows are read soon, in no order, so that a disk can bring them; may do nothing."""
+        ...
+
+    def read(self, ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+        """Read these rows, in their order, into a buffer of as many. Raises `DataError` for damaged or missing ones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredSplit:
+    """A split whose samples are read when they are needed."""
+
+    source: RowSource
+
+    def __len__(self) -> int:
+        return self.source.samples
+
+    @property
+    def layout(self) -> Split:
+        """A split of no samples, which shows types and shapes."""
+        return self.source.layout
+
+    def take(self, indices: Int64[np.ndarray, " taken"]) -> Split:
+        """Read the samples at these indices, in their order."""
+        buffer = RowBuffer.of(self.layout, len(indices))
+        self.source.read(np.asarray(indices, np.int64), buffer)
+        return Split(buffer.x, buffer.y, buffer.weight)
+
+    def pieces(self, rows: int) -> Iterator[Split]:
+        """Read all samples in their order, so many at a time."""
+        for start in range(0, len(self), rows):
+            yield self.take(np.arange(start, min(start + rows, len(self))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySource:
+    """The samples of a split in memory as a source of rows."""
+
+    split: Split
+    fingerprint: str = ""
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return len(self.split)
+
+    @property
+    def layout(self) -> Split:
+        """A split of no samples, which shows types and shapes."""
+        return self.split.layout
+
+    @property
+    def row_bytes(self) -> int:
+        """What a sample takes in memory."""
+        return self.split.nbytes // max(1, len(self.split))
+
+    def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
+        """Do nothing: all rows are in memory."""
+
+    def read(self, ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+        """Copy these rows into a buffer."""
+        into.ids[:] = ids
+
+        def copy(values: Shaped[np.ndarray, "..."], room: Shaped[np.ndarray, "..."]) -> None:
+            np.take(values, ids, axis=0, out=room, mode="clip")
+
+        map_arrays(copy, self.split.x, into.x)
+        copy(self.split.y, into.y)
+        if self.split.weight is not None and into.weight is not None:
+            copy(self.split.weight, into.weight)
