@@ -40,6 +40,7 @@ from epochal.engine.checks import check_micro_batch, with_fitting_metrics
 from epochal.engine.checks import check_shards as check_one_piece
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
+from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
 from epochal.engine.task import input_spec
 from epochal.errors import OptionError
@@ -246,6 +247,7 @@ def set_up(
         raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
 
     model = custom.model or _build_model(config, data)
+    config = _for_processes(config, plan, model, is_new=lengths is None)
     task = _build_task(config, custom, data, model, custom.loss or config.loss, config.label_smoothing)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
@@ -270,6 +272,20 @@ def set_up(
         resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+
+
+def _for_processes(config: TrainConfig, plan: Plan, model: Model, *, is_new: bool) -> TrainConfig:
+    """Return the configuration with the shards that several processes share; a run that has begun keeps its own.
+
+    Raises `OptionError` where they cannot share any.
+    """
+    if jax.process_count() == 1:
+        return config
+    if config.shards is None and is_new:
+        config = dataclasses.replace(config, shards=usual_shards([plan.batch_size]))
+    usual = model.shards if jax.default_backend() == "cpu" else 1
+    check_processes(plan.batch_size, usual if config.shards is None else config.shards)
+    return config
 
 
 def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:
