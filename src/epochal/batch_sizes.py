@@ -47,7 +47,7 @@ def read_batch_sizes(value: object) -> tuple[SizeFrom, ...]:
 
     if not sizes or sizes[0].start.amount:
         raise PlanError(
-            f"{shown(value)} has no batch size to begin with; write 100,200@10ep, or {{0: 100, '10ep': 200}}"
+            f"{shown(value)} has no batch size to begin with; write 100,200@10ep, or a mapping whose first key is 0"
         )
     if len(sizes) > _MOST:
         raise PlanError(f"{len(sizes):,} batch sizes in one schedule; at most {_MOST:,} are read")

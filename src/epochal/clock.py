@@ -70,15 +70,15 @@ class Plan:
         object.__setattr__(self, "budget", _one_budget(epochs, iterations, budget))
         object.__setattr__(self, "_phases", Phases.of(sizes, samples, self.last))
         if self.budget.amount == 0 or (not self.is_open and self.iterations == 0):
-            first = self.phases[0].batch_size
-            raise PlanError(f"a budget of {self.budget} ends before the first batch of {first:,} samples")
+            raise PlanError(
+                f"a budget of {self.budget} ends before the first batch of {self.first_batch_size:,} samples"
+            )
 
     def __repr__(self) -> str:
         name = {Unit.EPOCHS: "epochs", Unit.ITERATIONS: "iterations"}.get(self.budget.unit)
         budget = f"budget='{self.budget}'" if name is None else f"{name}={self.budget.amount}"
         last = "" if self.last == "keep" else f", last='{self.last}'"
-        size = repr(self.batch_sizes) if self.is_schedule else self.batch_size
-        return f"Plan(samples={self.samples}, batch_size={size}, {budget}{last})"
+        return f"Plan(samples={self.samples}, batch_size={self.batch_sizes!r}, {budget}{last})"
 
     def _repr_html_(self) -> str:
         return str(drawn_by("shown:plan", self))
@@ -94,9 +94,14 @@ class Plan:
         return len(self.phases) > 1
 
     @property
-    def batch_sizes(self) -> str:
-        """All batch sizes as text, such as ``100`` or ``100,200@10ep``."""
-        return ",".join(map(str, self.phases))
+    def batch_sizes(self) -> int | str:
+        """B, or the text of a schedule, such as ``100,200@10ep``."""
+        return ",".join(map(str, self.phases)) if self.is_schedule else self.batch_size
+
+    @property
+    def first_batch_size(self) -> int:
+        """B at the beginning, by which a learning rate is chosen that is not given."""
+        return self.phases[0].batch_size
 
     @property
     def batch_size(self) -> int:

@@ -73,7 +73,7 @@ class Session:
         if BUDGETS & changes.keys():
             options["budget"] = str(plan.budget)
         if "batch_size" in options:
-            options["batch_size"] = plan.batch_size
+            options["batch_size"] = plan.batch_sizes
 
         file = self.file.with_change(position, options)
         changed = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
@@ -198,8 +198,8 @@ class Session:
 def _check_position(plan: Plan, position: Position) -> None:
     """Refuse a batch that the rest of the epoch does not hold, where an epoch drops such a rest: raises `PlanError`."""
     if plan.iterations_left_in_epoch(position) == 0:
-        left = plan.samples - position.offset
+        left, size = plan.samples - position.offset, plan.batches_at(position).size
         raise PlanError(
-            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {plan.batch_size:,}, and "
+            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {size:,}, and "
             f"last is 'drop'; take at most {left:,}, or change the batch size between two epochs"
         )
