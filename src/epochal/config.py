@@ -120,7 +120,8 @@ class TrainConfig:
         None, "Other options of the model or the optimizer by name, such as kernel=3 for cnn.", SETTINGS, flag="set")
 
     batch_size: BatchSize | None = _plan(
-        None, "Samples per update: 1 to N, or 'all'.", BATCH_SIZE,
+        None, "Samples per update: 1 to N, or 'all'. Or several and where each begins, such as "
+        "100,200@10ep,400@5000it; the learning rate stays.", BATCH_SIZE,
         text="100, 32 for a small table, or N, if smaller", resume=True, short="b")
     epochs: int | None = _plan(
         None, "Budget in passes over the training set.", count(),
