@@ -18,7 +18,7 @@ from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.engine import named_leaves
-from epochal.engine.placement import cut
+from epochal.engine.placement import _tree_sum, cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
 from epochal.models import Model, build_model
@@ -47,7 +47,7 @@ def test_every_sample_is_used_once_a_batch_that_cannot_be_cut_included() -> None
     """160 samples in batches of 128: one in four shards, and one of 32, which is too small for them."""
     engine = engine_for(linear(), DATA, shards=4)
     _, losses, audit = drive(engine, Plan(160, 128, epochs=2))
-    expected = ExpectedAudit.of(engine.order).everything
+    expected = ExpectedAudit(engine.order).everything
     assert (len(losses), audit) == (4, expected + expected)
     assert [engine.cut(size).count for size in (128, 32)] == [4, 1]
 
@@ -161,3 +161,21 @@ def test_bits_do_not_depend_on_the_number_of_devices(models: tuple[str, str]) ->
     for model in models:
         assert len({bits for name, _, _, bits in rows if name == model}) == 1, model
     assert len({bits for *_, bits in rows}) == 2, "the control: another model has other bits"
+
+
+@given(st.integers(1, 40), st.data())
+def test_a_tree_is_the_same_whoever_adds_its_branches(count: int, data: st.DataObject) -> None:
+    """The order of float additions decides the last bits: devices that add up their own shards first change nothing."""
+    each = data.draw(st.sampled_from([each for each in range(1, count + 1) if count % each == 0]))
+    values = np.random.default_rng(count).normal(size=count).astype(np.float32) * np.float32(1e3) ** np.arange(count)
+    values = jax.numpy.asarray((values % 977).astype(np.float32))
+    branch = each & -each
+    branches = _tree_sum(values.reshape(-1, branch), axis=1)
+    assert _tree_sum(branches).tobytes() == _tree_sum(values).tobytes()
+
+
+def test_the_tree_is_balanced() -> None:
+    """A sum one after another, as former versions did it, loses what the tree keeps: the control."""
+    values = np.float32([2**24, 1, 1, 1])
+    assert float(_tree_sum(jax.numpy.asarray(values))) == 2**24 + 2
+    assert float(((values[0] + values[1]) + values[2]) + values[3]) == 2**24
