@@ -205,7 +205,7 @@ def drawn(kind: type[BlockOrder] = BlockOrder) -> np.ndarray:
 
 
 def p_of_places(epochs: np.ndarray) -> float:
-    """Every row, of a block or of the rest, is in the first half of half of the epochs (binomial, the largest of 26)."""
+    """Every row, also of the rest, is in the first half of half of the epochs (binomial, the largest of 26)."""
     counts = np.bincount(epochs[:, :13].ravel(), minlength=26)
     z = np.abs(counts - len(epochs) / 2) / np.sqrt(len(epochs) / 4)
     return float(min(1.0, 26 * 2 * stats.norm.sf(z.max())))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from epochal.errors import OptionError, PlanError
-from epochal.order import Indices, Order, round_keys
+from epochal.order import EpochOrder, Indices, Keys, Order, round_keys
 
 BLOCK_BYTES = 1 << 18
 """What a block is meant to hold: the size from which a disk reads pieces nearly as fast as a whole file."""
@@ -64,6 +64,17 @@ class BlockSize(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.blocks}"
+
+
+def order_named(name: str | None, samples: int, seed: int) -> EpochOrder:
+    """Return the order that an option names: ``None`` is the exact one, ``blocks:334x64`` one of such blocks.
+
+    Raises `OptionError` or `PlanError` where there is none.
+    """
+    if name is None:
+        return Order(samples, seed)
+    size = BlockSize.parse(name.removeprefix("blocks:"))
+    return BlockOrder(samples, seed, size.rows, size.blocks)
 
 
 def stored_order(samples: int) -> Order:
@@ -140,6 +151,10 @@ class BlockOrder:
         """Which sample lies at which place, as the first epoch of an order."""
         return stored_order(self.samples)
 
+    def keys(self, epoch: int) -> Keys:
+        """Return the round keys of the epoch's order of blocks, uint32: a pure function of seed and epoch."""
+        return round_keys(Order(max(1, self.blocks)).rounds, self.seed, epoch, _BLOCKS)
+
     def indices(self, epoch: int, start: int, stop: int) -> Indices:
         """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch, int64.
 
@@ -206,10 +221,8 @@ class BlockOrder:
         if not window.blocks:
             return rows  # fewer samples than a block has
 
-        among_blocks = Order(self.blocks)
-        keys = round_keys(among_blocks.rounds, self.seed, epoch, _BLOCKS)
         numbers = np.arange(window.first_block, window.first_block + window.blocks, dtype=np.uint64)
-        starts = among_blocks.under(keys, numbers) * self.block_rows
+        starts = Order(self.blocks).under(self.keys(epoch), numbers) * self.block_rows
 
         # the rows that fill no block follow the window's blocks, as they follow all blocks where they are stored
         starts = np.append(starts, self.blocks * self.block_rows)

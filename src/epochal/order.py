@@ -21,7 +21,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -44,12 +44,17 @@ _ROUNDS_SMALL, _ROUNDS = 24, 12
 _PURPOSE = np.uint32(0x6F726465)  # keeps the order's keys apart from any other use of the seed
 
 
+@runtime_checkable
 class EpochOrder(Protocol):
     """What any order of samples offers: `Order`, and others that visit them in another one (`BlockOrder`)."""
 
     @property
     def samples(self) -> int:
         """N."""
+        ...
+
+    def keys(self, epoch: int) -> Keys:
+        """Return round keys of the epoch, uint32."""
         ...
 
     def indices(self, epoch: int, start: int, stop: int) -> Indices:
