@@ -51,6 +51,8 @@ def fit(
     length = 8
     try:
         engine.prepare(point.state, plan.next_batch_size(point.position))
+        for size in plan.sizes_from(point.position):  # no batch size that comes later waits for its compilation then
+            engine.prepare(point.state, size)
         callbacks.start(Start(point, plan, engine.compile_seconds, file, folder, callbacks.warn))
 
         while left := _left(plan, point, until):
@@ -58,8 +60,8 @@ def fit(
             if turn.is_last:
                 break
             batch_size = plan.next_batch_size(point.position)
-            in_epoch = (plan.samples - point.position.offset) // batch_size
-            count = min(turn.length, in_epoch, left, turn.to_stop)
+            alike = plan.iterations_alike(point.position)
+            count = min(turn.length, alike, left, turn.to_stop)
             state, chunk = engine.run(point.state, point.position, batch_size, count)
             if plan.is_open:
                 chunk = _by_one_clock(cluster, chunk)
