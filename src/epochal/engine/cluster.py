@@ -122,7 +122,7 @@ class Cluster:
         client.key_value_set(f"{place}/{self.rank}", own)
         if self.rank == 0:
             all_facts = [client.blocking_key_value_get(f"{place}/{rank}", _PATIENCE) for rank in range(self.processes)]
-            client.key_value_set(f"{place}/verdict", json.dumps(_differences(all_facts)))
+            client.key_value_set(f"{place}/verdict", json.dumps(differences(all_facts)))
         verdict: list[str] = json.loads(client.blocking_key_value_get(f"{place}/verdict", _PATIENCE))
         return verdict
 
@@ -210,7 +210,7 @@ def _client() -> Any:
     return distributed.global_state.client
 
 
-def _differences(all_facts: Sequence[str]) -> list[str]:
+def differences(all_facts: Sequence[str]) -> list[str]:
     """Return a sentence for the first fact in which a process differs from the first one; nothing where none does."""
     first = json.loads(all_facts[0])
     for rank, text in enumerate(all_facts):
