@@ -105,6 +105,14 @@ class Engine:
         elif not isinstance(self.order, Order):  # the compiled loop knows no other
             self._reader = WindowReader(ArraySource(train), self.order, self.data)
 
+    def take_over(self, other: Engine) -> None:
+        """Use what another engine holds of the same data on the device, and what it compiled: as after a change.
+
+        Nothing is copied twice. Engines of other data share nothing.
+        """
+        if all(getattr(self.data, name) is getattr(other.data, name) for name in ("train", "test", "target_scaling")):
+            self._residence, self.programs = other._residence, other.programs
+
     def initial_state(self) -> State:
         """Return the state before the first iteration.
 
