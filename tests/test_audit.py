@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from workbench import drive, engine_for, linear, numbered
 
 from epochal import audit as audit_module
-from epochal.audit import Audit, ExpectedAudit, index_hashes
+from epochal.audit import Audit, ExpectedAudit, id_hashes, words_of
 from epochal.clock import Plan, Position
 from epochal.engine import Engine
 from epochal.order import Order
 
-indices = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique=True)
+indices = st.lists(st.integers(0, 2**40), min_size=1, max_size=30, unique=True)
 
 
 def audit_of(values: list[int]) -> Audit:
@@ -58,9 +58,25 @@ def test_a_sum_of_indices_would_miss_what_the_hash_sees() -> None:
 
 def test_hashes_of_indices_are_all_different_and_the_same_on_the_device() -> None:
     values = np.concatenate([np.arange(2**16), 2**32 - 1 - np.arange(2**16)]).astype(np.uint32)
-    for here, there in zip(index_hashes(values), jax.jit(index_hashes)(values), strict=True):
+    for here, there in zip(id_hashes(values), jax.jit(id_hashes)(values), strict=True):
         assert np.unique(here).size == values.size
         assert here.tolist() == np.asarray(there).tolist()
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=30, unique=True))
+def test_ids_of_64_bits_are_told_apart(values: list[int]) -> None:
+    """As former versions took them modulo 2³², sample 5 and sample 2³² + 5 were one: the control."""
+    low, high = id_hashes(*words_of(np.array(values, np.uint64)))
+    assert len(set(zip(low.tolist(), high.tolist(), strict=True))) == len(values)
+    assert audit_of([5]).hash != audit_of([2**32 + 5]).hash
+    assert Audit.of_indices(np.array([5, 2**32 + 5]) % 2**32).hash == audit_of([5, 5]).hash
+
+
+def test_ids_below_32_bits_keep_the_hashes_that_runs_have_recorded() -> None:
+    assert audit_of([0, 1, 2, 59_999]).hash == "cc6ed68f7a9d1275"
+    assert [one.tolist() for one in id_hashes(np.uint32([7]), np.uint32([0]))] == [
+        one.tolist() for one in id_hashes(np.uint32([7]))
+    ]
 
 
 def test_hash_is_written_as_16_digits() -> None:
@@ -72,7 +88,7 @@ def test_any_part_of_an_epoch_has_an_expected_audit(block: int, monkeypatch: pyt
     """The sums go over blocks, and over the shorter side of an epoch; neither must show."""
     monkeypatch.setattr(audit_module, "_BLOCK", block)
     order = Order(37, seed=2)
-    expected = ExpectedAudit.of(order)
+    expected = ExpectedAudit(order)
     for epoch in (0, 1):
         for used in range(38):
             assert expected.after(epoch, used) == Audit.of_indices(order.indices(epoch, 0, used))
@@ -81,7 +97,7 @@ def test_any_part_of_an_epoch_has_an_expected_audit(block: int, monkeypatch: pyt
 def test_engine_reports_the_expected_audit() -> None:
     """Ragged batches, at every place where a chunk of two iterations may end."""
     engine = engine_for(linear(1, 1), numbered(23))
-    expected, used = ExpectedAudit.of(engine.order), Audit()
+    expected, used = ExpectedAudit(engine.order), Audit()
 
     def compare(position: Position, batch_size: int, chunked: Any) -> None:
         nonlocal used
@@ -124,7 +140,7 @@ def swap_for_a_dropped_sample(positions: jax.Array, right: jax.Array) -> jax.Arr
 def test_wrong_samples_in_the_compiled_loop_are_seen(tamper: Tamper, plan: Plan) -> None:
     engine = tampered_engine(13, tamper)
     _, _, audit = drive(engine, plan)
-    expected = ExpectedAudit.of(engine.order).after(0, plan.samples_per_epoch)
+    expected = ExpectedAudit(engine.order).after(0, plan.samples_per_epoch)
     assert audit.samples == expected.samples, "a count alone would not see it"
     assert audit.hash != expected.hash
 
@@ -133,4 +149,4 @@ def test_another_order_of_the_same_samples_is_right() -> None:
     """The audit proves that each sample was used once, not in which order: that is the order's own promise."""
     engine = tampered_engine(13, lambda positions, right: right[::-1])
     _, _, audit = drive(engine, Plan(13, 13))
-    assert audit == ExpectedAudit.of(engine.order).after(0, 13)
+    assert audit == ExpectedAudit(engine.order).after(0, 13)

@@ -18,7 +18,7 @@ from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
 from epochal.engine import named_leaves
-from epochal.engine.placement import cut
+from epochal.engine.placement import _tree_sum, cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
 from epochal.errors import ModelError, OptionError, PlanError
 from epochal.models import Model, build_model
@@ -47,7 +47,7 @@ def test_every_sample_is_used_once_a_batch_that_cannot_be_cut_included() -> None
     """160 samples in batches of 128: one in four shards, and one of 32, which is too small for them."""
     engine = engine_for(linear(), DATA, shards=4)
     _, losses, audit = drive(engine, Plan(160, 128, epochs=2))
-    expected = ExpectedAudit.of(engine.order).everything
+    expected = ExpectedAudit(engine.order).everything
     assert (len(losses), audit) == (4, expected + expected)
     assert [engine.cut(size).count for size in (128, 32)] == [4, 1]
 
@@ -161,3 +161,63 @@ def test_bits_do_not_depend_on_the_number_of_devices(models: tuple[str, str]) ->
     for model in models:
         assert len({bits for name, _, _, bits in rows if name == model}) == 1, model
     assert len({bits for *_, bits in rows}) == 2, "the control: another model has other bits"
+
+
+@given(st.integers(1, 40), st.data())
+def test_a_tree_is_the_same_whoever_adds_its_branches(count: int, data: st.DataObject) -> None:
+    """The order of float additions decides the last bits: devices that add up their own shards first change nothing."""
+    each = data.draw(st.sampled_from([each for each in range(1, count + 1) if count % each == 0]))
+    values = np.random.default_rng(count).normal(size=count).astype(np.float32) * np.float32(1e3) ** np.arange(count)
+    values = jax.numpy.asarray((values % 977).astype(np.float32))
+    branch = each & -each
+    branches = _tree_sum(values.reshape(-1, branch), axis=1)
+    assert _tree_sum(branches).tobytes() == _tree_sum(values).tobytes()
+
+
+EXCHANGE = """
+import sys, jax, numpy as np
+import epochal
+from epochal.clock import Position
+from epochal.engine import placement
+from epochal.run.setup import set_up
+from epochal.config import TrainConfig
+from epochal.engine.state import named_leaves
+from epochal.record.checkpoint_file import weights_sha256
+
+def trained():
+    engine = set_up(TrainConfig(model="mlp", batch_size=256, shards=8, epochs=1), epochal.load_data("digits")).engine
+    state = engine.initial_state()
+    engine.prepare(state, 256)
+    text = engine._chunks[256].program.run.as_text()
+    state, _ = engine.run(state, Position(), 256, 5)
+    sent = [sum(text.count(f" {name}(") for name in (kind, f"{kind}-start")) for kind in ("all-gather", "all-to-all")]
+    print(*sent, weights_sha256(named_leaves(state)))
+
+trained()
+placement._SENT_AT_ONCE = 0
+epochal.engine.compile.PROGRAMS._known.clear()
+trained()
+by_library = lambda leaf: jax.lax.psum(leaf.sum(0), "devices")
+placement.Shards._over_devices = lambda self, parts: jax.tree.map(by_library, parts)
+epochal.engine.compile.PROGRAMS._known.clear()
+trained()
+"""
+
+
+def test_an_iteration_has_one_exchange_and_a_large_one_has_two_halves() -> None:
+    """Few numbers are gathered at once; many are added up in parts. Both have the bits of the tree, `psum` has not."""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "EPOCHAL_COMPILE_CACHE": "0"}
+    done = subprocess.run([sys.executable, "-c", EXCHANGE], env=os.environ | flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (gathers, swaps, at_once), (*_, halves), (*_, control) = (line.split() for line in done.stdout.splitlines())
+    assert (gathers, swaps) == ("1", "0")
+    assert done.stdout.splitlines()[1].startswith("1 1 ")
+    assert at_once == halves
+    assert control != at_once, "the control: a sum whose order is the library's"
+
+
+def test_the_tree_is_balanced() -> None:
+    """A sum one after another, as former versions did it, loses what the tree keeps: the control."""
+    values = np.float32([2**24, 1, 1, 1])
+    assert float(_tree_sum(jax.numpy.asarray(values))) == 2**24 + 2
+    assert float(((values[0] + values[1]) + values[2]) + values[3]) == 2**24

@@ -58,7 +58,7 @@ def trained(
 
 
 def every_sample(n: int) -> Audit:
-    return ExpectedAudit.of(Order(n)).everything
+    return ExpectedAudit(Order(n)).everything
 
 
 # --- each sample once -----------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def made_file(config: TrainConfig, samples: int, **changes: Any) -> RunFile:
 def made_epochs(plan: Plan, done: int) -> tuple[EpochRow, ...]:
     rows = []
     for epoch in range(1, done // plan.iterations_per_epoch + 1):
-        audit = ExpectedAudit.of(Order(plan.samples, 0)).everything if plan.samples < 10_000 else None
+        audit = ExpectedAudit(Order(plan.samples, 0)).everything if plan.samples < 10_000 else None
         digits = audit.hash if audit else "0" * 16
         rows.append(
             EpochRow(

@@ -92,7 +92,7 @@ class DataCommand:
             "training samples": len(data.train),
             "test samples": len(data.test),
             "sample shape": list(data.sample_shape),
-            "stored as": str(data.train.x.dtype),
+            "stored as": str(data.train.layout.x.dtype),
             "task": data.task,
             "classes": None if data.class_names is None else list(data.class_names),
             "megabytes": round(data.nbytes / 1e6, 1),
@@ -187,7 +187,7 @@ def _about_targets(data: Dataset) -> Iterator[tuple[str, str]]:
         yield targets[0], tell("dataset.target_classes", count=len(data.class_names), classes=shown)
         return
 
-    values = data.train.y.reshape(len(data.train), -1)
+    values = data.train.whole().y.reshape(len(data.train), -1)
     for name, column in zip(targets, values.T, strict=True):
         low, mean, high = (f"{value:.6g}" for value in (column.min(), column.mean(), column.max()))
         yield name, tell("dataset.target_numbers", low=low, high=high, mean=mean)

@@ -49,15 +49,16 @@ class Schema:
     @classmethod
     def of(cls, data: Dataset) -> Schema:
         """Return the schema of a data set."""
+        layout = data.train.layout
         return cls(
             data.sample_shape,
-            type_of(data.train.x),
-            data.train.y.shape[1:],
+            type_of(layout.x),
+            layout.y.shape[1:],
             data.preprocessing,
             data.class_names,
             data.target_scaling,
             data.encoding,
-            data.class_names is None and data.train.y.dtype.kind == "i",
+            data.class_names is None and layout.y.dtype.kind == "i",
         )
 
     def without_samples(self, name: str) -> Dataset:

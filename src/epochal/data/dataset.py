@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from epochal.config import Task
+from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.data.split import Split
 from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of
 from epochal.formats import plural
@@ -96,11 +97,11 @@ class Dataset:
     """
 
     name: str
-    train: Split
-    test: Split
+    train: AnySplit
+    test: AnySplit
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None
-    validation: Split | None = None
+    validation: AnySplit | None = None
     target_scaling: TargetScaling | None = None
     encoding: Encoding | None = None
     notes: tuple[str, ...] = ()
@@ -117,31 +118,36 @@ class Dataset:
     @property
     def sample_shape(self) -> Any:
         """The shape of one sample, such as ``(28, 28)``; a tree of shapes for samples of several parts."""
-        return shape_of(self.train.x)
+        return shape_of(self.train.layout.x)
 
     @property
     def outputs(self) -> int:
         """How many numbers a model must put out: one for each class or each regression target."""
-        return prod(self.train.y.shape[1:]) if self.class_names is None else len(self.class_names)
+        return prod(self.train.layout.y.shape[1:]) if self.class_names is None else len(self.class_names)
 
     @property
     def is_table(self) -> bool:
         """Whether a sample is a row of numbers, and not a picture, a signal or a text."""
-        x = self.train.x
+        x = self.train.layout.x
         return not is_several(x) and x.ndim == 2 and x.dtype != np.uint8
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all splits take in memory."""
-        return sum(array.nbytes for _, array in self._arrays())
+        """Bytes that all splits take, in memory or where they are stored."""
+        stored = sum(split.nbytes for _, split in self._splits() if isinstance(split, StoredSplit))
+        return stored + sum(array.nbytes for _, array in self._arrays())
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the content: every array with its type and shape, and the class names, but not the name.
 
-        Equal fingerprints mean equal bytes on every machine. It costs about a second for a gigabyte.
+        Equal fingerprints mean equal bytes on every machine. It costs about a second for a gigabyte in memory; samples
+        that are stored elsewhere have a fingerprint of their own.
         """
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        for label, split in self._splits():
+            if isinstance(split, StoredSplit):
+                digest.update(f"\n{label} {split.source.fingerprint} {len(split)}\n".encode())
         for label, array in self._arrays():
             portable = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
             digest.update(f"\n{label} {portable.dtype.str} {array.shape}\n".encode())
@@ -155,15 +161,18 @@ class Dataset:
     def _repr_html_(self) -> str:
         return str(drawn_by("shown:dataset", self))
 
-    def _arrays(self) -> Iterator[tuple[str, Shaped[np.ndarray, ...]]]:
-        yield from labelled(self.train.x, "train.x")
-        yield "train.y", self.train.y
-        yield from labelled(self.test.x, "test.x")
-        yield "test.y", self.test.y
+    def _splits(self) -> Iterator[tuple[str, AnySplit]]:
+        yield "train", self.train
+        yield "test", self.test
         if self.validation is not None:
-            yield from labelled(self.validation.x, "validation.x")
-            yield "validation.y", self.validation.y
-        if self.train.weight is not None:
+            yield "validation", self.validation
+
+    def _arrays(self) -> Iterator[tuple[str, Shaped[np.ndarray, ...]]]:
+        for name, split in self._splits():
+            if isinstance(split, Split):
+                yield from labelled(split.x, f"{name}.x")
+                yield f"{name}.y", split.y
+        if isinstance(self.train, Split) and self.train.weight is not None:
             yield "weight", self.train.weight
         yield from labelled(self.preprocessing.shift, "shift")
         yield from labelled(self.preprocessing.scale, "scale")

@@ -56,7 +56,8 @@ def make_digits_60k(progress: Progress | None = None) -> Dataset:
     parts = []
     for purpose, split, count in (("train", digits.train, about.train), ("test", digits.test, about.test)):
         sources = (permutation(count, "digits-60k", purpose, "sources") % len(split)).astype(np.int64)
-        parts.append((_warped(split.x, sources, purpose, progress), split.y[sources]))
+        whole = split.whole()
+        parts.append((_warped(whole.x, sources, purpose, progress), whole.y[sources]))
     (x, y), test = parts
     return from_arrays(x, y, test=test, name=about.name, class_names=about.class_names)
 

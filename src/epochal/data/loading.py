@@ -112,9 +112,10 @@ def _generated(about: Description, progress: Progress | None) -> Dataset:
         pass
 
     data = make_digits_60k(progress)
+    train, test = data.train.whole(), data.test.whole()
     try:
         with whole_file(path) as file:
-            np.savez(file, x_train=data.train.x, y_train=data.train.y, x_test=data.test.x, y_test=data.test.y)
+            np.savez(file, x_train=train.x, y_train=train.y, x_test=test.x, y_test=test.y)
     except DataError as error:
         warnings.warn(translate(f"{about.name} will be made again next time: {error}"), stacklevel=3)
     return data

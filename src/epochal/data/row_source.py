@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
 from epochal.data.split import Split
-from epochal.data.trees import Tree, map_arrays
+from epochal.data.trees import Tree, arrays_of, map_arrays
+from epochal.errors import DataError
+
+_MOST_IN_MEMORY = 1 << 30  # bytes
 
 
 class RowBuffer(NamedTuple):
@@ -37,6 +40,12 @@ class RowBuffer(NamedTuple):
 
         weight = None if layout.weight is None else room(layout.weight)
         return cls(np.empty(rows, np.int64), map_arrays(room, layout.x), room(layout.y), weight)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        arrays = (self.ids, *arrays_of(self.x), self.y, self.weight)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def part(self, start: int, stop: int) -> RowBuffer:
         """Return the rows from ``start`` to ``stop``, not included, as a view."""
@@ -101,10 +110,27 @@ class StoredSplit:
         self.source.read(np.asarray(indices, np.int64), buffer)
         return Split(buffer.x, buffer.y, buffer.weight)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its samples take where they are stored."""
+        return len(self) * self.source.row_bytes
+
+    def whole(self) -> Split:
+        """Return the split with all of its samples in memory: raises `DataError` for more than a gibibyte."""
+        if self.nbytes > _MOST_IN_MEMORY:
+            raise DataError(
+                f"this needs all {len(self):,} samples in memory, which take {self.nbytes / 1e9:,.1f} GB; use fewer"
+            )
+        return self.take(np.arange(len(self)))
+
     def pieces(self, rows: int) -> Iterator[Split]:
         """Read all samples in their order, so many at a time."""
         for start in range(0, len(self), rows):
             yield self.take(np.arange(start, min(start + rows, len(self))))
+
+
+AnySplit: TypeAlias = Split | StoredSplit
+"""Samples in memory, or where they are stored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,6 +39,10 @@ class Split:
         arrays = (*arrays_of(self.x), self.y, self.weight)
         return sum(array.nbytes for array in arrays if array is not None)
 
+    def whole(self) -> Split:
+        """Return the split with all of its samples in memory: itself."""
+        return self
+
     def take(self, indices: Int[np.ndarray, " taken"]) -> Split:
         """Return the samples at these indices, in their order."""
         return Split(take(self.x, indices), self.y[indices], None if self.weight is None else self.weight[indices])

@@ -124,28 +124,30 @@ def with_validation(data: Dataset, share: Any, seed: int) -> Dataset:
     if share is None:
         return data
     fraction = as_fraction(share, "validation")
-    labels = data.train.y if data.class_names is not None else np.zeros(len(data.train), np.int32)
+    train = data.train.whole()
+    labels = train.y if data.class_names is not None else np.zeros(len(train), np.int32)
     rows = split_rows(labels, None, fraction, seed)
     assert rows.validation is not None
-    return replace(data, train=data.train.take(rows.train), validation=data.train.take(rows.validation))
+    return replace(data, train=train.take(rows.train), validation=train.take(rows.validation))
 
 
 def with_fold(data: Dataset, fold: Fold | None, seed: int) -> Dataset:
     """Return a data set that has its own test split with a fold of the training samples in its place."""
     if fold is None:
         return data
-    chosen = fold.rows(data.train.y if data.class_names is not None else np.zeros(len(data.train), np.int32), seed)
-    train, test = (data.train.take(np.flatnonzero(rows)) for rows in (~chosen, chosen))
+    whole = data.train.whole()
+    chosen = fold.rows(whole.y if data.class_names is not None else np.zeros(len(whole), np.int32), seed)
+    train, test = (whole.take(np.flatnonzero(rows)) for rows in (~chosen, chosen))
     return replace(data, train=train, test=test)
 
 
 def with_balanced_classes(data: Dataset) -> Dataset:
     """Return a data set whose training samples weigh so that all classes count alike, times their own weight."""
-    counts = np.bincount(data.train.y, minlength=len(data.class_names or ()))
-    own = np.ones(len(data.train), np.float64) if data.train.weight is None else data.train.weight.astype(np.float64)
-    weight = own / np.maximum(counts, 1)[data.train.y]
-    train = replace(data.train, weight=frozen((weight / weight.mean()).astype(np.float32)))
-    return replace(data, train=train)
+    train = data.train.whole()
+    counts = np.bincount(train.y, minlength=len(data.class_names or ()))
+    own = np.ones(len(train), np.float64) if train.weight is None else train.weight.astype(np.float64)
+    weight = own / np.maximum(counts, 1)[train.y]
+    return replace(data, train=replace(train, weight=frozen((weight / weight.mean()).astype(np.float32))))
 
 
 def default_preprocessing(x: Tree) -> Preprocessing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -15,17 +15,27 @@ from jaxtyping import Float, PyTree, Shaped, UInt32
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
+from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.engine import checks, door, exported
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
-from epochal.engine.evaluation import SLICE, Evaluation, all_metrics, build_evaluate, build_predict, to_evaluation
-from epochal.engine.feed import Resident, put_on_device
+from epochal.engine.evaluation import (
+    SLICE,
+    Evaluation,
+    all_metrics,
+    build_evaluate,
+    build_predict,
+    sums_of_slices,
+    to_evaluation,
+)
+from epochal.engine.feed import EVERYWHERE, Feed, put_on_device
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
 from epochal.engine.runtime import check_process
 from epochal.engine.state import State, initial_state
-from epochal.engine.step import CAPACITY, Chunk, Record, StepConfig, build_chunk, chunk_arguments, training_key_data
+from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
+from epochal.engine.windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
 from epochal.order import Order
 
@@ -53,7 +63,7 @@ class Engine:
     """Trains and evaluates one model on one data set, with any batch size.
 
     What it compiles is shared by all engines of the process whose trainings have the same shape, whatever their data,
-    learning rate and seed. It holds the data on the device as they are stored.
+    learning rate and seed. It holds the data on the device as they are stored, or a window of them at a time.
 
     Attributes:
         rate: the learning rate's peak; an optimizer of the user's own has its own and ignores it.
@@ -81,6 +91,7 @@ class Engine:
     programs: Programs = PROGRAMS
     compile_seconds: float = field(default=0.0, init=False)
     _residence: Residence = field(init=False, repr=False)
+    _reader: WindowReader | None = field(default=None, init=False, repr=False)
     _chunks: dict[int, _Chunk] = field(default_factory=dict, init=False, repr=False)
     _key_data: UInt32[np.ndarray, " words"] | None = field(default=None, init=False, repr=False)
 
@@ -88,6 +99,9 @@ class Engine:
         if not self.task.scales_targets:
             self.data = dataclasses.replace(self.data, target_scaling=None)
         self._residence = Residence(self.data)
+        train = self.data.train
+        if isinstance(train, StoredSplit):
+            self._reader = WindowReader(train.source, self.order, self.data)
 
     def initial_state(self) -> State:
         """Return the state before the first iteration.
@@ -150,28 +164,45 @@ class Engine:
         # Compiling comes before the clock starts: it is no time of training.
         chunk = self._chunk(state, batch_size)
         started = time.perf_counter()
-        arguments = chunk_arguments(self.order, position, count, self.rate, self._training_key(), chunk.shards)
-        state, feed = chunk.shards.place(state), self._residence.of(self.data.train, chunk.shards)
-        state, record = chunk.program.run(state, feed, arguments)
-        result = _read(record, count, started)
-        return state, result
+        state, keys, shards = chunk.shards.place(state), self.order.keys(position.epoch), chunk.shards
+        losses, audit, offset, end = [], Audit(), position.offset, position.offset + count * batch_size
 
-    def evaluate(self, state: State, split: Split) -> Evaluation:
+        # one part where the samples lie on the device; else a window at a time
+        while offset < end:
+            feed, first, stop = self._feed(Position(position.iteration, position.epoch, offset), batch_size, shards)
+            done, some = (offset - position.offset) // batch_size, (min(stop, end) - offset) // batch_size
+            start = Position(position.iteration + done, position.epoch, offset)
+            arguments = chunk_arguments(keys, start, some, self.rate, self._training_key(), shards, first)
+            state, record = chunk.program.run(state, feed, arguments)
+
+            # waits for the part: only then may the next window take the place of this one
+            losses.append(np.asarray(record.losses).reshape(-1)[:some])
+            audit += Audit(int(record.samples), int(record.hash_low), int(record.hash_high))
+            offset += some * batch_size
+        return state, ChunkResult(np.concatenate(losses), audit, time.perf_counter() - started)
+
+    def evaluate(self, state: State, split: AnySplit) -> Evaluation:
         """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind."""
-        self.task.check_targets(split)
         metrics, size = all_metrics(self.task), self.slice_size
         what = ("evaluate", self.model, *map(key_of, metrics), size)
-        sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, split)
-        return to_evaluation(sums, metrics, len(split), size)
+        parts = []
+        for piece in self._pieces(split):
+            self.task.check_targets(piece)
+            sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, piece)
+            parts += sums_of_slices(sums, len(piece), size)
+        return to_evaluation(parts, metrics, len(split))
 
-    def predict(self, state: State, split: Split) -> PyTree[Shaped[np.ndarray, "n ..."]]:
+    def predict(self, state: State, split: AnySplit) -> PyTree[Shaped[np.ndarray, "n ..."]]:
         """Return the model's outputs for each sample of the split, before any softmax: ``(n, outputs)`` float32.
 
         A model of the user's own may return other shapes, or a tree of arrays.
         """
         what = ("predict", self.model, self.slice_size)
-        predicted = self._over(what, lambda: build_predict(self.model, self.slice_size), state, split)
-        return jax.tree.map(np.asarray, predicted)
+        parts = [
+            self._over(what, lambda: build_predict(self.model, self.slice_size), state, piece)
+            for piece in self._pieces(split)
+        ]
+        return jax.tree.map(lambda *rows: np.concatenate([np.asarray(one) for one in rows]), *parts)
 
     def exported_form(self) -> bytes:
         """Return the model's function for a run to keep. Raises `exported.NoFormError` where it cannot be exported."""
@@ -191,8 +222,27 @@ class Engine:
 
         Raises `ModelError` where the model cannot be exported for any number of samples.
         """
-        nothing = put_on_device(self.data.train.take(np.arange(0)), self.data)
+        nothing = put_on_device(self.data.train.layout, self.data)
         return exported.export_predict(self.model, state, nothing.preprocess, nothing.in_units, nothing.x)
+
+    def _feed(self, position: Position, batch_size: int, shards: Shards) -> HeldFeed:
+        """Return what holds the batch at a position, and which positions of its epoch it holds."""
+        if self._reader is not None:
+            return self._reader.window(position, batch_size, shards)
+        return HeldFeed(self._residence.of(self._in_memory, shards), 0, self.order.samples)
+
+    @property
+    def _in_memory(self) -> Split:
+        assert isinstance(self.data.train, Split)
+        return self.data.train
+
+    def _pieces(self, split: AnySplit) -> Iterator[Split]:
+        """Yield a split as it is, or in pieces of whole slices where it is read from where it is stored."""
+        if isinstance(split, Split):
+            yield split
+        else:
+            slices = WINDOW_BYTES // (self.slice_size * max(1, split.source.row_bytes))
+            yield from split.pieces(max(1, slices) * self.slice_size)
 
     def _over(self, what: Hashable, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
         """Return what a function of weights and a whole split computes, on the first device."""
@@ -220,7 +270,9 @@ class Engine:
         if shards.count > 1:
             checks.check_shards(self.model, state, shards.count)
         most = batch_size // shards.count
-        placed, feed = shards.place(state), self._residence.of(self.data.train, shards)
+        placed = shards.place(state)
+        reader = self._reader
+        feed = self._residence.of(self._in_memory, shards) if reader is None else reader.shapes(batch_size, shards)
 
         def compile_for(micro_batch: int) -> tuple[Program, int]:
             program = self._program(placed, feed, batch_size, micro_batch, shards)
@@ -237,16 +289,16 @@ class Engine:
         micro_batch, program = search_micro_batch(first, compile_for)
         return _Chunk(program, micro_batch, shards)
 
-    def _program(self, state: State, feed: Resident, batch_size: int, micro_batch: int, shards: Shards) -> Program:
+    def _program(self, state: State, feed: Feed, batch_size: int, micro_batch: int, shards: Shards) -> Program:
         """Return the compiled chunk. Nothing of the seed, the rate or the data's values is compiled in."""
-        order = dataclasses.replace(self.order, seed=0)
+        order = dataclasses.replace(self.order, seed=0) if self._reader is None else None
         config = StepConfig(
             self.model, self.task.training_losses, self.optimizer, order, batch_size, micro_batch, shards
         )
-        arguments = chunk_arguments(self.order, Position(), 1, self.rate, self._training_key(), shards)
+        arguments = chunk_arguments(self.order.keys(0), Position(), 1, self.rate, self._training_key(), shards)
 
         def build() -> Chunk:
-            return shards.spread(build_chunk(config))
+            return shards.spread(build_chunk(config), EVERYWHERE, feed.specs, EVERYWHERE)
 
         return self.programs.get(config, build, state, feed, arguments, donate=(0,))
 
@@ -254,10 +306,3 @@ class Engine:
         if self._key_data is None:
             self._key_data = training_key_data(self.seed)
         return self._key_data
-
-
-def _read(record: Record, count: int, started: float) -> ChunkResult:
-    """Wait for the chunk and read its record."""
-    losses = np.asarray(record.losses).reshape(-1)[:count]
-    audit = Audit(int(record.samples), int(record.hash_low), int(record.hash_high))
-    return ChunkResult(losses, audit, time.perf_counter() - started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, TypeAlias
@@ -89,14 +89,17 @@ def build_evaluate(model: Model, metrics: tuple[Metric, ...], size: int) -> Eval
     return evaluate
 
 
-def to_evaluation(sums: SlicedSums, metrics: tuple[Metric, ...], samples: int, size: int) -> Evaluation:
-    """Merge the slices on the host, in double precision and exact integers, and take the figures."""
-    if not samples:
-        return Evaluation()
-
+def sums_of_slices(sums: SlicedSums, samples: int, size: int) -> list[Sums]:
+    """Return the sums of each slice of ``size`` samples, in their order, in double precision and exact integers."""
     slices, rest = (jax.tree.map(_widen, part) for part in sums)
     parts = [] if slices is None else [_at(slices, number) for number in range(samples // size)]
-    parts += [] if rest is None else [rest]
+    return parts if rest is None else [*parts, rest]
+
+
+def to_evaluation(parts: Sequence[Sums], metrics: tuple[Metric, ...], samples: int) -> Evaluation:
+    """Merge the sums of slices in their order, and take the figures."""
+    if not samples:
+        return Evaluation()
 
     values: dict[str, float] = {}
     for number, metric in enumerate(metrics):

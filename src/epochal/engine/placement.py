@@ -1,16 +1,16 @@
 """Which devices compute and hold what: shards of a batch, and the splits of a data set.
 
-Shards are equal slices of a batch that devices compute side by side; their gradients are added in a fixed order. How
-many shards there are decides the last bits of a training; how many devices does not: where there are fewer, each
-computes several shards one after another. A CPU shows JAX its cores as devices, since the many small matrix products
-of some models keep only one of them busy.
+Shards are equal slices of a batch that devices compute side by side; their gradients are added as a balanced tree:
+neighbours first, then pairs of neighbours. How many shards there are decides the last bits of a training; how many
+devices does not: where there are fewer, each computes several shards one after another. A CPU shows JAX its cores as
+devices, since the many small matrix products of some models keep only one of them busy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -18,15 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Shaped
 
 from epochal.data import Dataset, Split
-from epochal.engine.feed import Resident, put_on_device
+from epochal.engine.feed import AXIS, BY_DEVICE, EVERYWHERE, Resident, put_on_device
 from epochal.errors import OptionError
 
 Tree = TypeVar("Tree")
-_AXIS = "shards"
+Own = TypeVar("Own")
 _FEWEST_SAMPLES = 32
+_SENT_AT_ONCE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +52,118 @@ class Shards:
         placed: Tree = jax.device_put(tree, self._everywhere)
         return placed
 
+    def deal(self, tree: Tree) -> Tree:
+        """Return host arrays cut along their first axis into equal parts, one on each device.
+
+        They may be read until everything that was computed with the result has been waited for.
+        """
+        dealt: Tree = jax.device_put(tree, self.dealt, may_alias=True)
+        return dealt
+
+    @property
+    def dealt(self) -> Sharding:
+        """How arrays lie that are cut along their first axis."""
+        return self._placed(BY_DEVICE)
+
     @property
     def _everywhere(self) -> Sharding:
+        return self._placed(EVERYWHERE)
+
+    def _placed(self, spec: PartitionSpec) -> Sharding:
         if len(self.devices) == 1:
             return SingleDeviceSharding(self.devices[0])
-        return NamedSharding(self._mesh, PartitionSpec())
+        return NamedSharding(self._mesh, spec)
 
     @property
     def _mesh(self) -> Mesh:
-        return Mesh(self.devices, (_AXIS,))
+        return Mesh(self.devices, (AXIS,))
 
-    def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as all devices run it at once, with the same arguments and the same results."""
+    def spread(self, function: Callable[..., Any], *specs: Any) -> Callable[..., Any]:
+        """Return the function as all devices run it at once, with the same results.
+
+        ``specs`` say of each argument how it lies: `EVERYWHERE`, `BY_DEVICE`, or a tree of them.
+        """
         if len(self.devices) == 1:
             return function
-        same = PartitionSpec()
-        return jax.shard_map(function, mesh=self._mesh, in_specs=same, out_specs=same, check_vma=False)
+        return jax.shard_map(function, mesh=self._mesh, in_specs=specs, out_specs=EVERYWHERE, check_vma=False)
 
-    def add_up(self, shard: Callable[[jax.Array | int], Tree], each: Int[Array | np.ndarray, ""]) -> Tree:
-        """Return the sum of ``shard(number)`` over all numbers, in their order; within a function that is spread.
+    def add_up(
+        self, shard: Callable[[jax.Array | int], tuple[Tree, Own]], each: Int[Array | np.ndarray, ""]
+    ) -> tuple[Tree, Own]:
+        """Return the sum of what ``shard(number)`` returns over all numbers; within a function that is spread.
+
+        Of its two results, the first is added over all devices, always as the same balanced tree. The second, of whole
+        numbers, is added over this device's shards alone, and by `add_devices` in the end.
 
         ``each`` is `each` as a value that the compiler cannot know: a loop whose length is known would be taken apart
         and its contents mixed with what stands around it, which changes the last bits.
         """
         if self.count == 1:
             return shard(0)
-        several = len(self.devices) > 1
-        first = lax.axis_index(_AXIS) * self.each if several else jnp.int32(0)
+        first = lax.axis_index(AXIS) * self.each if len(self.devices) > 1 else jnp.int32(0)
 
-        def compute(number: jax.Array, parts: Any) -> Any:
+        def compute(number: jax.Array, done: tuple[Any, Own]) -> tuple[Any, Own]:
+            part, own = shard(first + number)
             put = partial(lax.dynamic_update_index_in_dim, index=number, axis=0)
-            return jax.tree.map(put, parts, shard(first + number))
+            return jax.tree.map(put, done[0], part), jax.tree.map(jnp.add, done[1], own)
 
-        shapes = jax.eval_shape(shard, first)
+        shapes, own_shapes = jax.eval_shape(shard, first)
         empty = jax.tree.map(lambda leaf: jnp.zeros((self.each, *leaf.shape), leaf.dtype), shapes)
-        parts = lax.fori_loop(jnp.int32(0), jnp.asarray(each), compute, empty)
-        if several:
-            parts = lax.all_gather(parts, _AXIS, tiled=True)
-        total: Tree = jax.tree.map(lambda leaf: reduce(jnp.add, leaf), parts)
-        return total
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), own_shapes)
+        parts, own = lax.fori_loop(jnp.int32(0), jnp.asarray(each), compute, (empty, nothing))
+
+        total: Tree = jax.tree.map(_tree_sum, parts) if len(self.devices) == 1 else self._over_devices(parts)
+        return total, own
+
+    def add_devices(self, own: Own) -> Own:
+        """Return the sum over all devices of whole numbers, whose order does not matter; once a chunk is enough."""
+        if len(self.devices) == 1:
+            return own
+        added: Own = jax.tree.map(lambda leaf: lax.psum(leaf, AXIS), own)
+        return added
+
+    def _over_devices(self, parts: Tree) -> Tree:
+        """Return the sum of all devices' shards, in one exchange for each type of numbers.
+
+        The shards of a device are whole branches of the tree as far as their number is a power of two; it adds those up
+        first, and sends no more than their sums.
+        """
+        leaves, structure = jax.tree.flatten(parts)
+        branch = self.each & -self.each
+        branches = [_tree_sum(leaf.reshape(-1, branch, *leaf.shape[1:]), axis=1) for leaf in leaves]
+
+        totals: dict[int, Array] = {}
+        for dtype in {leaf.dtype for leaf in leaves}:
+            numbers = [number for number, leaf in enumerate(leaves) if leaf.dtype == dtype]
+            flat = [branches[number].reshape(self.each // branch, -1) for number in numbers]
+            total = self._exchange(jnp.concatenate(flat, axis=1))
+            ends = np.cumsum([one.shape[1] for one in flat])
+            for number, piece in zip(numbers, jnp.split(total, ends[:-1]), strict=True):
+                totals[number] = piece.reshape(leaves[number].shape[1:])
+        summed: Tree = jax.tree.unflatten(structure, [totals[number] for number in range(len(leaves))])
+        return summed
+
+    def _exchange(self, branches: Shaped[Array, "branches numbers"]) -> Shaped[Array, " numbers"]:
+        """Return the sum of all devices' branches: few numbers at once, many by parts that a device each adds up."""
+        devices, (count, numbers) = len(self.devices), branches.shape
+        if devices == 2 or devices * branches.size * branches.dtype.itemsize <= _SENT_AT_ONCE:
+            return _tree_sum(lax.all_gather(branches, AXIS, tiled=True))
+
+        # each device sends and gets about twice the numbers, however many devices there are
+        padded = jnp.pad(branches, ((0, 0), (0, -numbers % devices))).reshape(count, devices, -1)
+        mine = lax.all_to_all(padded, AXIS, split_axis=1, concat_axis=0, tiled=True)
+        everything: Array = lax.all_gather(_tree_sum(mine.reshape(devices * count, -1)), AXIS, tiled=True)
+        return everything[:numbers]
+
+
+def _tree_sum(values: Shaped[Array, "..."], axis: int = 0) -> Shaped[Array, "..."]:
+    """Return the sum along an axis, neighbours first, then pairs of neighbours; an odd one out waits for its turn."""
+    values = jnp.moveaxis(values, axis, 0)
+    while len(values) > 1:
+        pairs = len(values) // 2
+        added = values[0 : 2 * pairs : 2] + values[1 : 2 * pairs : 2]
+        values = jnp.concatenate([added, values[2 * pairs :]]) if len(values) % 2 else added
+    return values[0]
 
 
 def in_one_piece() -> Shards:
@@ -121,7 +195,7 @@ def _largest_divisor(number: int, most: int) -> int:
 
 @dataclass(slots=True)
 class Residence:
-    """The splits of one data set on devices: each is copied there once, and stays.
+    """The splits of one data set that lie in memory, on devices: each is copied there once, and stays.
 
     Raises `DataError` for more samples than a device can index.
     """

@@ -52,7 +52,7 @@ class SampleView:
     _samples: Resident = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._samples = put_on_device(self.engine.data.train, self.engine.data)
+        self._samples = put_on_device(self.engine.data.train.whole(), self.engine.data)
 
     def of(self, state: State, indices: Int[np.ndarray, " n"], directions: Params | None = None) -> SampleFigures:
         """Return what these samples say.

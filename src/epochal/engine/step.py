@@ -24,7 +24,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from epochal.audit import index_hashes
+from epochal.audit import id_hashes
 from epochal.clock import Position
 from epochal.engine.fast_forms import fast_apply, fast_function
 from epochal.engine.feed import Feed
@@ -44,7 +44,8 @@ class StepConfig:
     """All that is compiled into a train step: what the values of its arguments cannot change.
 
     Attributes:
-        order: the permutation of N samples; its keys, which make it an epoch's, are an argument.
+        order: the permutation of N samples; its keys, which make it an epoch's, are an argument. ``None`` where rows
+            come in their order.
         micro_batch: samples computed at once; a shard of more is computed in slices.
         shards: how the batch is cut for the devices that compute it.
     """
@@ -52,7 +53,7 @@ class StepConfig:
     model: Model
     losses: Losses
     optimizer: Optimizer
-    order: Order
+    order: Order | None
     batch_size: int
     micro_batch: int
     shards: Shards
@@ -74,23 +75,28 @@ class _Sums(NamedTuple):
     loss: Float[Array, ""]
     gradient: Params
     model_state: PyTree[Any]
-    hashes: Hashes
+
+
+_Part: TypeAlias = tuple[_Sums, Hashes]
 
 
 def train_step(
     config: StepConfig, feed: Feed, state: State, batch: BatchSpec
 ) -> tuple[State, Float[Array, ""], Hashes]:
-    """Return the state after one iteration, its batch's mean loss before the update, and the hashes of its indices."""
-    total = config.shards.add_up(lambda number: _shard(config, feed, state, batch, number), batch.shards_each)
+    """Return the state after one iteration, its batch's mean loss before the update, and the hashes of its samples.
+
+    Of the samples, that is, which this device used.
+    """
+    total, hashes = config.shards.add_up(lambda number: _shard(config, feed, state, batch, number), batch.shards_each)
 
     optimizer = config.optimizer.with_rate(batch.rate)
     changes, optimizer_state = optimizer.update(total.gradient, state.optimizer_state, state.params)
     params: Params = optax.apply_updates(state.params, changes)
 
-    return State(params, total.model_state, optimizer_state), total.loss, total.hashes
+    return State(params, total.model_state, optimizer_state), total.loss, hashes
 
 
-def _shard(config: StepConfig, feed: Feed, state: State, batch: BatchSpec, number: jax.Array | int) -> _Sums:
+def _shard(config: StepConfig, feed: Feed, state: State, batch: BatchSpec, number: jax.Array | int) -> _Part:
     """Compute what a shard adds to the mean over the whole batch, in one piece where it fits and else in slices."""
     size = config.batch_size // config.shards.count
     if config.shards.count > 1:
@@ -100,18 +106,18 @@ def _shard(config: StepConfig, feed: Feed, state: State, batch: BatchSpec, numbe
 
     full, rest = divmod(size, config.micro_batch)
 
-    def add(total: _Sums, number: jax.Array | int, size: int) -> _Sums:
+    def add(total: _Part, number: jax.Array | int, size: int) -> _Part:
+        sums, hashes = total
         piece = _piece(batch, number, config.micro_batch)
-        part = _slice(config, feed, state.params, total.model_state, piece, size)
+        part, part_hashes = _slice(config, feed, state.params, sums.model_state, piece, size)
         loss, gradient, hashes = jax.tree.map(
-            jnp.add, (total.loss, total.gradient, total.hashes), (part.loss, part.gradient, part.hashes)
+            jnp.add, (sums.loss, sums.gradient, hashes), (part.loss, part.gradient, part_hashes)
         )
-        return _Sums(loss, gradient, part.model_state, hashes)
+        return _Sums(loss, gradient, part.model_state), hashes
 
-    zeros = _Sums(
-        jnp.float32(0), jax.tree.map(jnp.zeros_like, state.params), state.model_state, (jnp.uint32(0), jnp.uint32(0))
-    )
-    total = lax.fori_loop(0, full, lambda number, total: add(total, number, config.micro_batch), zeros)
+    nothing = _Sums(jnp.float32(0), jax.tree.map(jnp.zeros_like, state.params), state.model_state)
+    total = (nothing, (jnp.uint32(0), jnp.uint32(0)))
+    total = lax.fori_loop(0, full, lambda number, total: add(total, number, config.micro_batch), total)
     return add(total, full, rest) if rest else total
 
 
@@ -124,10 +130,9 @@ def _piece(batch: BatchSpec, number: jax.Array | int, size: int) -> BatchSpec:
 
 def _slice(
     config: StepConfig, feed: Feed, params: Params, model_state: PyTree[Any], batch: BatchSpec, size: int
-) -> _Sums:
+) -> _Part:
     """Compute what ``size`` samples add to the mean over the whole batch."""
-    positions = batch.start + jnp.arange(size, dtype=jnp.uint32)
-    rows = feed.rows(config.order, batch.order_keys, positions)
+    rows = feed.rows(config.order, batch.order_keys, batch.start, size)
 
     def mean(losses: Float[Array, " size"]) -> Float[Array, ""]:
         return jnp.sum(losses if rows.weight is None else losses * rows.weight) / config.batch_size
@@ -147,9 +152,9 @@ def _slice(
     if recorded is not None:
         loss = recorded
 
-    # The hashes are of the indices that were gathered, not of those that should have been.
-    low, high = index_hashes(rows.ids)
-    return _Sums(loss, gradient, new_state, (jnp.sum(low), jnp.sum(high)))
+    # The hashes are of the rows that came, not of those that should have come.
+    low, high = id_hashes(*rows.ids)
+    return _Sums(loss, gradient, new_state), (jnp.sum(low), jnp.sum(high))
 
 
 # --- many iterations in one loop --------------------------------------------------------------------------------------
@@ -191,12 +196,21 @@ def training_key_data(seed: int) -> UInt32[np.ndarray, " words"]:
 
 
 def chunk_arguments(
-    order: Order, position: Position, count: int, rate: float, key_data: UInt32[np.ndarray, " words"], shards: Shards
+    keys: UInt32[np.ndarray, " rounds"],
+    position: Position,
+    count: int,
+    rate: float,
+    key_data: UInt32[np.ndarray, " words"],
+    shards: Shards,
+    first: int = 0,
 ) -> ChunkArguments:
-    """Return the arguments of a chunk of ``count`` iterations from ``position``."""
+    """Return the arguments of a chunk of ``count`` iterations from ``position``.
+
+    ``keys`` are the order's in this epoch; ``first`` is the position in the epoch from which the feed's rows count.
+    """
     return ChunkArguments(
-        order.keys(position.epoch),
-        np.array(position.offset, np.uint32),
+        keys,
+        np.array(position.offset - first, np.uint32),
         np.array(position.iteration >> 32, np.uint32),
         np.array(position.iteration & 0xFFFFFFFF, np.uint32),
         np.array(count, np.int32),
@@ -229,7 +243,8 @@ def build_chunk(config: StepConfig) -> Chunk:
 
         nothing = Record(jnp.zeros((_ROWS, _ROW)), jnp.uint32(0), jnp.uint32(0), jnp.uint32(0))
         end = lax.fori_loop(jnp.int32(0), arguments.iterations, iterate, _Carry(state, jnp.zeros(_ROW), nothing))
-        return end.state, end.record
+        low, high = config.shards.add_devices((end.record.hash_low, end.record.hash_high))
+        return end.state, end.record._replace(hash_low=low, hash_high=high)
 
     return chunk
 

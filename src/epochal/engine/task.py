@@ -104,6 +104,7 @@ def build_task(
     Raises `OptionError` for an unknown name, and `ModelError` for a loss or metric that does not fit the task.
     """
     name, losses = choose_loss(loss, data.task)
+    layout = data.train.layout
     if label_smoothing and losses is not optax.softmax_cross_entropy_with_integer_labels:
         raise OptionError(f"label_smoothing has no effect with the loss {name}; it is an option of cross-entropy")
 
@@ -114,8 +115,8 @@ def build_task(
         choose_metrics(metrics, data.task, data.class_names),
         data.sample_shape,
         data.outputs,
-        data.train.y.shape[1:],
-        data.train.y.dtype,
+        layout.y.shape[1:],
+        layout.y.dtype,
         input_spec(data, count=2),
         not callable(loss),
         data.name,
@@ -129,7 +130,7 @@ def input_spec(data: Dataset, count: int) -> PyTree[jax.ShapeDtypeStruct]:
     def as_seen(stored: np.ndarray) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((count, *stored.shape[1:]), input_type(stored.dtype))
 
-    return jax.tree.map(as_seen, data.train.x)
+    return jax.tree.map(as_seen, data.train.layout.x)
 
 
 def choose_loss(loss: str | Losses | None, kind: Kind) -> tuple[str, Losses]:

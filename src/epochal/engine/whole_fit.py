@@ -23,7 +23,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32, PyTree, Shaped, UInt32
 
-from epochal.audit import Audit, index_hashes
+from epochal.audit import Audit, id_hashes
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.micro_batch import fast_micro_batch
 from epochal.engine.optimizer import Optimizer
@@ -263,7 +263,7 @@ def _slice(
 
     # The hashes are of the indices that were gathered, not of those that should have been.
     used = is_used.astype(jnp.uint32)
-    low, high = index_hashes(ids)
+    low, high = id_hashes(ids)
     return _Sums(gradient, recorded, (jnp.sum(used), jnp.sum(low * used), jnp.sum(high * used)))
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float64
 
 from epochal.counts import parse_count
 from epochal.data import Split
+from epochal.data.row_source import AnySplit
 from epochal.engine.loss_surface import LossSurface, Subspace
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.landscape.plane import Coordinates, Plane, principal_plane, random_plane
@@ -169,10 +170,10 @@ def _find_point(name: str, run: Run, epoch: int | float, space: WeightSpace) -> 
     raise RunError(f"{name} kept no weights at epoch {epoch:g}; it did at {kept}")
 
 
-def take_samples(split: Split, samples: int, seed: int) -> Split:
+def take_samples(split: AnySplit, samples: int, seed: int) -> Split:
     """Return this many samples of a split, chosen by the seed; the split itself where it has no more."""
     if samples >= len(split):
-        return split
+        return split.whole()
     indices = np.sort(Order(len(split), seed).indices(_CHOICE, 0, samples))
     return split.take(indices)
 

@@ -19,7 +19,7 @@ def images_of(data: Dataset, indices: Int[np.ndarray, " n"] | None = None) -> UI
     """
     if not holds_pictures(data):
         return None
-    stored = data.train.x
+    stored = data.train.whole().x
     if indices is None:
         if stored.size > _MOST_BYTES:
             return None
@@ -31,7 +31,8 @@ def images_of(data: Dataset, indices: Int[np.ndarray, " n"] | None = None) -> UI
 
 def features_of(data: Dataset, index: int) -> list[list[str]] | None:
     """Return a table's training sample as pairs of text, name and value; ``None`` for pictures."""
-    row = data.train.x[index] if isinstance(data.train.x, np.ndarray) else None
+    x = data.train.whole().x
+    row = x[index] if isinstance(x, np.ndarray) else None
     if row is None or row.ndim != 1:
         return None
     names = data.encoding.feature_names if isinstance(data.encoding, TableEncoding) else range(1, len(row) + 1)
@@ -40,7 +41,7 @@ def features_of(data: Dataset, index: int) -> list[list[str]] | None:
 
 def holds_pictures(data: Dataset) -> bool:
     """Return whether the samples can be shown as pictures: grey, or red-green-blue."""
-    stored = data.train.x
+    stored = data.train.layout.x
     if not isinstance(stored, np.ndarray) or stored.ndim not in (3, 4):
         return False
     return stored.ndim == 3 or stored.shape[3] in (1, _COLOURS)

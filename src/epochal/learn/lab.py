@@ -208,7 +208,7 @@ def _about(world: World, problems: list[str], most_labels: int) -> Answer:
     problem, setup = world.problem, world.setup
     data = problem.data
     images = images_of(data)
-    is_toy = problem.kind in ("line", "points")
+    toy = data.train.whole() if problem.kind in ("line", "points") else None
     return {
         "problem": {
             "name": data.name,
@@ -228,8 +228,8 @@ def _about(world: World, problems: list[str], most_labels: int) -> Answer:
         "choices": {"problems": problems, "models": list(problem.models), "max_samples": problem.of},
         "lanes": {name: _about_lane(lane) for name, lane in world.lanes.items()},
         "images": None if images is None else pixels(images),
-        "labels": labels(data.train.y) if len(data.train) <= most_labels else None,
-        "points": {"x": data.train.x.tolist(), "y": data.train.y.tolist()} if is_toy else None,
+        "labels": labels(data.train.whole().y) if len(data.train) <= most_labels else None,
+        "points": None if toy is None else {"x": toy.x.tolist(), "y": toy.y.tolist()},
     }
 
 

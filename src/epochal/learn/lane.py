@@ -49,7 +49,7 @@ class Lane:
     _epochs: dict[int, EpochRow] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.expected = ExpectedAudit.of(self.setup.engine.order)
+        self.expected = ExpectedAudit(self.setup.engine.order)
         self.point = Point(self.setup.engine.initial_state())
         self.kept.keep(self.point)
         self._losses = np.zeros(64, np.float32)

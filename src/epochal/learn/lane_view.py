@@ -90,7 +90,7 @@ class _Seen:
             "stop": start + size,
             "indices": chosen.tolist(),
             "losses": short(figures.losses[:shown]),
-            "labels": labels(data.train.y[chosen]),
+            "labels": labels(data.train.take(chosen).y),
             "predicted": predicted,
             "confidence": confidence,
             "pulls": None if surface is None else short_rows(figures.pulls[:shown]),
@@ -242,7 +242,7 @@ def _decision(world: World, lane: Lane) -> dict[str, Any]:
 
 def grid_axes(world: World) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " y"]]:
     """Return the coordinates of the decision's grid: all points and a margin."""
-    x = world.problem.data.train.x
+    x = world.problem.data.train.whole().x
     low, high = x.min(axis=0), x.max(axis=0)
     margin = _MARGIN * (high - low)
     low, high = low - margin, high + margin

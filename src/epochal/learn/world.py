@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from epochal.data.trees import arrays_of
 from epochal.engine import Engine, State, named_leaves
 from epochal.engine.sample_view import SampleView
 from epochal.errors import OptionError
@@ -84,9 +83,7 @@ class World:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes, data on the device for each lane included."""
-        data = self.problem.data
-        held: int = data.train.y.nbytes + sum(part.nbytes for part in arrays_of(data.train.x))
-        return 4 * held + sum(lane.kept.nbytes for lane in self.lanes.values())
+        return 4 * self.problem.data.train.nbytes + sum(lane.kept.nbytes for lane in self.lanes.values())
 
     def lane(self, name: object) -> Lane:
         """Return a lane by its name. Raises `OptionError` for an unknown one."""

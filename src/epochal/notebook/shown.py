@@ -78,10 +78,10 @@ def dataset(data: Dataset) -> str:
 
 
 def _splits(data: Dataset) -> Iterator[tuple[str, Split]]:
-    yield "train", data.train
+    yield "train", data.train.whole()
     if data.validation is not None:
-        yield "validation", data.validation
-    yield "test", data.test
+        yield "validation", data.validation.whole()
+    yield "test", data.test.whole()
 
 
 def _shape(split: Split) -> str:
@@ -129,7 +129,8 @@ def _columns(data: Dataset, write: Fragment) -> Markup:
 def _pictures(data: Dataset, write: Fragment) -> Markup:
     """Return the first training samples as pictures, where they are some."""
     shown = []
-    for x, y in zip(data.train.x[:_PICTURES], data.train.y[:_PICTURES], strict=True):
+    some = data.train.take(np.arange(min(_PICTURES, len(data.train))))
+    for x, y in zip(some.x, some.y, strict=True):
         image = as_image(x)
         if image is None:
             return Markup("")

@@ -20,6 +20,7 @@ from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
 
 FORMAT = 3
+SUMMATION = "tree"
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
 
 Facts = TypeVar("Facts")
@@ -109,6 +110,7 @@ class RunFile:
         custom: parts that were given as Python objects (data, model, optimizer, loss) and so cannot be rebuilt by name.
         changes: what later sessions changed, and when.
         settings: of JAX, those that decide the bits of the result and are not the default.
+        summation: how the sums of shards are added: as a balanced tree, or one after another as former versions did.
     """
 
     config: TrainConfig
@@ -119,6 +121,7 @@ class RunFile:
     custom: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    summation: str = SUMMATION
 
     @property
     def present_config(self) -> TrainConfig:
@@ -209,6 +212,7 @@ class RunFile:
         return {
             "format": FORMAT,
             "custom": list(self.custom),
+            "summation": self.summation,
             "config": self.config.to_dict(),
             "data": _written(self.data),
             "model": _written(self.model),
@@ -228,6 +232,10 @@ class RunFile:
         if not isinstance(settings, dict):
             raise ValueError("settings is no table")
 
+        summation = content.get("summation", "chain")
+        if summation not in ("chain", SUMMATION):
+            raise ValueError(f"summation is {summation!r:.40}, neither chain nor {SUMMATION}")
+
         changes = [dict(change) for change in content["changes"]]
         return cls(
             TrainConfig.from_dict(content["config"]),
@@ -238,6 +246,7 @@ class RunFile:
             tuple(content["custom"]),
             tuple(Change(change.pop("iteration"), change) for change in changes),
             settings,
+            summation,
         )
 
     def origin(self, iteration: int) -> dict[str, Any]:
@@ -340,7 +349,7 @@ def _is_a(value: Any, wanted: Any) -> bool:
 def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
     """Return all of an origin that may not differ, as comparable text: not where the data lie and what they are called.
 
-    Versions, device and settings are left out as well: they may change, with a warning.
+    Versions, device, settings and summation are left out as well: they may change, with a warning.
     """
     origin = migrate(origin)
     # a switch that is off is one that a former version did not know

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position, Span
-from epochal.data import Split
+from epochal.data.row_source import AnySplit
 from epochal.engine import CAPACITY, Engine
 from epochal.errors import DivergedError, RunError
 from epochal.record.rows import EpochRow, EvaluationRow
@@ -42,7 +42,7 @@ def fit(
         until: the iteration to stop at, where that is before the plan's end.
         at_until: the status of a training that ends there, before the plan does; elsewhere it is stopped.
     """
-    audit = ExpectedAudit.of(engine.order)
+    audit = ExpectedAudit(engine.order)
     length = 8
     try:
         engine.prepare(point.state, plan.next_batch_size(point.position))
@@ -128,7 +128,7 @@ def _end_epoch(
         )
 
 
-def _evaluate(engine: Engine, point: Point, name: str, split: Split | None) -> EvaluationRow | None:
+def _evaluate(engine: Engine, point: Point, name: str, split: AnySplit | None) -> EvaluationRow | None:
     if split is None or not len(split):
         return None
     evaluation = engine.evaluate(point.state, split)

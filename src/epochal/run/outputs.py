@@ -29,7 +29,7 @@ class OutputsReader:
         Raises `EpochalError` where weights or data cannot be read; it never downloads any.
         """
         run = self._with_data(Run.open(path))
-        test = run.data.test
+        test = run.data.test.whole()
         return OutputsRecord(
             run.position.iteration, run.predict(test.x), test.x, test.y, tuple(run.data.class_names or ())
         )
@@ -41,8 +41,9 @@ class OutputsReader:
         """
         run = Run.open(path)
         data = self.shelf.get(run.file.data.fingerprint) or self._with_data(run).data
-        x = None if is_several(data.train.x) else data.train.x
-        return SamplesRecord(x, data.train.y, tuple(data.class_names or ()))
+        train = data.train.whole()
+        x = None if is_several(train.x) else train.x
+        return SamplesRecord(x, train.y, tuple(data.class_names or ()))
 
     def _with_data(self, run: Run) -> Run:
         """Return the run with its data: from the shelf where an earlier run had the same, else loaded."""

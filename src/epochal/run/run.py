@@ -23,6 +23,7 @@ from epochal.data.load_options import LoadOptions
 from epochal.data.new_samples import NewSamples, read_new
 from epochal.data.own_files import IDX_STEMS, find_idx
 from epochal.data.registry import DATA_SETS
+from epochal.data.row_source import AnySplit
 from epochal.data.trees import shape_of
 from epochal.engine import Engine, Evaluation, State, named_leaves
 from epochal.engine.exported import ByName
@@ -475,11 +476,11 @@ def shown_source(source: Any) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
-def _split_of(data: Dataset, split: str, schema: Schema, file: RunFile) -> Split:
+def _split_of(data: Dataset, split: str, schema: Schema, file: RunFile) -> AnySplit:
     """Return a split of a data set of the same classes as a training had. Raises `DataError` for another."""
     if data.class_names != schema.class_names:
         raise DataError(f"'{data.name}' has other classes than '{file.data.name}', which the model was trained on")
-    chosen: Split | None = {"test": data.test, "train": data.train, "validation": data.validation}[split]
+    chosen: AnySplit | None = {"test": data.test, "train": data.train, "validation": data.validation}[split]
     if chosen is None:
         raise DataError(f"'{data.name}' has no validation samples")
     return chosen

@@ -17,7 +17,7 @@ from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newes
 from epochal.record.folder import RunFolder
 from epochal.record.history import History
 from epochal.record.rows import EvaluationRow, best_evaluation
-from epochal.record.run_toml import RunFile, present_versions, write_run_toml
+from epochal.record.run_toml import SUMMATION, RunFile, present_versions, write_run_toml
 from epochal.run.callbacks import Callback, Callbacks, Patience
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
@@ -28,9 +28,13 @@ from epochal.run.setup import Setup, set_up
 
 
 def at_present(file: RunFile, setup: Setup) -> RunFile:
-    """Return the file with the versions, the device and the settings of this process."""
+    """Return the file with the versions, the device, the settings and the summation of this process."""
     return dataclasses.replace(
-        file, versions=present_versions(setup.model.packages), device=setup.present_device, settings=present_settings()
+        file,
+        versions=present_versions(setup.model.packages),
+        device=setup.present_device,
+        settings=present_settings(),
+        summation=SUMMATION,
     )
 
 
@@ -154,6 +158,10 @@ class Session:
             then, now = (settings.get(name, "the default") for settings in (known.settings, present.settings))
             if then != now:
                 changed.append(f"{name} {then} → {now}")
+
+        # three shards or fewer are the same tree either way
+        if known.summation != present.summation and setup.engine.cut(setup.plan.batch_size).count > 3:
+            changed.append(f"sum of shards {known.summation} → {present.summation}")
 
         if known.device.gives_other_bits(present.device):
             changed.append(f"device {known.device} → {present.device}")

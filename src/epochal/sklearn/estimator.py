@@ -322,7 +322,7 @@ class _Training(NamedTuple):
 @lru_cache(maxsize=64)
 def _every_sample(samples: int) -> Audit:
     """Return the audit of an epoch that uses each sample once."""
-    return ExpectedAudit.of(Order(samples)).everything
+    return ExpectedAudit(Order(samples)).everything
 
 
 def checked_weights(sample_weight: Any, samples: int) -> Weight | None:
