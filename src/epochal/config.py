@@ -19,6 +19,7 @@ from epochal.options import (
     COLUMNS,
     LENGTH,
     NAME_OR_NAMES,
+    ORDER,
     PART,
     SEED,
     SETTINGS,
@@ -166,6 +167,9 @@ class TrainConfig:
         None, "Stop once the validation has not become better for so long: 5ep, 500it or 50000sa.", WARMUP,
         text="none", resume=True)
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
+    order: str | None = _run(
+        None, "How an epoch visits its samples: exact, shuffled as a whole, or blocks, for a pack on a slow disk: "
+        "shuffled blocks of 256 KiB, and the samples of 64 of them at a time.", ORDER, text="exact")
     metrics: tuple[str, ...] | None = _run(
         None, "Metrics to record at evaluations.",
         several(text("a metric's name", known=METRIC_NAMES), "NAME …", "many"),

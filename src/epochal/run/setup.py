@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from epochal.block_order import BlockSize, order_named
 from epochal.clock import Lengths, Plan
 from epochal.config import TrainConfig
 from epochal.counts import shown
@@ -21,6 +23,7 @@ from epochal.data.data_schema import Schema
 from epochal.data.load_options import as_file
 from epochal.data.registry import DATA_SETS
 from epochal.data.splitting import with_balanced_classes
+from epochal.data.trees import arrays_of
 from epochal.engine import (
     Engine,
     Metric,
@@ -251,12 +254,13 @@ def set_up(
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
     optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
+    order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
         data if config.class_weight is None else with_balanced_classes(data),
         task,
         optimizer,
-        Order(plan.samples, config.seed),
+        order_named(order, plan.samples, config.seed),
         rate=resolved.lr or 1.0,
         seed=config.seed,
         micro_batch=config.micro_batch,
@@ -267,9 +271,24 @@ def set_up(
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
     resolved = dataclasses.replace(
-        resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
+        resolved,
+        batch_size=plan.batch_size,
+        epochs=None,
+        iterations=None,
+        budget=str(plan.budget),
+        loss=task.loss,
+        order=order,
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+
+
+def _sized_order(config: TrainConfig, data: Dataset) -> str | None:
+    """Return the order's name with the size of its blocks, which is a run's own from its start on."""
+    if config.order != "blocks":
+        return config.order
+    layout = data.train.layout
+    row_bytes = sum(math.prod(array.shape[1:]) * array.itemsize for array in (*arrays_of(layout.x), layout.y))
+    return f"blocks:{BlockSize.for_rows(row_bytes)}"
 
 
 def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:
