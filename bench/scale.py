@@ -144,6 +144,7 @@ def whole(folder: str, batch: str, order: str) -> dict[str, Any]:
     """Train two epochs as a user does; return their audits, the speed and the most memory."""
     import epochal
 
+    forget(folder)  # pages that another group brought are not counted in this one
     with tempfile.TemporaryDirectory() as run_folder:
         run = epochal.train(
             _packed(folder), model="mlp", batch_size=int(batch), epochs=2, order=order, run=f"{run_folder}/run"
