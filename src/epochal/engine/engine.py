@@ -17,6 +17,7 @@ from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.data.row_source import AnySplit, ArraySource, StoredSplit
 from epochal.engine import checks, door, exported
+from epochal.engine.cluster import ALONE, Cluster
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import (
     SLICE,
@@ -24,8 +25,10 @@ from epochal.engine.evaluation import (
     all_metrics,
     build_evaluate,
     build_predict,
+    dealt_rows,
     sums_of_slices,
     to_evaluation,
+    together,
 )
 from epochal.engine.feed import EVERYWHERE, Feed, put_on_device
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
@@ -191,16 +194,19 @@ class Engine:
             offset += some * batch_size
         return state, ChunkResult(np.concatenate(losses), audit, time.perf_counter() - started)
 
-    def evaluate(self, state: State, split: AnySplit) -> Evaluation:
-        """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind."""
+    def evaluate(self, state: State, split: AnySplit, cluster: Cluster = ALONE) -> Evaluation:
+        """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind.
+
+        The processes of a cluster, which must all be here, share the work: the figures are the same.
+        """
         metrics, size = all_metrics(self.task), self.slice_size
         what = ("evaluate", self.model, *map(key_of, metrics), size)
-        parts = []
-        for piece in self._pieces(split):
+        rows, parts = dealt_rows(len(split), size, cluster), []
+        for piece in self._pieces(split, rows):
             self.task.check_targets(piece)
             sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, piece)
             parts += sums_of_slices(sums, len(piece), size)
-        return to_evaluation(parts, metrics, len(split))
+        return together(parts, cluster, lambda parts: to_evaluation(parts, metrics, len(split)))
 
     def predict(self, state: State, split: AnySplit) -> PyTree[Shaped[np.ndarray, "n ..."]]:
         """Return the model's outputs for each sample of the split, before any softmax: ``(n, outputs)`` float32.
@@ -246,13 +252,15 @@ class Engine:
         assert isinstance(self.data.train, Split)
         return self.data.train
 
-    def _pieces(self, split: AnySplit) -> Iterator[Split]:
-        """Yield a split as it is, or in pieces of whole slices where it is read from where it is stored."""
+    def _pieces(self, split: AnySplit, rows: range | None = None) -> Iterator[Split]:
+        """Yield a split as it is, or those rows of it, or pieces of whole slices where it is read from where it is."""
+        if rows is not None and not rows:
+            return
         if isinstance(split, Split):
-            yield split
+            yield split if rows is None or len(rows) == len(split) else split.take(np.array(rows))
         else:
             slices = WINDOW_BYTES // (self.slice_size * max(1, split.source.row_bytes))
-            yield from split.pieces(max(1, slices) * self.slice_size)
+            yield from split.pieces(max(1, slices) * self.slice_size, rows)
 
     def _over(self, what: Hashable, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
         """Return what a function of weights and a whole split computes, on the first device."""

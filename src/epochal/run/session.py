@@ -11,6 +11,7 @@ from typing import Any
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
+from epochal.engine.cluster import ALONE, Cluster
 from epochal.errors import PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
@@ -40,7 +41,10 @@ def at_present(file: RunFile, setup: Setup) -> RunFile:
 
 @dataclass(slots=True)
 class Session:
-    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``."""
+    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``.
+
+    Several processes, each with a session of its own, train together as a ``cluster``.
+    """
 
     folder: RunFolder
     file: RunFile
@@ -48,6 +52,7 @@ class Session:
     told: tuple[Callback, ...]
     history: History
     until: int | None = None
+    cluster: Cluster = ALONE
 
     def last_point(self, setup: Setup) -> Point:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
@@ -119,6 +124,7 @@ class Session:
                     evaluate_every=config.evaluate_every,
                     until=self.until if is_last else change,
                     at_until="stopped" if is_last else "changed",
+                    cluster=self.cluster,
                 )
 
                 best = checkpoints.best
