@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 _SHARDS = 4
 _EXCHANGE = re.compile(r"an iteration takes ([\d.]+) ms.*?exchange ([\d.]+) ms", re.DOTALL)
 
@@ -65,7 +64,11 @@ def train(model: str, data: str, iterations: int, division: Division) -> Trained
             "--evaluate-every", 10**6, "--processes", division.processes, "--run", run,
         ]  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "epochal", *map(str, words)], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "epochal", *map(str, words)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise SystemExit(f"{model}, {division}: status {done.returncode}\n{done.stderr}")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from epochal.errors import OptionError
 
@@ -189,7 +190,7 @@ def lost_peers(peers: Sequence[Peer], rank: int) -> str:
     return " and ".join(gone) or "another process"
 
 
-def _gather(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _gather(values: NDArray[Any]) -> NDArray[Any]:
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.process_allgather(values))

@@ -37,6 +37,7 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session
 from epochal.run.setup import Custom, Setup
+from epochal.run.watchdog import watchdog_limit
 from epochal.words.phrases import translate
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
@@ -49,6 +50,7 @@ def as_one() -> Iterator[Cluster]:
 
     An error in one of them ends the others with the same status; where one is gone, all leave at once.
     """
+    watchdog_limit()  # refused here, before anything is written
     cluster = join()
     if cluster.is_alone:
         yield cluster
@@ -103,7 +105,10 @@ def _leave_failed(cluster: Cluster, failure: Failure) -> None:
 
 def _is_lost(error: BaseException) -> bool:
     """Return whether an error is that of a collective in which another process was missing."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error).lower() for word in _LOST)
+    said = str(error).lower()
+    if isinstance(error, (ValueError, RuntimeError)) and ("gloo " in said or "nccl " in said):
+        return True  # an array that is fetched raises a ValueError
+    return isinstance(error, jax.errors.JaxRuntimeError) and any(word in said for word in _LOST)
 
 
 def _leave_lost(cluster: Cluster, peers: tuple[Peer, ...]) -> None:
