@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Shaped
 
 from epochal.errors import OptionError
 
@@ -101,6 +102,13 @@ class Cluster:
             return (Peer.here(0),)
         own = json.dumps(Peer.here(self.rank)[1:])
         return tuple(Peer(rank, *json.loads(text)) for rank, text in enumerate(self._tell_all("peers", own)))
+
+    def hosts(self) -> dict[str, int]:
+        """Return the names of all hosts, and how many processes are on each; after `peers`, for one process to ask."""
+        if self.is_alone:
+            return {socket.gethostname(): 1}
+        told = _client().key_value_dir_get("epochal/peers/1/")
+        return dict(Counter(sorted(json.loads(text)[0] for _, text in told)))
 
     def _tell_all(self, what: str, own: str) -> list[str]:
         """Return what each process says, for few and small things: every process asks for each."""
@@ -190,7 +198,7 @@ def lost_peers(peers: Sequence[Peer], rank: int) -> str:
     return " and ".join(gone) or "another process"
 
 
-def _gather(values: NDArray[Any]) -> NDArray[Any]:
+def _gather(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.process_allgather(values))

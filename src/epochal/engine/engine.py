@@ -6,9 +6,11 @@ import dataclasses
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, Shaped, UInt32
 
@@ -35,12 +37,14 @@ from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
 from epochal.engine.runtime import check_process
-from epochal.engine.state import State, initial_state
+from epochal.engine.state import Params, State, initial_state
 from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
 from epochal.engine.windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
+
+_TRIED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,27 @@ class Engine:
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""
         return self._chunk(state, batch_size).micro_batch
+
+    def exchange_seconds(self, state: State, batch_size: int) -> float:
+        """Return how long the devices take to add up one iteration's shards, measured by trying it a few times."""
+        shards = self.cut(batch_size)
+        if len(shards.devices) == 1:
+            return 0.0
+
+        def exchange(params: Params, each: jax.Array, times: jax.Array) -> Params:
+            def once(_: jax.Array, params: Params) -> Params:
+                added: Params = shards.add_up(lambda number: (params, jnp.uint32(0)), each)[0]
+                return added
+
+            return jax.lax.fori_loop(jnp.int32(0), times, once, params)
+
+        arguments = shards.place((state.params, np.array(shards.each, np.int32), np.array(_TRIED, np.int32)))
+        build = partial(shards.spread, exchange, EVERYWHERE, EVERYWHERE, EVERYWHERE)
+        program = self.programs.get(("exchange", shards), build, *arguments)
+        jax.block_until_ready(program.run(*arguments))
+        started = time.perf_counter()
+        jax.block_until_ready(program.run(*arguments))
+        return (time.perf_counter() - started) / _TRIED
 
     def run(self, state: State, position: Position, batch_size: int, count: int) -> tuple[State, ChunkResult]:
         """Run ``count`` iterations (1 to `CAPACITY`) of ``batch_size`` samples from ``position``, within its epoch.

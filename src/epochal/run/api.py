@@ -40,7 +40,7 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session, at_present
 from epochal.run.setup import Custom, Setup, anchored, set_up
-from epochal.run.together import Beginning, as_one, follow, follow_file, share_beginning, training_facts
+from epochal.run.together import Beginning, as_one, follow, follow_file, share_beginning, training_facts, watched
 
 
 def train(
@@ -148,9 +148,9 @@ def start(
     cluster = present_cluster()
     cluster.check_same("training", training_facts(setup))
     if not cluster.owns_folder:
-        return follow(cluster, setup, followers(callbacks))
+        return follow(cluster, setup, watched(cluster, followers(callbacks)))
     folder = create_run_folder(None if path is None else Path(path), f"{setup.data.name}-{setup.model.name}")
-    return _start_in_folder(folder, setup.run_file(parameters), setup, followers(callbacks))
+    return _start_in_folder(folder, setup.run_file(parameters), setup, watched(cluster, followers(callbacks)))
 
 
 def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | None = None) -> Run:
@@ -166,7 +166,7 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     writer = MemoryWriter()
     recorder = Recorder(writer)
     divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
-    members = Callbacks.of(recorder, divergence, told=followers(callbacks))
+    members = Callbacks.of(recorder, divergence, told=watched(cluster, followers(callbacks)))
     for message in setup.warnings:
         members.warn(message)
     point = Point(setup.engine.initial_state())
@@ -220,7 +220,7 @@ def resume(
     custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
     changes = {name: value for name, value in changes.items() if value is not None}
     with as_one() as cluster, stop_on_interrupt() as interrupt:
-        told = (*interrupt.callbacks, *_own(cluster, callbacks, listener, should_stop))
+        told = watched(cluster, (*interrupt.callbacks, *_own(cluster, callbacks, listener, should_stop)))
         if cluster.owns_folder:
             with progress_bar(progress) as bar:
                 run = _resume(Path(path), custom, data, changes, (*bar, *told), cluster)

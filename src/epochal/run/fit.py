@@ -16,7 +16,6 @@ from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.run_toml import RunFile
 from epochal.run.callbacks import Callbacks, ChunkEnd, End, EpochEnd, Start
 from epochal.run.point import Point
-from epochal.run.watchdog import Watchdog, watchdog_limit
 
 _CHUNK_SECONDS = 0.2
 
@@ -48,8 +47,6 @@ def fit(
         at_until: the status of a training that ends there, before the plan does; elsewhere it is stopped.
         cluster: the processes that train together, of which each calls this with the same.
     """
-    if not cluster.is_alone:  # at the end, so that it is the last to begin and the first to end
-        callbacks = dataclasses.replace(callbacks, told=(*callbacks.told, Watchdog(watchdog_limit())))
     audit = ExpectedAudit(engine.order)
     length = 8
     try:

@@ -22,6 +22,7 @@ from epochal.record.run_toml import SUMMATION, RunFile, present_versions, write_
 from epochal.run.callbacks import Callback, Callbacks, Patience
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
+from epochal.run.exchange import ExchangeNote
 from epochal.run.fit import fit
 from epochal.run.point import Point, restored
 from epochal.run.recorder import Recorder
@@ -103,6 +104,9 @@ class Session:
         for message in setup.warnings:
             self._warn(message)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
+        if not self.cluster.is_alone:
+            seconds = setup.engine.exchange_seconds(point.state, setup.plan.next_batch_size(point.position))
+            self.told = (*self.told, ExchangeNote(self.cluster.processes, seconds))
 
         with CheckpointSaver(self.folder.checkpoints) as saver:
             while True:
@@ -183,7 +187,10 @@ class Session:
         writer.roll_back(position.iteration)
         kind = "resumed" if position.iteration else "started"
         device = present.to_dict()["device"]
-        writer.add_event(position.iteration, kind, process=os.getpid(), versions=present.versions, device=device)
+        several = {} if self.cluster.is_alone else {"hosts": self.cluster.hosts()}
+        writer.add_event(
+            position.iteration, kind, process=os.getpid(), versions=present.versions, device=device, **several
+        )
 
     def _forget_files_after(self, iteration: int) -> None:
         """Clear away what a killed process left: half-written files, and files from after the iteration.

@@ -37,11 +37,11 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session
 from epochal.run.setup import Custom, Setup
-from epochal.run.watchdog import watchdog_limit
+from epochal.run.watchdog import Watchdog, watchdog_limit
 from epochal.words.phrases import translate
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
-_LOST = ("gloo", "nccl", "connection", "coordination", "heartbeat", "unavailable", "deadline")
+_LOST = ("gloo", "nccl", "coordination service", "heartbeat", "unavailable:", "deadline_exceeded")
 
 
 @contextmanager
@@ -105,10 +105,9 @@ def _leave_failed(cluster: Cluster, failure: Failure) -> None:
 
 def _is_lost(error: BaseException) -> bool:
     """Return whether an error is that of a collective in which another process was missing."""
-    said = str(error).lower()
-    if isinstance(error, (ValueError, RuntimeError)) and ("gloo " in said or "nccl " in said):
-        return True  # an array that is fetched raises a ValueError
-    return isinstance(error, jax.errors.JaxRuntimeError) and any(word in said for word in _LOST)
+    text = str(error).lower()
+    is_of_jax = isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) and not isinstance(error, EpochalError)
+    return is_of_jax and any(word in text for word in _LOST)
 
 
 def _leave_lost(cluster: Cluster, peers: tuple[Peer, ...]) -> None:
@@ -125,6 +124,12 @@ def _leave(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def watched(cluster: Cluster, told: tuple[Callback, ...]) -> tuple[Callback, ...]:
+    """Return callbacks with one that notices where several processes make no progress."""
+    # the last to begin, and the first to end: what others save in the end takes as long as it takes
+    return told if cluster.is_alone else (*told, Watchdog(watchdog_limit()))
 
 
 # --- what must be alike -----------------------------------------------------------------------------------------------
