@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from several import several
 
 import epochal
 from epochal.run.run import Run
+from several import several
 
 TRAINING = {"batch_size": 128, "shards": 4, "epochs": 2, "seed": 3}
 WORDS = ("train", "digits", "--batch-size", 128, "--shards", 4, "--seed", 3)

@@ -37,7 +37,7 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session
 from epochal.run.setup import Custom, Setup
-from epochal.run.watchdog import Watchdog
+from epochal.run.watchdog import Watchdog, watchdog_limit
 from epochal.words.phrases import translate
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
@@ -50,6 +50,7 @@ def as_one() -> Iterator[Cluster]:
 
     An error in one of them ends the others with the same status; where one is gone, all leave at once.
     """
+    watchdog_limit()  # refused here, before anything is written
     cluster = join()
     if cluster.is_alone:
         yield cluster
@@ -127,7 +128,8 @@ def _leave(status: int) -> None:
 
 def watched(cluster: Cluster, told: tuple[Callback, ...]) -> tuple[Callback, ...]:
     """Return callbacks with one that notices where several processes make no progress."""
-    return told if cluster.is_alone else (Watchdog.from_environment(), *told)
+    # the last to begin, and the first to end: what others save in the end takes as long as it takes
+    return told if cluster.is_alone else (*told, Watchdog(watchdog_limit()))
 
 
 # --- what must be alike -----------------------------------------------------------------------------------------------
