@@ -186,17 +186,32 @@ def resume(
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
     """
+    read_run_toml(RunFolder(Path(path)).run_toml)
+    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    told = followers(callbacks, listener, should_stop)
+    return resume_with(path, custom, data, told, progress=progress, **changes)
+
+
+def resume_with(
+    path: str | os.PathLike[str],
+    custom: Custom,
+    data: DataSource | None = None,
+    callbacks: Iterable[Callback] = (),
+    *,
+    progress: bool | None = None,
+    **changes: Any,
+) -> Run:
+    """Continue a run with its parts put together; the other arguments and errors are those of `resume`."""
     folder = RunFolder(Path(path))
     read_run_toml(folder.run_toml)  # says what is wrong before a lock file is made
 
-    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(progress))
         stack.enter_context(locked(folder.lock))
         record = RunRecord.read(folder.path, check=True)
         writer = stack.enter_context(HistoryWriter(folder.history_db))
         interrupt = stack.enter_context(stop_on_interrupt())
-        told = (*bar, *interrupt.callbacks, *followers(callbacks, listener, should_stop))
+        told = (*bar, *interrupt.callbacks, *callbacks)
         setup = Run(record).rebuild(custom, data)
         file = _with_data_at(record.file, data)
         if file != record.file:

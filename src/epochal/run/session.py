@@ -176,8 +176,10 @@ class Session:
         writer = self.recorder.writer
         writer.roll_back(position.iteration)
         kind = "resumed" if position.iteration else "started"
-        device = present.to_dict()["device"]
-        writer.add_event(position.iteration, kind, process=os.getpid(), versions=present.versions, device=device)
+        about: dict[str, Any] = {"versions": present.versions, "device": present.to_dict()["device"]}
+        if setup.engine.at_once > 1:  # its seconds are those of a shared machine
+            about["at_once"] = setup.engine.at_once
+        writer.add_event(position.iteration, kind, process=os.getpid(), **about)
 
     def _forget_files_after(self, iteration: int) -> None:
         """Clear away what a killed process left: half-written files, and files from after the iteration.
