@@ -1,4 +1,4 @@
-"""The arithmetic of training time: plans, positions and spans, in whole numbers of any size.
+"""The arithmetic of training time: what a plan is, and everything that can be counted before training.
 
 Source: the article that Epochal follows defines *epoch*, *batch* and *iteration* and counts the batches of BGD
 (size N, one batch), SGD (size 1, N batches) and MBGD (size B). They are three cases of one formula, ⌈N/B⌉.
@@ -8,141 +8,20 @@ Everything here is integer arithmetic from the standard library; nothing passes 
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from dataclasses import dataclass
-from enum import Enum
-from functools import total_ordering
-from typing import Literal, SupportsIndex, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias
 
-from epochal.counts import parse_count, shortened
+from epochal.batch_sizes import BatchSizes, read_batch_sizes
+from epochal.counts import parse_count
 from epochal.errors import PlanError
 from epochal.lazy import drawn_by
+from epochal.phases import Batches, Last, Mark, Phase, Phases
+from epochal.spans import Position, Span, Unit
 
-Last: TypeAlias = Literal["keep", "drop"]
+__all__ = ["Last", "Lengths", "Method", "Plan", "Position", "Span", "Unit"]
+
 Method: TypeAlias = Literal["bgd", "sgd", "mbgd"]
-
-
-class Unit(Enum):
-    """What a span is counted in; the value is its suffix in text, as in ``50ep``."""
-
-    EPOCHS = "ep"
-    ITERATIONS = "it"
-    SAMPLES = "sa"
-    MILLISECONDS = "ms"
-
-    @property
-    def word(self) -> str:
-        """The unit's plural in English."""
-        return self.name.lower()
-
-
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A length of training: so many epochs, iterations, samples or milliseconds. A training budget is a span.
-
-    >>> Span.parse("50ep")
-    Span(amount=50, unit=<Unit.EPOCHS: 'ep'>)
-    >>> str(Span.iterations(300) + Span.iterations(300))
-    '600it'
-
-    Spans of one unit add, subtract and compare. Different units raise `TypeError`, because only a `Plan` knows
-    how many iterations an epoch has; they are never equal.
-    """
-
-    amount: int
-    unit: Unit
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "amount", parse_count(self.unit.word, self.amount, at_least=0))
-
-    @classmethod
-    def epochs(cls, amount: int) -> Span:
-        """Return a span of whole passes over the training set."""
-        return cls(amount, Unit.EPOCHS)
-
-    @classmethod
-    def iterations(cls, amount: int) -> Span:
-        """Return a span of weight updates."""
-        return cls(amount, Unit.ITERATIONS)
-
-    @classmethod
-    def samples(cls, amount: int) -> Span:
-        """Return a span of samples used."""
-        return cls(amount, Unit.SAMPLES)
-
-    @classmethod
-    def seconds(cls, amount: float | str) -> Span:
-        """Return a span of training time, exact to the millisecond: ``2``, ``0.5`` or ``"0.5"`` seconds."""
-        text = f"{amount:.3f}" if isinstance(amount, float) else str(amount).strip()
-        whole, _, decimals = text.partition(".")
-        if not re.fullmatch(r"[0-9]+(\.[0-9]{1,3})?", text):
-            raise PlanError(f"seconds must be at least 0, with at most three decimals, got '{shortened(text)}'")
-        milliseconds = 1000 * parse_count("seconds", whole, at_least=0) + int(decimals.ljust(3, "0"))
-        return cls(milliseconds, Unit.MILLISECONDS)
-
-    @classmethod
-    def parse(cls, text: str) -> Span:
-        """Read ``50ep``, ``30000it``, ``3000000sa``, ``90s`` or ``500ms``. Raises `PlanError` for any other text."""
-        if match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*s\s*", text):
-            return cls.seconds(match[1])
-        match = re.fullmatch(r"\s*([0-9][0-9_,]*)\s*(ep|it|sa|ms)\s*", text)
-        if match is None:
-            raise PlanError(f"'{shortened(text)}' is no training length; write 50ep, 30000it, 3000000sa or 90s")
-        unit = Unit(match[2])
-        return cls(parse_count(unit.word, match[1], at_least=0), unit)
-
-    def __str__(self) -> str:
-        if self.unit is not Unit.MILLISECONDS:
-            return f"{self.amount}{self.unit.value}"
-        seconds, rest = divmod(self.amount, 1000)
-        return f"{seconds}s" if not rest else f"{seconds}.{rest:03d}".rstrip("0") + "s"
-
-    def __add__(self, other: object) -> Span:
-        if not isinstance(other, Span) or other.unit is not self.unit:
-            return NotImplemented
-        return Span(self.amount + other.amount, self.unit)
-
-    def __sub__(self, other: object) -> Span:
-        if not isinstance(other, Span) or other.unit is not self.unit:
-            return NotImplemented
-        return Span(self.amount - other.amount, self.unit)
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Span) or other.unit is not self.unit:
-            return NotImplemented
-        return self.amount < other.amount
-
-
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A point in training, between two iterations.
-
-    ``iteration`` updates are done, ``epoch`` epochs are complete, and the current epoch has used ``offset`` of its
-    samples. The end of an epoch is the beginning of the next: after 600 of 600 iterations the position is
-    ``Position(iteration=600, epoch=1, offset=0)``.
-
-    The difference of two positions is a `Span` of iterations; positions are ordered by iteration.
-    """
-
-    iteration: int = 0
-    epoch: int = 0
-    offset: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("iteration", "epoch", "offset"):
-            object.__setattr__(self, name, parse_count(name, getattr(self, name), at_least=0))
-
-    def __sub__(self, other: object) -> Span:
-        if not isinstance(other, Position):
-            return NotImplemented
-        return Span.iterations(self.iteration - other.iteration)
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Position):
-            return NotImplemented
-        return self.iteration < other.iteration
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -155,7 +34,8 @@ class Plan:
 
     Arguments:
         samples: N, the training set's size; at least 1.
-        batch_size: B, 1 to N, or ``"all"`` for N.
+        batch_size: B, 1 to N, or ``"all"`` for N; several with where each begins make a schedule, such as
+            ``"100,200@10ep,400@5000it"`` or ``{0: 100, "10ep": 200}``.
         epochs, iterations, budget: how long to train: one of them; ``budget`` is a `Span` or its text (``"50ep"``,
             ``"30000it"``, ``"3000000sa"``, ``"90s"``). None of them means one epoch. A budget of samples ends at the
             last whole batch that it pays for; one of time has an open end: nobody knows its iterations beforehand.
@@ -166,14 +46,14 @@ class Plan:
     """
 
     samples: int
-    batch_size: int
     budget: Span
     last: Last
+    _phases: Phases
 
     def __init__(
         self,
         samples: SupportsIndex | str,
-        batch_size: SupportsIndex | str,
+        batch_size: BatchSizes,
         *,
         epochs: SupportsIndex | str | None = None,
         iterations: SupportsIndex | str | None = None,
@@ -181,44 +61,65 @@ class Plan:
         last: str = "keep",
     ) -> None:
         samples = parse_count("samples", samples)
-        size = samples if batch_size == "all" else parse_count("batch size", batch_size)
-
-        if size > samples:
-            raise PlanError(
-                f"batch size {shortened(size)} is above the {shortened(samples)} training samples; "
-                f"use at most {shortened(samples)}, or 'all'"
-            )
-
+        sizes = read_batch_sizes(batch_size)
         if last not in ("keep", "drop"):
             raise PlanError(f"last must be 'keep' or 'drop', got '{last}'")
 
         object.__setattr__(self, "samples", samples)
-        object.__setattr__(self, "batch_size", size)
         object.__setattr__(self, "last", last)
         object.__setattr__(self, "budget", _one_budget(epochs, iterations, budget))
+        object.__setattr__(self, "_phases", Phases.of(sizes, samples, self.last))
         if self.budget.amount == 0 or (not self.is_open and self.iterations == 0):
-            raise PlanError(f"a budget of {self.budget} ends before the first batch of {size:,} samples")
+            raise PlanError(
+                f"a budget of {self.budget} ends before the first batch of {self.first_batch_size:,} samples"
+            )
 
     def __repr__(self) -> str:
         name = {Unit.EPOCHS: "epochs", Unit.ITERATIONS: "iterations"}.get(self.budget.unit)
         budget = f"budget='{self.budget}'" if name is None else f"{name}={self.budget.amount}"
         last = "" if self.last == "keep" else f", last='{self.last}'"
-        return f"Plan(samples={self.samples}, batch_size={self.batch_size}, {budget}{last})"
+        return f"Plan(samples={self.samples}, batch_size={self.batch_sizes!r}, {budget}{last})"
 
     def _repr_html_(self) -> str:
         return str(drawn_by("shown:plan", self))
 
     @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Each batch size and where it begins: one for all of the training, or a schedule of several."""
+        return self._phases.all
+
+    @property
+    def is_schedule(self) -> bool:
+        """Whether the batch size changes on the way."""
+        return len(self.phases) > 1
+
+    @property
+    def batch_sizes(self) -> int | str:
+        """B, or the text of a schedule, such as ``100,200@10ep``."""
+        return ",".join(map(str, self.phases)) if self.is_schedule else self.batch_size
+
+    @property
+    def first_batch_size(self) -> int:
+        """B at the beginning, by which a learning rate is chosen that is not given."""
+        return self.phases[0].batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """B. Raises `PlanError` where it changes on the way: `batches_at` tells it for a position."""
+        return self._only.size
+
+    @property
     def method(self) -> Method:
-        """``"bgd"`` where the batch is the whole set, ``"sgd"`` where it is one sample, else ``"mbgd"``."""
-        if self.batch_size == self.samples:
+        """``"bgd"`` where every batch is the whole set, ``"sgd"`` where it is one sample, else ``"mbgd"``."""
+        sizes = {phase.batch_size for phase in self.phases}
+        if sizes == {self.samples}:
             return "bgd"
-        return "sgd" if self.batch_size == 1 else "mbgd"
+        return "sgd" if sizes == {1} else "mbgd"
 
     @property
     def batches_per_epoch(self) -> int:
-        """⌈N/B⌉ with ``last="keep"``, ⌊N/B⌋ with ``last="drop"``."""
-        return self._batches_from(0)
+        """⌈N/B⌉ with ``last="keep"``, ⌊N/B⌋ with ``last="drop"``. Raises `PlanError` where B changes on the way."""
+        return self._only.per_epoch
 
     @property
     def iterations_per_epoch(self) -> int:
@@ -233,17 +134,24 @@ class Plan:
     @property
     def samples_per_epoch(self) -> int:
         """N, less what ``last="drop"`` leaves out."""
-        return self.samples - self.dropped_per_epoch
+        return self.samples if self.last == "keep" else self._only.used
 
     @property
     def dropped_per_epoch(self) -> int:
         """Samples that each epoch leaves out: 0 with ``last="keep"``."""
-        return self.samples % self.batch_size if self.last == "drop" else 0
+        return self.samples - self.samples_per_epoch
 
     @property
     def last_batch_size(self) -> int:
         """Samples in an epoch's last batch."""
-        return self.samples_per_epoch - (self.batches_per_epoch - 1) * self.batch_size
+        return self._only.last_size
+
+    @property
+    def _only(self) -> Batches:
+        """The batches of a plan of one batch size. Raises `PlanError` for any other."""
+        if self.is_schedule:
+            raise PlanError(f"a plan of batch sizes {self.batch_sizes} has no single one; ask for that of a position")
+        return self._phases.batches(self.phases[0])
 
     @property
     def is_open(self) -> bool:
@@ -271,12 +179,12 @@ class Plan:
     @property
     def full_epochs(self) -> int:
         """Epochs that the budget completes."""
-        return self.iterations // self.iterations_per_epoch
+        return self.end.epoch
 
     @property
     def extra_iterations(self) -> int:
         """Iterations of the budget beyond its full epochs."""
-        return self.iterations % self.iterations_per_epoch
+        return self.iterations - self.iterations_after(epochs=self.full_epochs)
 
     @property
     def samples_used(self) -> int:
@@ -293,14 +201,14 @@ class Plan:
         if (epochs is None) == (samples is None):
             raise PlanError("give either epochs or samples")
         if epochs is not None:
-            return parse_count("epochs", epochs, at_least=0) * self.iterations_per_epoch
-        full, rest = divmod(parse_count("samples", samples or 0, at_least=0), self.samples_per_epoch)
-        return full * self.iterations_per_epoch + rest // self.batch_size
+            return self._phases.reaching(Mark(epoch=parse_count("epochs", epochs, at_least=0)), Position())
+        place = self._phases.place(parse_count("samples", samples or 0, at_least=0))
+        return self._phases.reaching(place, Position(), whole=True)
 
     def samples_after(self, *, iterations: SupportsIndex) -> int:
         """Return how many samples the first ``iterations`` iterations use."""
         position = self.position(iteration=iterations)
-        return position.epoch * self.samples_per_epoch + position.offset
+        return self._phases.used_before(position.epoch) + position.offset
 
     def position(self, *, iteration: SupportsIndex | None = None, epoch: SupportsIndex | None = None) -> Position:
         """Return the position after so many iterations, or at the beginning of an epoch (the first is 0)."""
@@ -317,12 +225,7 @@ class Plan:
         """
         if span.unit is not Unit.ITERATIONS:
             raise PlanError(f"advance by iterations, not by {span.unit.word}")
-        iteration = position.iteration + span.amount
-        rest = self._batches_from(position.offset)
-        if span.amount < rest:
-            return Position(iteration, position.epoch, position.offset + span.amount * self.batch_size)
-        epochs, batches = divmod(span.amount - rest, self.iterations_per_epoch)
-        return Position(iteration, position.epoch + 1 + epochs, batches * self.batch_size)
+        return self._phases.advance(position, span.amount)
 
     def is_spent(self, position: Position, seconds: float) -> bool:
         """Return whether the budget is spent at ``position``, after so many seconds of training."""
@@ -344,53 +247,83 @@ class Plan:
         All positions of this plan lead to the same end: their own iterations and those that are left add up to one
         number. Raises `PlanError` for a length of time.
         """
-        amount = length.amount
         match length.unit:
             case Unit.MILLISECONDS:
                 raise PlanError(f"a budget of {length} has no number of iterations that is known beforehand")
             case Unit.ITERATIONS:
-                left = amount - position.iteration
+                stop = length.amount
             case Unit.EPOCHS:
-                whole = amount - position.epoch - 1  # those after the current epoch
-                left = self._batches_from(position.offset) + whole * self.iterations_per_epoch if whole >= 0 else 0
+                stop = self._phases.reaching(Mark(epoch=length.amount), position)
             case Unit.SAMPLES:
-                left = self._iterations_within(position, amount - position.epoch * self.samples_per_epoch)
-        return max(0, left)
-
-    def _iterations_within(self, position: Position, samples: int) -> int:
-        """Count the iterations from ``position`` in so many samples of its epoch and later ones, whole batches only."""
-        rest = self._batches_from(position.offset)
-        end = self.samples if self.last == "keep" else position.offset + rest * self.batch_size
-        if samples < end:
-            return (samples - position.offset) // self.batch_size
-
-        # from the next epoch on as if this one had been of this plan's batches: what it left out may differ
-        return rest + self.iterations_after(samples=max(0, samples - self.samples_per_epoch))
+                stop = self._phases.paid_by(length.amount, position)
+        return max(0, stop - position.iteration)
 
     def iterations_left_in_epoch(self, position: Position) -> int:
         """Return how many iterations end the epoch that ``position`` is in."""
-        return self._batches_from(position.offset)
+        return self._phases.reaching(Mark(epoch=position.epoch + 1), position) - position.iteration
+
+    def batches_at(self, position: Position) -> Batches:
+        """Return the batches that epochs are cut into from ``position`` on, until the batch size changes."""
+        return self._phases.stretch(position)[0]
 
     def next_batch_size(self, position: Position) -> int:
         """Return how many samples the iteration after ``position`` uses."""
-        return self.batch_size if self.last == "drop" else min(self.batch_size, self.samples - position.offset)
+        size = self.batches_at(position).size
+        return size if self.last == "drop" else min(size, self.samples - position.offset)
 
-    def facts(self) -> dict[str, int | str]:
-        """Return everything that can be counted before training, by its name."""
+    def next_phase(self, position: Position) -> Position | None:
+        """Return where the batch size changes next; ``None`` where it does not any more."""
+        return self._phases.stretch(position)[1]
+
+    def iterations_alike(self, position: Position) -> int:
+        """Return how many iterations after ``position`` have batches of one size, within its epoch."""
+        batches, following = self._phases.stretch(position)
+        count = max(1, (self.samples - position.offset) // batches.size)
+        return count if following is None else min(count, following.iteration - position.iteration)
+
+    def sizes_from(self, position: Position) -> tuple[int, ...]:
+        """Return the batch sizes from ``position`` to the budget's end, without the smaller ones of epochs' ends."""
+        end = None if self.is_open else position.iteration + self.remaining(position).amount
+        sizes = [self.batches_at(position).size]
+        while (following := self.next_phase(position)) is not None and (end is None or following.iteration < end):
+            sizes.append(self.batches_at(following).size)
+            position = following
+        return tuple(dict.fromkeys(sizes))
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that can be counted before training, by its name; of a schedule also of each phase."""
         names = (
             "samples", "batch_size", "last", "method", "batches_per_epoch", "iterations_per_epoch",
             "updates_per_epoch", "samples_per_epoch", "dropped_per_epoch", "last_batch_size", "iterations", "updates",
             "full_epochs", "extra_iterations", "samples_used",
         )  # fmt: skip
         known = names[: names.index("iterations")] if self.is_open else names
-        return {**{name: getattr(self, name) for name in known}, "budget": str(self.budget)}
+        if not self.is_schedule:
+            return {**{name: getattr(self, name) for name in known}, "budget": str(self.budget)}
 
-    def _batches_from(self, offset: int) -> int:
-        """Count the batches of the samples from ``offset`` to the epoch's end."""
-        rest = self.samples - offset
-        if rest <= 0:
-            raise PlanError(f"offset {offset} is outside an epoch of {self.samples} samples; is it another plan's?")
-        return rest // self.batch_size if self.last == "drop" else -(-rest // self.batch_size)
+        of_all = ("samples", "last", "method", *known[names.index("iterations") :])
+        facts = {name: getattr(self, name) for name in of_all}
+        phases = [self._facts_of(phase) for phase in self.phases]
+        return {**facts, "batch_size": self.batch_sizes, "phases": phases, "budget": str(self.budget)}
+
+    def _facts_of(self, phase: Phase) -> dict[str, Any]:
+        batches, begin = self._phases.batches(phase), phase.begin
+        return {
+            "batch_size": phase.batch_size,
+            "start": str(phase.start),
+            "begin": dataclasses.asdict(begin),
+            "batches_per_epoch": batches.per_epoch,
+            "last_batch_size": batches.last_size,
+            "iterations": self.iterations_of(phase),
+        }
+
+    def iterations_of(self, phase: Phase) -> int | None:
+        """Return how many iterations of the budget a phase has; ``None`` for the last one of an open end."""
+        following = self.next_phase(phase.begin)
+        stops = [] if following is None else [following.iteration]
+        if not self.is_open:
+            stops.append(self.iterations)
+        return max(0, min(stops) - phase.begin.iteration) if stops else None
 
 
 @dataclass(frozen=True, slots=True)

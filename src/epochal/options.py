@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from epochal.batch_sizes import read_batch_sizes
 from epochal.clock import Span, Unit
 from epochal.counts import parse_count, shortened, shown
 from epochal.errors import OptionError, PlanError, unknown_name
@@ -35,12 +36,14 @@ class Kind:
         metavar: what stands for the value in a command's help.
         words: how many words of a command line make it: ``"none"`` for a switch.
         known: words that it may be, which a shell completes.
+        joins: a sign by which a part of text with commas belongs to the part before it, as in ``1,100,200@10ep``.
     """
 
     read: Reader
     metavar: str = ""
     words: Literal["none", "one", "many"] = "one"
     known: tuple[str, ...] = ()
+    joins: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +200,8 @@ def _read_warmup(name: str, value: Any) -> str:
 
 
 def _read_batch_size(name: str, value: Any) -> int | str:
+    if isinstance(value, Mapping) or (isinstance(value, str) and "@" in value):
+        return ",".join(map(str, read_batch_sizes(value)))
     if not isinstance(value, str):
         return parse_count(name, value)
     try:
@@ -210,6 +215,20 @@ def _read_seed(name: str, value: Any) -> int:
     if not 0 <= seed < 2**64:
         raise OptionError(f"{name} must be 0 to 2**64 - 1, got {shortened(seed)}")
     return seed
+
+
+def _read_order(name: str, value: Any) -> str | None:
+    """Return an order as it is kept: ``None`` is the exact one."""
+    if value == "exact":
+        return None
+    if value == "blocks":
+        return "blocks"
+    if not isinstance(value, str) or not value.startswith("blocks:"):
+        raise OptionError(f"{name} must be exact or blocks, got {shown(value)}")
+
+    from epochal.block_order import BlockSize  # NumPy, which the command line's help does without
+
+    return f"blocks:{BlockSize.parse(value.removeprefix('blocks:'))}"
 
 
 def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
@@ -248,8 +267,9 @@ def _from_text(content: str) -> Any:
 SWITCH = Kind(_read_switch, words="none")
 LENGTH = Kind(_read_length, "LENGTH")
 WARMUP = Kind(_read_warmup, "LENGTH")
-BATCH_SIZE = Kind(_read_batch_size, "B")
+BATCH_SIZE = Kind(_read_batch_size, "B", joins="@")
 SEED = Kind(_read_seed, "N")
+ORDER = Kind(_read_order, "exact|blocks", known=("exact", "blocks"))
 SIZES = Kind(_read_sizes, "N,…", "many")
 SETTINGS = Kind(_read_settings, "NAME=VALUE …", "many")
 FOLDER = Kind(lambda name, value: Path(text("a path").read(name, value)), "FOLDER")
@@ -289,7 +309,8 @@ def several(kind: Kind, metavar: str = "A,B,…", words: Literal["one", "many"] 
     """Return the kind of a list whose entries are of another kind: a sequence, text with commas, or a single value."""
 
     def read(name: str, value: Any) -> tuple[Any, ...]:
-        entries = (listed(entry) if isinstance(entry, str) else (entry,) for entry in listed(value))
+        given = (value,) if isinstance(value, str) else listed(value)
+        entries = (_parts(entry, kind.joins) if isinstance(entry, str) else (entry,) for entry in given)
         return tuple(kind.read(name, one) for entry in entries for one in entry)
 
     return Kind(read, metavar, words, kind.known)
@@ -308,6 +329,21 @@ def listed(value: Any) -> tuple[Any, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     is_single = not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)) or getattr(value, "ndim", 1) == 0
     return (value,) if is_single else tuple(value)
+
+
+def _parts(content: str, joins: str) -> tuple[str, ...]:
+    """Return the parts of text with commas; one with the sign ``joins`` stays with the part before it.
+
+    >>> _parts("1, 100,200@10ep, all", "@")
+    ('1', '100,200@10ep', 'all')
+    """
+    parts: list[str] = []
+    for part in listed(content):
+        if joins and joins in part and parts:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return tuple(parts)
 
 
 def _is_bool(value: Any) -> bool:

@@ -21,7 +21,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,24 @@ _MOST_SAMPLES = 2**62
 _SMALL = 4096
 _ROUNDS_SMALL, _ROUNDS = 24, 12
 _PURPOSE = np.uint32(0x6F726465)  # keeps the order's keys apart from any other use of the seed
+
+
+@runtime_checkable
+class EpochOrder(Protocol):
+    """What any order of samples offers: `Order`, and others that visit them in another one (`BlockOrder`)."""
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        ...
+
+    def keys(self, epoch: int) -> Keys:
+        """Return round keys of the epoch, uint32."""
+        ...
+
+    def indices(self, epoch: int, start: int, stop: int) -> Indices:
+        """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch."""
+        ...
 
 
 class Grid(NamedTuple):
@@ -105,11 +123,7 @@ class Order:
 
     def keys(self, epoch: int) -> Keys:
         """Return the epoch's round keys, ``(rounds,)`` uint32: a pure function of seed and epoch."""
-        if not 0 <= epoch < 2**64:
-            raise PlanError(f"epoch must be 0 to 2**64 - 1, got {epoch}")
-        words = [np.uint32(word) for number in (self.seed, epoch) for word in (number & 0xFFFFFFFF, number >> 32)]
-        keys: Keys = _round_keys(np, self.rounds, words)
-        return keys
+        return round_keys(self.rounds, self.seed, epoch)
 
     def indices(self, epoch: int, start: int, stop: int) -> Indices:
         """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch, int64.
@@ -118,7 +132,11 @@ class Order:
         """
         if not 0 <= start <= stop <= self.samples:
             raise PlanError(f"positions {start} to {stop} are not within the epoch's 0 to {self.samples}")
-        return self._send(self.keys(epoch), np.arange(start, stop, dtype=np.uint64), _permute)
+        return self.under(self.keys(epoch), np.arange(start, stop, dtype=np.uint64))
+
+    def under(self, keys: Keys, positions: Words) -> Indices:
+        """Return the sample indices at ``positions`` (uint64, unchecked) under any round keys (`round_keys`)."""
+        return self._send(keys, positions, _permute)
 
     def indices_at(self, epoch: int, positions: Numbers) -> Indices:
         """Return the sample indices at any positions of that epoch, int64, in the positions' order.
@@ -165,6 +183,19 @@ class Order:
         import jax.numpy as jnp
 
         return _walk(self.grid, positions, lambda left, right: _permute(jnp, self.grid, keys, left, right))
+
+
+def round_keys(rounds: int, seed: int, epoch: int, *names: int) -> Keys:
+    """Return round keys, ``(rounds,)`` uint32: a pure function of seed, epoch and whatever ``names`` them further.
+
+    Names are 0 to 2⁶⁴ - 1, as the epoch is; other names, and other numbers of them, give keys of other streams.
+    Raises `PlanError` for an epoch outside that range.
+    """
+    if not 0 <= epoch < 2**64:
+        raise PlanError(f"epoch must be 0 to 2**64 - 1, got {epoch}")
+    halves = ((number & 0xFFFFFFFF, number >> 32) for number in (seed, epoch, *names))
+    keys: Keys = _round_keys(np, rounds, [np.uint32(word) for pair in halves for word in pair])
+    return keys
 
 
 # --- inside a compiled function ---------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def page_with_samples(run: Any, *, limit: int = 1_500_000, **changes: Any) -> Pa
     x = np.random.default_rng(0).integers(0, 256, (1000, 8, 8), np.uint8)
     record = SamplesRecord(x, np.arange(1000, dtype=np.int32) % 3, ("cat", "dog", "<owl>"))
     record = dataclasses.replace(record, **changes)
-    chosen = training_samples(record, [(Timeline.of(run.record), run.record.config.seed)], limit)
+    chosen = training_samples(record, [(Timeline.of(run.record), Order(len(record.y), run.record.config.seed))], limit)
     return made_page(run, samples={run.record.file.data.fingerprint: chosen})
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 from epochal.cli.signals import no_interrupt_lost
+from epochal.cli.supervised import end_with_supervisor
 from epochal.errors import EpochalError, OptionError, unknown_name
 from epochal.options import choice
 from epochal.version import __version__
@@ -47,6 +48,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for what the user can fix, 130 after Ctrl-C."""
+    end_with_supervisor()
     _prepare_output()
     words, language = _take_language(list(sys.argv[1:] if argv is None else argv))
     with speaking(language if language in LANGUAGES else None):

@@ -78,6 +78,8 @@ def _in_words(row: PlanRow) -> tuple[str, str, str]:
 
 
 def _lesson(plan: Plan) -> str:
+    if plan.is_schedule:
+        return tell("plan_table.schedule")
     batches = counted(plan.batches_per_epoch, "batch")
     match plan.method:
         case "bgd":

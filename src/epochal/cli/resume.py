@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from epochal.cli.arguments import given, json_option, model_option, run_option
+from epochal.cli.arguments import (
+    given,
+    json_option,
+    model_option,
+    processes_option,
+    restarts_option,
+    run_option,
+)
 from epochal.config import CHANGEABLE, TRAIN
 from epochal.options import option, text
 from epochal.words.catalogue import tell
@@ -30,10 +37,17 @@ class ResumeCommand:
     data: str | None = option(None, "Where the run's own data are now.", text("a path", "FILE"))
     model: str | None = model_option()
     changes: Mapping[str, Any] = given({name: TRAIN[name] for name in CHANGEABLE}, with_defaults=False)
+    processes: int | None = processes_option()
+    restarts: int | None = restarts_option()
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train on; a first Ctrl-C stops after the current iterations and saves."""
+        if self.processes is not None or self.restarts is not None:
+            from epochal.cli.processes import Together, resume_together
+
+            together = Together(self.processes or 1, self.restarts or 0, quiet=self.json)
+            return resume_together(self.folder, self.data, self.model, self.changes, together)
         from epochal.cli.screen import command_line, open_console
         from epochal.cli.train import work_and_print
         from epochal.record.run_record import RunRecord

@@ -97,7 +97,7 @@ def _describe(path: Path) -> dict[str, Any]:
         "run": str(path),
         "data": run.config.data,
         "model": run.config.model,
-        "method": f"{plan.method} B={plan.batch_size}",
+        "method": f"{plan.method} B={plan.batch_sizes}",
         "iteration": run.history.iterations,
         "iterations": None if plan.is_open else plan.iterations,
         "test_accuracy": test.get("accuracy"),

@@ -19,6 +19,7 @@ from epochal.cli.study_tables import print_study
 from epochal.cli.text_lines import print_text
 from epochal.clock import Span, Unit
 from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
+from epochal.plan_rows import batches_text
 from epochal.record.study_record import TuningResult
 from epochal.run.callbacks import Callback
 from epochal.run.progress import ProgressBar
@@ -113,7 +114,10 @@ def _in_common(config: StudyConfig) -> str:
 
 def _about(run: RunStart) -> str:
     plan = run.plan
-    batches = counted(plan.batches_per_epoch, "batch")
+    if plan.is_schedule:
+        batches = tell("study.schedule_of_batches", batches=batches_text(plan))
+    else:
+        batches = str(counted(plan.batches_per_epoch, "batch"))
     if run.config.lr is None:
         return tell("study.method_alone", method=plan.method.upper(), batches=batches)
     return tell("study.method_and_rate", method=plan.method.upper(), batches=batches, rate=f"{run.config.lr:g}")

@@ -13,6 +13,7 @@ from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import command_line, print_next
 from epochal.cli.text_lines import print_text, print_whole
 from epochal.clock import Plan
+from epochal.plan_rows import batch_size_text, batches_text
 from epochal.record.study_record import Band, ComparedRun, StudyRecord, bands, is_finished
 from epochal.words.catalogue import known, metric_word, tell
 from epochal.words.phrases import translate
@@ -79,8 +80,8 @@ def _counts() -> tuple[Cell[ComparedRun], ...]:
     return (
         (Column(tell("study.run"), is_text=True, folds=True), lambda row: row.name),
         (Column(tell("study.method")), _of_plan(lambda plan: plan.method.upper())),
-        (Column(tell("study.batch_size")), _of_plan(lambda plan: formats.count(plan.batch_size))),
-        (Column(tell("study.batches")), _of_plan(lambda plan: formats.count(plan.batches_per_epoch))),
+        (Column(tell("study.batch_size")), _of_plan(batch_size_text)),
+        (Column(tell("study.batches")), _of_plan(batches_text)),
         (Column(tell("study.updates")), _iterations),
         (Column(tell("study.epochs")), lambda row: _epochs(row.epochs)),
         (Column(tell("study.seconds")), lambda row: number(row.training_seconds, 2)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from epochal.cli.arguments import given, json_option
+from epochal.cli.arguments import given, json_option, processes_option, restarts_option
 from epochal.config import TRAIN, TrainConfig
 from epochal.options import FOLDER, count, option
 
@@ -34,10 +34,17 @@ class TrainCommand:
         None, "Cross-validate: train once for each of so many folds, and print the mean over their test samples.",
         count(at_least=2), part="run", text="none",
     )  # fmt: skip
+    processes: int | None = processes_option()
+    restarts: int | None = restarts_option()
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train; a first Ctrl-C stops after the current iterations and saves."""
+        if self.processes is not None or self.restarts is not None:
+            from epochal.cli.processes import Together, train_together
+
+            together = Together(self.processes or 1, self.restarts or 0, quiet=self.json)
+            return train_together(TrainConfig(**self.given), self.run, self.folds, together)
         if self.folds is not None:
             from epochal.cli.fold_tables import work_on_folds
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, PyTree, Shaped, UInt32
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.data import Dataset, Split
-from epochal.data.row_source import AnySplit, StoredSplit
+from epochal.data.row_source import AnySplit, ArraySource, StoredSplit
 from epochal.engine import checks, door, exported
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import (
@@ -37,7 +37,7 @@ from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_
 from epochal.engine.task import Task
 from epochal.engine.windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
-from epochal.order import Order
+from epochal.order import EpochOrder, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Engine:
     data: Dataset
     task: Task
     optimizer: Optimizer
-    order: Order
+    order: EpochOrder
     _: KW_ONLY
     rate: float = 1.0
     seed: int = 0
@@ -102,6 +102,16 @@ class Engine:
         train = self.data.train
         if isinstance(train, StoredSplit):
             self._reader = WindowReader(train.source, self.order, self.data)
+        elif not isinstance(self.order, Order):  # the compiled loop knows no other
+            self._reader = WindowReader(ArraySource(train), self.order, self.data)
+
+    def take_over(self, other: Engine) -> None:
+        """Use what another engine holds of the same data on the device, and what it compiled: as after a change.
+
+        Nothing is copied twice. Engines of other data share nothing.
+        """
+        if all(getattr(self.data, name) is getattr(other.data, name) for name in ("train", "test", "target_scaling")):
+            self._residence, self.programs = other._residence, other.programs
 
     def initial_state(self) -> State:
         """Return the state before the first iteration.
@@ -291,7 +301,9 @@ class Engine:
 
     def _program(self, state: State, feed: Feed, batch_size: int, micro_batch: int, shards: Shards) -> Program:
         """Return the compiled chunk. Nothing of the seed, the rate or the data's values is compiled in."""
-        order = dataclasses.replace(self.order, seed=0) if self._reader is None else None
+        order = None
+        if self._reader is None and isinstance(self.order, Order):
+            order = dataclasses.replace(self.order, seed=0)
         config = StepConfig(
             self.model, self.task.training_losses, self.optimizer, order, batch_size, micro_batch, shards
         )

@@ -29,7 +29,7 @@ from epochal.engine.feed import Feed, Units, Window
 from epochal.engine.micro_batch import device_memory
 from epochal.engine.placement import Shards
 from epochal.errors import DataError
-from epochal.order import Order
+from epochal.order import EpochOrder
 
 WINDOW_BYTES = 16 << 20
 """What a window takes, unless a batch takes more."""
@@ -90,7 +90,7 @@ class WindowReader:
     """
 
     source: RowSource
-    order: Order
+    order: EpochOrder
     data: Dataset
     window_bytes: int = WINDOW_BYTES
     _shards: Shards | None = field(default=None, init=False, repr=False)

@@ -109,6 +109,8 @@ class Problem:
 
         usual = min(_TOY_BATCH, samples) if is_toy else default_batch_size(samples)
         own = usual if wish.batch_size is None else wish.batch_size
+        if not (isinstance(own, int) or own == "all"):
+            raise OptionError(f"the page steps through one batch size, not {own}; give one, such as 100")
         config = TrainConfig(
             data=self.data.name,
             model=model,

@@ -50,6 +50,11 @@ class BatchSampler:
         slices: Literal["strided", "contiguous"] = "strided",
     ) -> None:
         self.plan = Plan(samples, batch_size, last=last)
+        if self.plan.is_schedule:
+            raise OptionError(
+                f"a sampler has one batch size, not {self.plan.batch_sizes}: loaders take its length for every "
+                "epoch's; make another one where the size changes, and hand it the state"
+            )
         self.order = Order(self.plan.samples, seed.__index__())
         self.ranks = parse_count("ranks", ranks)
         self.rank = parse_count("rank", rank, at_least=0)

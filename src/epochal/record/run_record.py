@@ -189,10 +189,15 @@ class RunRecord:
         facts = []
         if epochs:
             # in every full epoch alike
-            facts = [
-                Fact("batches_per_epoch", plan.batches_per_epoch, _shared([row.iterations for row in epochs])),
-                Fact("samples_per_epoch", plan.samples_per_epoch, _shared([row.samples for row in epochs])),
-            ]
+            used = _shared([row.samples for row in epochs])
+            if not plan.is_schedule:
+                batches = _shared([row.iterations for row in epochs])
+                facts = [
+                    Fact("batches_per_epoch", plan.batches_per_epoch, batches),
+                    Fact("samples_per_epoch", plan.samples_per_epoch, used),
+                ]
+            elif plan.last == "keep":
+                facts = [Fact("samples_per_epoch", plan.samples_per_epoch, used)]
 
         if plan.is_open:
             return [*facts, Fact("exact_epochs", len(epochs), sum(row.is_exact for row in epochs))]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import platform
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
+from epochal.phases import Batches
 
 FORMAT = 3
 SUMMATION = "tree"
@@ -98,6 +99,15 @@ class Change:
 
     iteration: int
     options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Iterations that have one batch size: those after ``start.iteration``, up to ``end``."""
+
+    start: Position
+    end: int
+    batches: Batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,25 @@ class RunFile:
             stop = iterations if change is None else min(change, iterations)
             position = self.plan_at(position.iteration).advance(position, Span.iterations(stop - position.iteration))
         return position
+
+    def stretches(self, iterations: int, start: Position | None = None) -> Iterator[Stretch]:
+        """Yield the stretches of a run's first iterations, through its changes and its schedule of batch sizes.
+
+        ``start`` is where to begin, at the beginning by default. Each change begins a stretch, whatever it changes.
+        """
+        position = start or Position()
+        while True:
+            plan, change = self.plan_at(position.iteration), self.next_change(position.iteration)
+            begins = [plan.next_phase(position)]
+            if change is not None:
+                begins.append(plan.advance(position, Span.iterations(change - position.iteration)))
+
+            following = min((one for one in begins if one is not None), default=None)
+            end = iterations if following is None else min(following.iteration, iterations)
+            yield Stretch(position, end, plan.batches_at(position))
+            if following is None or following.iteration >= iterations:
+                return
+            position = following
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's content."""

@@ -163,8 +163,8 @@ class ComparedRun:
             "lr": record.config.lr if record else None,
             # what it counted
             "method": plan.method if plan else None,
-            "batch_size": plan.batch_size if plan else None,
-            "batches_per_epoch": plan.batches_per_epoch if plan else None,
+            "batch_size": plan.batch_sizes if plan else None,
+            "batches_per_epoch": plan.batches_per_epoch if plan and not plan.is_schedule else None,
             "iterations": iterations,
             "updates": iterations,
             "epochs": self.epochs,

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from epochal.clock import Plan
 from epochal.formats import count, decimal
+from epochal.plan_rows import batch_size_text, batches_text
 from epochal.record.history import History
 from epochal.record.rows import metric_names
 from epochal.record.run_record import RunRecord
@@ -75,7 +76,7 @@ def study_fragment(page: Page, write: Fragment) -> str:
             name = Markup("{} ({})").format(name, write.text(views.status_words(record.status)))
         reached = [] if target is None else [row.updates_to, row.seconds_to]
         rows.append([
-            name, record.plan.method.upper(), count(record.plan.batch_size), count(record.plan.batches_per_epoch),
+            name, record.plan.method.upper(), batch_size_text(record.plan), batches_text(record.plan),
             count(record.history.iterations), row.epochs, duration(record.training_seconds), row.train_loss,
             *row.test, *reached,
         ])  # fmt: skip

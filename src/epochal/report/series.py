@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from epochal.clock import Position, Span
+from epochal.clock import Position
+from epochal.phases import Batches
 from epochal.record.rows import EpochRow, EvaluationRow, metric_names
 from epochal.record.run_toml import RunFile
 from epochal.report.page_model import PageRun
@@ -146,7 +147,8 @@ def time_table(
     of ``training_seconds``.
     """
     start = start or EpochTotals()
-    rows = [_Row(start.iteration, start.samples, float(start.epoch), file.plan_at(start.iteration).batch_size)]
+    begin = Position(start.iteration, start.epoch)
+    rows = [_Row(start.iteration, start.samples, float(start.epoch), _batches_at(file, begin).size)]
     rows.extend(_rows_after(file, start, done))
     columns = {field.name: np.hstack([getattr(row, field.name) for row in rows]) for field in fields(_Row)}
 
@@ -172,31 +174,31 @@ class _Row:
 
 
 def _rows_after(file: RunFile, start: EpochTotals, done: int) -> Iterator[_Row]:
-    """Yield the rows after the start: whole epochs of one plan at once, whatever is less one by one."""
-    position, used = Position(start.iteration, start.epoch, 0), start.samples
-    while position.iteration < done:
-        plan = file.plan_at(position.iteration)
-        change = file.next_change(position.iteration)
-        stop = done if change is None else min(change, done)
+    """Yield the rows after the start: whole epochs of one batch size at once, whatever is less one by one."""
+    used = start.samples
+    for stretch in file.stretches(done, Position(start.iteration, start.epoch, 0)):
+        position, batches = stretch.start, stretch.batches
+        while position.iteration < stretch.end:
+            whole = 0 if position.offset else (stretch.end - position.iteration) // batches.per_epoch
+            if whole:
+                ends = np.arange(1, whole + 1)
+                iterations, samples = position.iteration + ends * batches.per_epoch, used + ends * batches.used
+                epochs = (position.epoch + ends).astype(np.float64)
+                position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
+                batch = np.append(np.full(whole - 1, batches.size), _batches_at(file, position).size)
 
-        whole = 0 if position.offset else (stop - position.iteration) // plan.iterations_per_epoch
-        if whole:
-            ends = np.arange(1, whole + 1)
-            iterations = position.iteration + ends * plan.iterations_per_epoch
-            samples = used + ends * plan.samples_per_epoch
-            epochs = (position.epoch + ends).astype(np.float64)
-            position, used = Position(int(iterations[-1]), position.epoch + whole, 0), int(samples[-1])
-            batch = np.append(np.full(whole - 1, plan.batch_size), file.plan_at(position.iteration).batch_size)
+                yield _Row(iterations, samples, epochs, batch)
+                continue
 
-            yield _Row(iterations, samples, epochs, batch)
-            continue
+            count = min(stretch.end - position.iteration, batches.after(position.offset))
+            used += min(count * batches.size, batches.samples - position.offset)
+            position = batches.advance(position, count)
+            after = _batches_at(file, position)
+            yield _Row(position.iteration, used, position.epoch + position.offset / after.used, after.size)
 
-        count = min(stop - position.iteration, plan.iterations_left_in_epoch(position))
-        used += min(count * plan.batch_size, plan.samples - position.offset)
-        position = plan.advance(position, Span.iterations(count))
-        after = file.plan_at(position.iteration)
-        epoch = position.epoch + position.offset / after.samples_per_epoch
-        yield _Row(position.iteration, used, epoch, after.batch_size)
+
+def _batches_at(file: RunFile, position: Position) -> Batches:
+    return file.plan_at(position.iteration).batches_at(position)
 
 
 def points(epochs: Sequence[EpochRow], tests: Sequence[EvaluationRow]) -> dict[str, Any]:

@@ -23,15 +23,15 @@ def pack_strip(run: PageRun) -> dict[str, Any]:
         "samples": timeline.samples,
         "seed": str(file.config.seed),
         "data": file.data.fingerprint,
-        # each change of options begins one
+        # each change of options begins one, and each batch size of a schedule
         "stretches": [
             {
                 "iteration": stretch.start.iteration,
                 "epoch": stretch.start.epoch,
                 "offset": stretch.start.offset,
                 "end": stretch.end,
-                "batch": stretch.plan.batch_size,
-                "drop": stretch.plan.last == "drop",
+                "batch": stretch.batches.size,
+                "drop": stretch.batches.last == "drop",
                 "micro": file.config_at(stretch.start.iteration).micro_batch,
             }
             for stretch in timeline.stretches

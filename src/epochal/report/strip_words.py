@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from epochal.clock import Plan
+from epochal.clock import Plan, Position
 from epochal.record.run_record import RunRecord
 from epochal.report.timeline import Timeline
 from epochal.words.catalogue import Words, counted, duration, say
 
 
 def strip_epoch(plan: Plan) -> Words:
-    """Say what an epoch of a plan holds."""
-    batches, dropped = plan.batches_per_epoch, plan.dropped_per_epoch
+    """Say what an epoch of a plan holds; the first one of a schedule, which may differ from later ones."""
+    batches = plan.iterations_left_in_epoch(Position())
+    samples = plan.samples_after(iterations=batches)
+    dropped = plan.samples - samples
     key = "plan.strip_epoch_drop" if dropped else "plan.strip_epoch_one" if batches == 1 else "plan.strip_epoch"
     return say(
         key,
-        samples=counted(plan.samples_per_epoch, "sample"),
+        samples=counted(samples, "sample"),
         batches=counted(batches, "batch"),
         dropped=counted(dropped, "sample"),
     )

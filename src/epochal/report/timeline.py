@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from epochal.clock import Plan, Position, Span
+from epochal.clock import Position
 from epochal.record.run_record import RunRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Iterations that follow one plan: those after ``start.iteration``, up to ``end``."""
-
-    start: Position
-    end: int
-    plan: Plan
+from epochal.record.run_toml import Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +54,15 @@ class Timeline:
         planned = file.present_lengths.updates
         total = done if planned is None else max(done, planned)
 
-        stretches: list[Stretch] = []
-        position: Position | None = Position()
-        while position is not None:
-            change = file.next_change(position.iteration)
-            end = total if change is None else min(change, total)
-            stretches.append(Stretch(position, end, file.plan_at(position.iteration)))
-            position = None if change is None or change >= total else file.position_after(change)
-
         reached = run.recorded
         begun = reached.epoch + bool(reached.offset)
-        return cls(file.data.train, done, begun, total, tuple(stretches))
+        return cls(file.data.train, done, begun, total, tuple(file.stretches(total)))
 
     @property
     def end(self) -> Position:
         """The position after all its iterations."""
         last = self.stretches[-1]
-        return last.plan.advance(last.start, Span.iterations(last.end - last.start.iteration))
+        return last.batches.advance(last.start, last.end - last.start.iteration)
 
     @property
     def epochs(self) -> int:
@@ -92,17 +76,17 @@ class Timeline:
     def pieces(self, epoch: int) -> Iterator[Piece]:
         """Yield the batches of an epoch, the first being 0: one piece, or more where the batch size changed in it."""
         for stretch in self.stretches:
-            start, plan = stretch.start, stretch.plan
-            in_first = plan.iterations_left_in_epoch(start)
+            start, cut = stretch.start, stretch.batches
+            in_first = cut.after(start.offset)
             if epoch == start.epoch:
                 first, offset, batches = start.iteration, start.offset, in_first
             else:
-                batches, offset = plan.iterations_per_epoch, 0
+                batches, offset = cut.per_epoch, 0
                 first = start.iteration + in_first + (epoch - start.epoch - 1) * batches
 
             batches = min(batches, stretch.end - first)
             if epoch >= start.epoch and batches > 0:
-                yield Piece(first, offset, plan.batch_size, batches)
+                yield Piece(first, offset, cut.size, batches)
 
     def batches(self, epoch: int) -> int:
         """Return the batches of an epoch: one iteration each."""

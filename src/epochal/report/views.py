@@ -10,7 +10,7 @@ import numpy as np
 
 from epochal.config import shell_word
 from epochal.formats import count, decimal
-from epochal.plan_rows import counters, totals
+from epochal.plan_rows import batches_text, counters, totals
 from epochal.record.rows import EvaluationRow, metric_names
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
@@ -81,7 +81,7 @@ class RunView:
             commands=_commands(run),
             environment=_environment(run),
             now=counters(record.recorded, plan),
-            totals=totals(plan),
+            totals=totals(plan, record.recorded),
             metrics=metric_names(record.history.tests),
         )
 
@@ -120,7 +120,7 @@ def key_numbers(run: RunRecord) -> list[tuple[Words | str, str | Words]]:
     return [
         *((metric_word(name, "test"), metric(name, values[name])) for name in shown),
         (say("key.epochs"), count(run.recorded.epoch)),
-        (say("key.batches"), count(run.plan.batches_per_epoch)),
+        (say("key.batches"), batches_text(run.plan)),
         (say("key.updates"), count(iterations)),
         (say("key.seconds"), duration(seconds)),
         (say("key.rate"), count(round(iterations / seconds)) if seconds else "–"),
@@ -354,7 +354,7 @@ def _epochs_done(run: RunRecord) -> str:
     position = run.recorded
     if not position.offset:
         return count(position.epoch)
-    hundredths = 100 * position.offset // run.plan.samples_per_epoch
+    hundredths = 100 * position.offset // run.plan.batches_at(position).used
     return f"{count(position.epoch)}.{hundredths:02d}"
 
 

@@ -310,7 +310,7 @@ class Patience(Callback):
 
     def __init__(self, plan: Plan, patience: Span, best: EvaluationRow | None, tell: Callable[[str], object]) -> None:
         self._patience, self._best, self._tell = patience, best, tell
-        self._updates = updates_in(patience, plan)
+        self._plan = plan
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Compare the validation with the best one so far."""
@@ -319,21 +319,27 @@ class Patience(Callback):
             return
         if self._best is None or row.sort_key() < self._best.sort_key():
             self._best = row
-        elif row.iteration - self._best.iteration >= self._updates and not self.should_stop:
+            return
+
+        since = self._best.iteration
+        if row.iteration - since >= updates_in(self._patience, self._plan, since) and not self.should_stop:
             self.should_stop = True
             self._tell(f"no better validation for {self._patience}: the best is that of iteration "
                        f"{self._best.iteration:,}")  # fmt: skip
 
 
-def updates_in(span: Span, plan: Plan) -> int:
-    """Return how many updates of a plan a length is, rounded up to whole ones."""
-    match span.unit:
-        case Unit.EPOCHS:
-            return span.amount * plan.iterations_per_epoch
-        case Unit.SAMPLES:
-            return -(-span.amount // plan.batch_size)
-        case _:
-            return span.amount
+def updates_in(span: Span, plan: Plan, since: int = 0) -> int:
+    """Return how many updates of a plan, after so many, a length is, rounded up to whole ones."""
+    if span.unit is Unit.ITERATIONS:
+        return span.amount
+    if not plan.is_schedule:
+        in_epochs = span.unit is Unit.EPOCHS
+        return span.amount * plan.iterations_per_epoch if in_epochs else -(-span.amount // plan.batch_size)
+
+    start = plan.position(iteration=since)
+    if span.unit is Unit.EPOCHS:
+        return plan.iterations_until(Span.epochs(start.epoch + span.amount), start)
+    return plan.iterations_until(Span.samples(plan.samples_after(iterations=since) + span.amount), start)
 
 
 def followers(

@@ -99,7 +99,7 @@ class CellProgress(Callback):
 
         # how it stands, and where
         words = [write.say(f"status.{self._status}")] if known(f"status.{self._status}") else []
-        of = totals(plan)
+        of = totals(plan, position)
         for name, number in counters(position, plan).items():
             total = Markup(" / {}").format(count(of[name])) if name in of else ""
             words.append(Markup("{} {}{}").format(write.say(f"now.{name}"), count(number), total))

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any, NamedTuple
 
-from epochal.clock import Plan
+from epochal.clock import Plan, Position
 from epochal.config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
@@ -62,7 +62,7 @@ def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = F
         filled["batch_size"] = min(usual.batch_size(samples), samples)
     if all(getattr(config, name) is None for name in BUDGETS):
         plan = dataclasses.replace(config, **filled, epochs=1).plan(samples)
-        filled["epochs"] = usual.epochs(plan.iterations_per_epoch)
+        filled["epochs"] = usual.epochs(plan.batches_at(Position()).per_epoch)
 
     # a rate without an optimizer is one of plain descent, and so is momentum, to be refused there
     is_open = all(one is None for one in (config.optimizer, config.lr, config.momentum))
@@ -70,7 +70,7 @@ def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = F
         filled["optimizer"] = "adamw"
         if config.weight_decay is None:
             filled["weight_decay"] = usual.weight_decay
-        batch_size = dataclasses.replace(config, **filled).plan(samples).batch_size
+        batch_size = dataclasses.replace(config, **filled).plan(samples).first_batch_size
         filled["lr"] = usual.rate_of(batch_size)
     return dataclasses.replace(config, **filled)
 
@@ -86,7 +86,7 @@ def usual_rate(optimizer: str, plan: Plan, data: Dataset) -> float:
 
     The curvature of a squared error grows with the width of the layer below, which a cross-entropy's does not.
     """
-    return rate_for(optimizer, plan.batch_size, squared_error=data.class_names is None and data.is_table)
+    return rate_for(optimizer, plan.first_batch_size, squared_error=data.class_names is None and data.is_table)
 
 
 def rate_for(optimizer: str, batch_size: int, *, squared_error: bool) -> float:

@@ -46,12 +46,14 @@ def fit(
     length = 8
     try:
         engine.prepare(point.state, plan.next_batch_size(point.position))
+        for size in plan.sizes_from(point.position):  # no batch size that comes later waits for its compilation then
+            engine.prepare(point.state, size)
         callbacks.start(Start(point, plan, engine.compile_seconds, file, folder, callbacks.warn))
 
         while (left := _left(plan, point, until)) and not callbacks.should_stop():
             batch_size = plan.next_batch_size(point.position)
-            in_epoch = (plan.samples - point.position.offset) // batch_size
-            count = min(length, in_epoch, left, _to_stop(callbacks.next_stop(point.position), point.position))
+            alike = plan.iterations_alike(point.position)
+            count = min(length, alike, left, _to_stop(callbacks.next_stop(point.position), point.position))
             state, chunk = engine.run(point.state, point.position, batch_size, count)
             used = point.position.offset + count * batch_size
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from epochal.clock import Plan, Position, Span
-from epochal.config import BUDGETS
+from epochal.clock import Lengths, Plan, Position, Span
+from epochal.config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
 from epochal.errors import PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
@@ -77,10 +77,10 @@ class Session:
         if BUDGETS & changes.keys():
             options["budget"] = str(plan.budget)
         if "batch_size" in options:
-            options["batch_size"] = plan.batch_size
+            options["batch_size"] = plan.batch_sizes
 
         file = self.file.with_change(position, options)
-        changed = set_up(file.present_config, setup.data, setup.custom, file.present_lengths)
+        changed = _set_up_again(setup, file.present_config, file.present_lengths)
         setup = dataclasses.replace(changed, warnings=setup.warnings)
         if not ends_here:
             _check_position(plan, position)
@@ -105,7 +105,7 @@ class Session:
                 config, change = self.file.config_at(iteration), self.file.next_change(iteration)
                 lengths = self.file.lengths_at(iteration)
                 if (config, lengths) != (setup.config, setup.lengths):
-                    setup = set_up(config, setup.data, setup.custom, lengths)
+                    setup = _set_up_again(setup, config, lengths)
 
                 is_last = change is None or (self.until is not None and self.until <= change)
                 checkpoints, callbacks = self._callbacks(setup, saver, best)
@@ -203,11 +203,18 @@ class Session:
             raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error
 
 
+def _set_up_again(setup: Setup, config: TrainConfig, lengths: Lengths) -> Setup:
+    """Return what is trained with from a change on; the data stay where they are on the device."""
+    changed = set_up(config, setup.data, setup.custom, lengths)
+    changed.engine.take_over(setup.engine)
+    return changed
+
+
 def _check_position(plan: Plan, position: Position) -> None:
     """Refuse a batch that the rest of the epoch does not hold, where an epoch drops such a rest: raises `PlanError`."""
     if plan.iterations_left_in_epoch(position) == 0:
-        left = plan.samples - position.offset
+        left, size = plan.samples - position.offset, plan.batches_at(position).size
         raise PlanError(
-            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {plan.batch_size:,}, and "
+            f"epoch {position.epoch + 1:,} has {left:,} samples left, which hold no batch of {size:,}, and "
             f"last is 'drop'; take at most {left:,}, or change the batch size between two epochs"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from epochal.block_order import BlockSize, order_named
 from epochal.clock import Lengths, Plan
 from epochal.config import TrainConfig
 from epochal.counts import shown
@@ -21,6 +23,7 @@ from epochal.data.data_schema import Schema
 from epochal.data.load_options import as_file
 from epochal.data.registry import DATA_SETS
 from epochal.data.splitting import with_balanced_classes
+from epochal.data.trees import arrays_of
 from epochal.engine import (
     Engine,
     Metric,
@@ -132,7 +135,7 @@ class Setup:
     @property
     def present_device(self) -> DeviceFacts:
         """The kind of device that this process trains on, how many of them, and the CPU cores that it may use."""
-        devices = self.engine.cut(self.plan.batch_size).devices
+        devices = self.engine.cut(self.plan.first_batch_size).devices
         return DeviceFacts(devices[0].platform, devices[0].device_kind, len(devices), available_cores())
 
     @property
@@ -238,7 +241,8 @@ def set_up(
         data = dataclasses.replace(data, target_scaling=None)  # it sees targets as they are
     plan = config.plan(len(data.train))
     if config.shards is not None:
-        check_shards(plan.batch_size, config.shards)
+        for phase in plan.phases:
+            check_shards(phase.batch_size, config.shards)
 
     if config.patience is not None and data.validation is None:
         raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
@@ -251,12 +255,13 @@ def set_up(
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
     optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
+    order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
         data if config.class_weight is None else with_balanced_classes(data),
         task,
         optimizer,
-        Order(plan.samples, config.seed),
+        order_named(order, plan.samples, config.seed),
         rate=resolved.lr or 1.0,
         seed=config.seed,
         micro_batch=config.micro_batch,
@@ -267,9 +272,24 @@ def set_up(
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
     resolved = dataclasses.replace(
-        resolved, batch_size=plan.batch_size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
+        resolved,
+        batch_size=plan.batch_sizes,
+        epochs=None,
+        iterations=None,
+        budget=str(plan.budget),
+        loss=task.loss,
+        order=order,
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+
+
+def _sized_order(config: TrainConfig, data: Dataset) -> str | None:
+    """Return the order's name with the size of its blocks, which is a run's own from its start on."""
+    if config.order != "blocks":
+        return config.order
+    layout = data.train.layout
+    row_bytes = sum(math.prod(array.shape[1:]) * array.itemsize for array in (*arrays_of(layout.x), layout.y))
+    return f"blocks:{BlockSize.for_rows(row_bytes)}"
 
 
 def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:
@@ -279,7 +299,7 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
     """
     model, warnings = custom.model, [] if custom.tried or custom.model is None else [*custom.model.notes]
     if not custom.tried and (model is not None or custom.loss is not None):
-        found = engine.try_own_parts(plan.batch_size, loss=custom.loss is not None)
+        found = engine.try_own_parts(plan.first_batch_size, loss=custom.loss is not None)
         if not found.learns:
             warnings.append(f"the loss of model '{engine.model.name}' is the same for all weights: nothing is learned")
 
@@ -299,8 +319,10 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
 
     # before anything is written, as the engine itself would only say it when it compiles
     if model is not None and engine.micro_batch is not None:
-        check_micro_batch(model, plan.batch_size, engine.micro_batch)
-    shards = 1 if model is None or engine.shards is None else engine.cut(plan.batch_size).count
+        for phase in plan.phases:
+            check_micro_batch(model, phase.batch_size, engine.micro_batch)
+    cuts = () if model is None or engine.shards is None else (engine.cut(one.batch_size).count for one in plan.phases)
+    shards = max(cuts, default=1)
     if model is not None and shards > 1:
         check_one_piece(model, jax.eval_shape(engine.initial_state), shards)
     return engine, dataclasses.replace(custom, model=model, tried=True), tuple(warnings)

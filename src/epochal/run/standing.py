@@ -36,7 +36,7 @@ class Standing:
     @classmethod
     def at(cls, position: Position, plan: Plan, share: float) -> Standing:
         """Return where it stands, as far as a position tells."""
-        done, of = counters(position, plan), totals(plan)
+        done, of = counters(position, plan), totals(plan, position)
         parts = {}
         for name, number in done.items():
             if name in of:

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer
-from epochal.errors import ModelError
+from epochal.errors import ModelError, OptionError
 from epochal.models import MODELS, Model, build_model
 from epochal.options import BATCH_SIZE, SEED, SIZES, SWITCH, Kind, choice, count, number
 from epochal.run.defaults import OF_TABLES, rate_for
@@ -29,6 +29,13 @@ _AT_LEAST_0 = number("NUMBER", "of at least 0", lambda value: value >= 0)
 def _or_auto(kind: Kind) -> Kind:
     """Return the kind that knows the word ``"auto"`` too, which is kept as ``None``."""
     return Kind(lambda name, value: None if _is_auto(value) else kind.read(name, value), "auto")
+
+
+def _read_one_size(name: str, value: Any) -> int | str:
+    size: int | str = BATCH_SIZE.read(name, value)
+    if not (isinstance(size, int) or size == "all"):
+        raise OptionError(f"{name} takes one batch size for all of a fit, not {size}; epochal.train has schedules")
+    return size
 
 
 def _is_auto(value: Any) -> bool:
@@ -60,7 +67,7 @@ PARAMETERS = {
         "10 to 500.",
     ),
     "batch_size": Parameter(
-        _or_auto(BATCH_SIZE),
+        _or_auto(Kind(_read_one_size)),
         'samples of an update; ``"all"``: full-batch descent. ``"auto"``: 32 up to 10,000 samples and 100 above. More '
         "than there are samples gives a warning, and is all of them.",
     ),

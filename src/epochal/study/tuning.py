@@ -2,9 +2,10 @@
 
 The search, in full: a sixth of the training set, at most 10,000 samples chosen by the seed, is held out. Each rate is
 trained on the rest, from the same weights and in the same order, for a tenth of the budget's updates, but at least 20,
-or all of them where the budget has fewer (a budget of seconds: one epoch, and at least 20); without schedule and
-warm-up. The rates are the default one times 1/9, 1/3, 1, 3 and 9; while the best one is the lowest or the highest, at
-most twice, one more follows beyond it. The rate with the lowest validation loss is taken. The test set takes no part.
+or all of them where the budget has fewer (a budget of seconds: one epoch, and at least 20); without schedule and warm-
+up, in batches of the first size where that changes. The rates are the default one times 1/9, 1/3, 1, 3 and 9; while the
+best one is the lowest or the highest, at most twice, one more follows beyond it. The rate with the lowest validation
+loss is taken. The test set takes no part.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
     split = validation_split(data, config.seed)
     plan = _search_plan(config, len(data.train), len(split.train))
     plain = dataclasses.replace(
-        config, lr=None, batch_size=plan.batch_size, epochs=None, iterations=plan.iterations, budget=None,
+        config, lr=None, batch_size=plan.first_batch_size, epochs=None, iterations=plan.iterations, budget=None,
         schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
     )  # fmt: skip
 
@@ -69,7 +70,7 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
     return TuningResult(
         model=config.model,
         optimizer=str(default.optimizer),
-        batch_size=config.batch_size or plan.batch_size,
+        batch_size=config.batch_size or plan.first_batch_size,
         lr=best.lr,
         tried=tried,
         updates=plan.updates,
@@ -92,12 +93,8 @@ def validation_split(data: Dataset, seed: int) -> Dataset:
 
 def _search_plan(config: TrainConfig, samples: int, held_in: int) -> Plan:
     """Return how each rate is trained."""
-    batch_size = config.batch_size
-    if isinstance(batch_size, int):
-        batch_size = min(batch_size, held_in)
-    assert batch_size is not None
-
     whole = config.plan(samples)
+    batch_size = "all" if config.batch_size == "all" else min(whole.first_batch_size, held_in)
     if whole.is_open:
         updates = max(Plan(held_in, batch_size, last=config.last).updates, _FEWEST_UPDATES)
     else:
