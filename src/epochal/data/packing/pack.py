@@ -12,6 +12,7 @@ from epochal.data.dataset import Dataset
 from epochal.data.generated import from_rows
 from epochal.data.load_options import LoadOptions
 from epochal.data.loading import load_data
+from epochal.data.own_files import is_table
 from epochal.data.packed.loading import is_pack
 from epochal.data.packed.manifest import MANIFEST
 from epochal.data.packed.writer import SHARD_BYTES, write_pack
@@ -121,6 +122,7 @@ def _of_rows(
 def _of_path(source: str, spools: Path, options: LoadOptions, decode: Decode | None, progress: Progress | None) -> Dataset:
     """Return the data set in a file or folder, read in pieces where that can be."""
     from epochal.data.packing.picture_rows import pictures_of_archives, pictures_of_folder
+    from epochal.data.packing.table_rows import is_streamed, table_of_file
     from epochal.data.packing.tar_shards import find_archives
     from epochal.data.pictures.listing import has_picture_classes
 
@@ -150,6 +152,9 @@ def _of_path(source: str, spools: Path, options: LoadOptions, decode: Decode | N
     if path.is_dir() and has_picture_classes(path):
         options.check(source, "pictures")
         return pictures_of_folder(path, options, spools, progress)
+    if is_table(path) and is_streamed(path, options):
+        options.check(source, "table")
+        return table_of_file(path, options, spools, progress)
     return load_data(source, progress=progress, **_given(options))
 
 
