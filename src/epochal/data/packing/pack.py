@@ -18,6 +18,7 @@ from epochal.data.packed.manifest import MANIFEST
 from epochal.data.packed.writer import SHARD_BYTES, write_pack
 from epochal.data.packing.array_records import count_records, decode_arrays, find_records, read_records
 from epochal.data.packing.assembling import dataset_of
+from epochal.data.packing.hugging_face import hugging_face_data, is_of_hugging_face
 from epochal.data.packing.python_rows import Decode, spool_rows
 from epochal.data.packing.spool import spool_folder
 from epochal.data.packing.stamps import stamp_of
@@ -80,6 +81,8 @@ def pack(
             data = _of_rows(source, spools, chosen, held, samples, decode, class_names, name or place.name, progress)
         elif isinstance(source, (str, os.PathLike)):
             data = _of_path(os.fspath(source), spools, chosen, decode, progress)
+        elif is_of_hugging_face(source):
+            data = hugging_face_data(source, chosen, decode, spools, progress)
         else:
             data = load_data(source, progress=progress, **options)
         _write(place, data, what=what, shard_bytes=shard_bytes, force=force, progress=progress)
@@ -152,7 +155,7 @@ def _of_path(source: str, spools: Path, options: LoadOptions, decode: Decode | N
     if path.is_dir() and has_picture_classes(path):
         options.check(source, "pictures")
         return pictures_of_folder(path, options, spools, progress)
-    if is_table(path) and is_streamed(path, options):
+    if is_table(path) and is_streamed(path):
         options.check(source, "table")
         return table_of_file(path, options, spools, progress)
     return load_data(source, progress=progress, **_given(options))

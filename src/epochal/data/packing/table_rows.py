@@ -7,7 +7,8 @@ looks at the columns, one at a time, and encodes rows, a block at a time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,30 @@ import numpy as np
 from jaxtyping import Int64
 
 from epochal.data.dataset import Dataset
-from epochal.data.load_options import LoadOptions, as_file
+from epochal.data.load_options import LoadOptions, as_file, as_share
+from epochal.data.own_files import part_of
 from epochal.data.packing.assembling import Samples, dataset_of
 from epochal.data.packing.column_files import ColumnFile, NotNumbers
 from epochal.data.packing.frame_blocks import read_frame_blocks
 from epochal.data.packing.spool import Spool
 from epochal.data.packing.text_blocks import read_text_blocks
+from epochal.data.row_source import ArraySource
+from epochal.data.split import Split
 from epochal.data.splitting import as_fraction, split_rows
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader
 from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.fitting import fit_column
-from epochal.data.tables.from_table import about_gone, check_roles, dropped_columns, table_preprocessing, target_values, targets_of
+from epochal.data.tables.from_table import (
+    about_gone,
+    check_roles,
+    dropped_columns,
+    same_columns,
+    table_preprocessing,
+    target_values,
+    targets_of,
+    with_known_targets,
+)
 from epochal.data.tables.table import Column, ColumnKind, Table
 from epochal.data.tables.text_reader import typed_target
 from epochal.data.tables.values import as_meant, to_column
@@ -73,15 +86,46 @@ class _Columns:
         return Table(self.name, columns, self.has_header, place=lambda row: f"row {start + row:,} (from 0)")
 
 
-def is_streamed(path: Path, options: LoadOptions) -> bool:
-    """Return whether a table's file is large, and its other splits are no files of their own."""
-    others = (as_file(options.held_out), as_file(options.validation))
-    return path.is_file() and path.stat().st_size >= LARGE and others == (None, None)
+def is_streamed(path: Path) -> bool:
+    """Return whether a table's file is large."""
+    return path.is_file() and path.stat().st_size >= LARGE
 
 
 def table_of_file(path: Path, options: LoadOptions, place: Path, progress: Progress | None) -> Dataset:
     """Return the data set of a table in a file, kept in files in ``place``. Raises `DataError` as `from_table` does."""
     columns = _read_columns(path, options, place, progress)
+    others = {name: as_file(getattr(options, name)) for name in ("test", "validation")}
+    rest = {name: part_of(one, options, columns.empty) for name, one in others.items() if one is not None}
+    name = path.name.removesuffix(".gz")
+    return _data_set(columns, options, rest, name[: name.rindex(".")] or name, place, progress)
+
+
+def table_of_frames(
+    frames: Iterable[Table],
+    options: LoadOptions,
+    place: Path,
+    progress: Progress | None,
+    *,
+    name: str,
+    rest: Mapping[str, Table],
+) -> Dataset:
+    """Return the data set of a table whose rows come in blocks; ``rest`` are its test and validation rows, if apart."""
+    for split in rest:
+        if getattr(options, split) is not None:
+            raise DataError(f"the data bring their own {split} samples; leave out {split}={getattr(options, split)}")
+    columns = _of_frames("the frame", frames, place, progress)
+    return _data_set(columns, options, rest, name, place, progress)
+
+
+def _data_set(
+    columns: _Columns,
+    options: LoadOptions,
+    rest: Mapping[str, Table],
+    name: str,
+    place: Path,
+    progress: Progress | None,
+) -> Dataset:
+    """Return the data set of columns in files and of other splits in memory."""
     said = options.of_table
     targets = said.targets(columns.names)
     columns.empty.check_names((*targets, *said.features, *said.drop, *said.categorical))
@@ -89,23 +133,30 @@ def table_of_file(path: Path, options: LoadOptions, place: Path, progress: Progr
 
     notes = list(columns.notes)
     kept = _rows_with_targets(columns, targets, notes)
-    meaning = _meaning_of(columns, targets, kept, said.task)
+    rest = {key: with_known_targets(same_columns(one, columns.empty), targets, notes) for key, one in rest.items()}
+    meaning = _meaning_of(columns, targets, kept, said.task, [targets_of(one, targets) for one in rest.values()])
     is_classes = meaning.classes is not None
-    y = meaning.ys[0] if is_classes else target_values(meaning.ys[0], columns.table(targets).take(kept), targets)
-    labels = y if is_classes else np.zeros(len(kept), np.int32)
-    shares = [as_fraction(options.held_out), None if options.validation is None else as_fraction(options.validation)]
-    train = split_rows(labels, *shares, options.seed).train
+    tables = [columns.table(targets).take(kept), *rest.values()]
+    ys = meaning.ys
+    if not is_classes:
+        ys = [target_values(y, one, targets) for y, one in zip(ys, tables, strict=True)]
 
     # from here on, only the training rows decide
+    labels = ys[0] if is_classes else np.zeros(len(kept), np.int32)
+    held = {"test": options.held_out, "validation": as_share(options.validation)}
+    shares = [None if key in rest or (key, one) == ("validation", None) else as_fraction(one) for key, one in held.items()]
+    train = split_rows(labels, *shares, options.seed).train
     dropped = dropped_columns(columns.empty, targets, said)
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
-    samples = _encode(columns, encoding, kept, y, place, progress)
-    name = path.name.removesuffix(".gz")
+    samples = _encode(columns, encoding, kept, ys[0], place, progress)
+    for (key, one), y in zip(rest.items(), ys[1:], strict=True):
+        x = encoding.encode(one)
+        held[key] = Samples(ArraySource(Split(x, np.zeros(len(x), np.uint8)), hashlib.sha256(x.data).hexdigest()), y)
+
     data = dataset_of(
         samples,
-        name=name[: name.rindex(".")] or name,
-        test=options.held_out,
-        validation=options.validation,
+        name=name,
+        **held,
         seed=options.seed,
         task=None if is_classes else "regression",
         class_names=meaning.classes,
@@ -124,7 +175,10 @@ def _read_columns(path: Path, options: LoadOptions, place: Path, progress: Progr
     while True:
         try:
             if path.name.lower().endswith(frame_reader.SUFFIXES):
-                return _of_frames(path, options, place, progress)
+                if options.encoding or options.no_header:
+                    raise DataError(f"{path}: an encoding and a line of names are things of text tables, and this is none")
+                frames = read_frame_blocks(path, options.of_table.categorical)
+                return _of_frames(str(path), frames, place, progress)
             return _of_text(path, options, texts, place, progress)
         except NotNumbers as error:
             texts.append(error.name)
@@ -175,13 +229,11 @@ def _become_meant(file: ColumnFile, path: Path, kept: Sequence[str], comma: bool
         raise DataError(f"{path}: {error}") from error
 
 
-def _of_frames(path: Path, options: LoadOptions, place: Path, progress: Progress | None) -> _Columns:
-    """Write the columns of a Parquet or Arrow file to files."""
-    if options.encoding or options.no_header:
-        raise DataError(f"{path}: an encoding and a line of names are things of text tables, and this is none")
+def _of_frames(name: str, frames: Iterable[Table], place: Path, progress: Progress | None) -> _Columns:
+    """Write the columns of a table that comes in blocks to files."""
     files: list[ColumnFile] = []
     rows = 0
-    for table in read_frame_blocks(path, options.of_table.categorical):
+    for table in frames:
         if not files:
             files = [
                 ColumnFile(one.name, one.kind, place / f"column-{at}", one.read_as, one.whole)
@@ -191,15 +243,15 @@ def _of_frames(path: Path, options: LoadOptions, place: Path, progress: Progress
             try:
                 file.add(column)
             except NotNumbers:
-                raise DataError(f"{path}: column '{file.name}' holds {file.kind}s and other things") from None
+                raise DataError(f"{name}: column '{file.name}' holds {file.kind}s and other things") from None
         rows += len(table)
         if progress is not None:
             progress("rows", rows, rows)
     if not files:
-        raise DataError(f"{path}: has no rows")
+        raise DataError(f"{name}: has no rows")
     for file in files:
         file.close()
-    return _Columns(str(path), tuple(files), has_header=True)
+    return _Columns(name, tuple(files), has_header=True)
 
 
 # --- targets and features ---------------------------------------------------------------------------------------------
@@ -216,21 +268,20 @@ def _rows_with_targets(columns: _Columns, targets: Sequence[str], notes: list[st
     return np.flatnonzero(~gone)
 
 
-def _meaning_of(columns: _Columns, targets: Sequence[str], kept: Int64[np.ndarray, " kept"], task: Any) -> Meaning:
-    """Return what the targets mean; of texts, as their different texts do."""
-    if len(targets) > 1:
-        return read_targets([targets_of(columns.table(targets).take(kept), targets)], task)
+def _meaning_of(
+    columns: _Columns, targets: Sequence[str], kept: Int64[np.ndarray, " kept"], task: Any, rest: list[Any]
+) -> Meaning:
+    """Return what the targets mean, those of the other splits in ``rest`` too; of texts, as the different ones do."""
     file = next(one for one in columns.files if one.name == targets[0])
-    if file.kind == "text":
+    if len(targets) == 1 and file.kind == "text":
         known = file.known()
         typed = typed_target(Column(file.name, "text", known, file.read_as))
-        if typed.kind == "text":
-            if task == "regression":
-                return Meaning(None, [np.array([known[0]], str)])
-            meaning = read_targets([known[:-1].astype(str)], task)
-            return meaning._replace(ys=[meaning.ys[0][file.numbers()[kept]]])
-        file.become(typed)
-    return read_targets([targets_of(columns.table(targets).take(kept), targets)], task)
+        if typed.kind == "text" and task != "regression":
+            meaning = read_targets([known[:-1].astype(str), *rest], task)
+            return meaning._replace(ys=[meaning.ys[0][file.numbers()[kept]], *meaning.ys[1:]])
+        if typed.kind != "text":
+            file.become(typed)
+    return read_targets([targets_of(columns.table(targets).take(kept), targets), *rest], task)
 
 
 def _fit(

@@ -89,9 +89,9 @@ def from_table(
     check_roles(table, targets, options)
 
     notes = list(table.notes)
-    table = _with_known_targets(table, targets, notes)
+    table = with_known_targets(table, targets, notes)
     rest = [one for one in (test, validation) if isinstance(one, Table)]
-    rest = [_with_known_targets(_same_columns(one, table), targets, notes) for one in rest]
+    rest = [with_known_targets(same_columns(one, table), targets, notes) for one in rest]
 
     meaning = read_targets([targets_of(one, targets) for one in (table, *rest)], options.task)
     is_classes = meaning.classes is not None
@@ -167,7 +167,7 @@ def dropped_columns(table: Table, targets: Sequence[str], options: TableOptions)
     return [name for name in table.names if name in options.drop or name in unused]
 
 
-def _same_columns(other: Table, table: Table) -> Table:
+def same_columns(other: Table, table: Table) -> Table:
     """Return another table with the columns of the first."""
     absent = [name for name in table.names if name not in other.names]
     if absent:
@@ -175,7 +175,7 @@ def _same_columns(other: Table, table: Table) -> Table:
     return other.select(table.names)
 
 
-def _with_known_targets(table: Table, targets: Sequence[str], notes: list[str]) -> Table:
+def with_known_targets(table: Table, targets: Sequence[str], notes: list[str]) -> Table:
     """Return the rows whose targets are known; the others cannot train or test anything, which is said."""
     gone = np.any([table.column(name).missing for name in targets], axis=0)
     if not gone.any():
