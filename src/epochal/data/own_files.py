@@ -105,11 +105,11 @@ def read_table(
 
 def load_table(table: Table, options: LoadOptions, *, name: str) -> Dataset:
     """Return the data set of a table; its other splits may be tables in files, or frames."""
-    test, validation = (_part(given, options, table) for given in (options.held_out, options.validation))
+    test, validation = (part_of(given, options, table) for given in (options.held_out, options.validation))
     return from_table(table, options.of_table, name=name, seed=options.seed, test=test, validation=validation)
 
 
-def _part(given: Any, options: LoadOptions, table: Table) -> Any:
+def part_of(given: Any, options: LoadOptions, table: Table) -> Any:
     """Return a split that is a file or a frame as a table, and a share as a number."""
     if frame_reader.is_frame(given):
         return frame_reader.read_frame(given, "the other frame", as_text_columns=options.of_table.categorical)
