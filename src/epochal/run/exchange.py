@@ -33,16 +33,15 @@ class ExchangeNote(Callback):
             return
         self._iterations += chunk.losses.size
         self._seconds += chunk.seconds
-        if self._chunks == _CHUNKS and self._warn is not None and (message := self._message()):
-            self._warn(message)
+        if self._chunks == _CHUNKS:
+            self._tell()
 
-    def _message(self) -> str:
-        """Return what is to be said: nothing where one process would take longer."""
+    def _tell(self) -> None:
+        """Say what is to be said: nothing where one process would take longer."""
         iteration = self._seconds / self._iterations
         exchange = min(self._exchange, iteration)
-        if (iteration - exchange) * (self._processes - 1) >= exchange:
-            return ""
-        return (
-            f"an iteration takes {iteration * 1e3:.1f} ms, and its exchange between {self._processes} processes takes "
-            f"{exchange * 1e3:.1f} ms of them: one process would be faster"
-        )
+        if self._warn is not None and (iteration - exchange) * (self._processes - 1) < exchange:
+            self._warn(
+                f"an iteration takes {iteration * 1e3:.1f} ms, and its exchange between {self._processes} processes "
+                f"takes {exchange * 1e3:.1f} ms of them: one process would be faster"
+            )
