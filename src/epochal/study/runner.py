@@ -260,7 +260,7 @@ class _Runner:
     def _resume(self, run: Run, setup: Setup, callbacks: Sequence[Callback]) -> None:
         changes: dict[str, Any] = {} if run.plan.budget == setup.plan.budget else {"budget": str(setup.plan.budget)}
         custom = dataclasses.replace(setup.custom, data=True, tried=False)
-        resume_with(run.path, custom, self.parts.data, callbacks, progress=False, **changes)
+        resume_with(run.path, custom, self.parts.data, changes, tuple(callbacks))
 
     def _is_left(self, member: Member) -> bool:
         """Return whether there is something to do for a run."""
