@@ -140,10 +140,11 @@ class StoredSplit:
             )
         return self.take(np.arange(len(self)))
 
-    def pieces(self, rows: int) -> Iterator[Split]:
-        """Read all samples in their order, so many at a time."""
-        for start in range(0, len(self), rows):
-            yield self.take(np.arange(start, min(start + rows, len(self))))
+    def pieces(self, rows: int, of: range | None = None) -> Iterator[Split]:
+        """Read all samples, or those of a range, in their order, so many at a time."""
+        of = range(len(self)) if of is None else of
+        for start in range(0, len(of), rows):
+            yield self.take(np.array(of[start : start + rows]))
 
 
 AnySplit: TypeAlias = Split | StoredSplit

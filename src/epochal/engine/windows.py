@@ -60,11 +60,15 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the rows of a window lie in its buffer: device by device, and of each batch as many rows."""
+    """How the rows of a window lie in its buffer: device by device, and of each batch as many rows.
+
+    ``own`` are the numbers of this process's devices, whose rows alone are read.
+    """
 
     batch_size: int
     batches: int
     devices: int
+    own: range
 
     @property
     def rows(self) -> int:
@@ -196,10 +200,12 @@ class WindowReader:
     def _read(self, stretch: _Stretch, layout: _Layout, buffer: RowBuffer) -> RowBuffer:
         """Fill a buffer with the rows of a window, in a thread that others help."""
         ids = self.order.indices(stretch.epoch, stretch.first, stretch.stop)
-        columns, read = self._wanted(ids)
+        dealt = layout.dealt(ids)[layout.own]
+        columns, read = self._wanted(dealt.reshape(-1))
 
         each, parts = layout.rows // layout.devices, []
-        for device, wanted in enumerate(zip(*map(layout.dealt, columns), strict=True)):
+        by_device = (column.reshape(dealt.shape) for column in columns)
+        for device, *wanted in zip(layout.own, *by_device, strict=True):
             for start in range(0, len(wanted[0]), _ROWS_AT_ONCE):
                 some = [column[start : start + _ROWS_AT_ONCE] for column in wanted]
                 place = device * each + start
@@ -226,7 +232,7 @@ class WindowReader:
         """Return as many whole batches as a window has room for, at least one and at most an epoch's."""
         room = self.window_bytes // max(1, batch_size * _row_bytes(self.source))
         batches = max(1, min(room, self.order.samples // batch_size))
-        return _Layout(batch_size, batches, len(shards.devices))
+        return _Layout(batch_size, batches, len(shards.devices), shards.own)
 
     def _buffers(self, layout: _Layout) -> int:
         """Return how many windows may be in memory: the one that is used, and those that are read ahead."""

@@ -10,7 +10,7 @@ from epochal.data.dataset import Dataset
 from epochal.data.packed.journal import JOURNAL
 from epochal.data.packed.manifest import MANIFEST, Manifest, SplitName
 from epochal.data.packed.source import PackedSource
-from epochal.data.row_source import StoredSplit
+from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.data.split import Split
 from epochal.data.trees import frozen, map_arrays
 from epochal.errors import DataError
@@ -43,7 +43,7 @@ def load_pack(folder: Path) -> Dataset:
     )
 
 
-def _held_out(folder: Path, manifest: Manifest, split: SplitName) -> Split | StoredSplit:
+def _held_out(folder: Path, manifest: Manifest, split: SplitName) -> AnySplit:
     """Return test or validation samples: in memory if they are few."""
     stored = StoredSplit(PackedSource.open(folder, manifest, split, has_weight=False))
     if manifest.splits[split].bytes > RESIDENT:

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import tomli_w
 
+from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
-from epochal.data.packed.places import stored_order
 from epochal.data.packed.record import Record
 from epochal.data.split import Split
 from epochal.data.trees import map_arrays

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from epochal.block_order import stored_order
 from epochal.data.packed.content_check import ContentCheck
 from epochal.data.packed.manifest import FIX, Manifest, SplitName
-from epochal.data.packed.places import stored_order
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.row_source import RowBuffer
 from epochal.data.split import Split

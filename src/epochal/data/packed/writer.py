@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
 from epochal.data.dataset import Dataset
 from epochal.data.packed.journal import JOURNAL, Journal
@@ -26,7 +27,6 @@ from epochal.data.packed.manifest import (
     layout_of,
     shard_name,
 )
-from epochal.data.packed.places import stored_order
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.packed.source import FileSource
