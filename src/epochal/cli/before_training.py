@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from epochal.block_order import BlockOrder
 from epochal.cli.data import print_data
 from epochal.cli.plan import print_plan
 from epochal.run.setup import Setup
@@ -26,6 +27,9 @@ def print_setup(setup: Setup, console: Console) -> None:
         console.print(tell("before.own_rate", **parts))
     else:
         console.print(tell("before.model", **parts, lr=f"{config.lr:g}"))
+    if isinstance(order := setup.engine.order, BlockOrder):
+        size = {"rows": f"{order.block_rows:,}", "blocks": f"{order.window_blocks:,}"}
+        console.print(tell("before.order", **size))
     console.print()
     print_plan(setup.plan, console)
     console.print()
