@@ -90,6 +90,23 @@ class RowSource(Protocol):
         ...
 
 
+@runtime_checkable
+class PlacedSource(RowSource, Protocol):
+    """A source whose rows are stored in another order: where they lie is found once for a whole window of them."""
+
+    def places_of(self, ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Return the places of these rows."""
+        ...
+
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
+        """Say as `hint` does which places are read soon."""
+        ...
+
+    def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+        """Read the rows at these places as `read` does; ``ids`` are those that they have to have."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredSplit:
     """A split whose samples are read when they are needed."""

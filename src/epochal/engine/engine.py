@@ -78,6 +78,7 @@ class Engine:
         shards: into how many equal parts a batch is cut for the devices; ``None`` for the model's own number on a CPU,
             and 1 elsewhere.
         slice_size: how many samples are evaluated at once.
+        at_once: how many trainings share the processors; where several do, one device alone computes each of them.
         is_built_in: whether model and optimizer are the package's own, whose state nobody else holds.
         programs: where compiled programs are kept.
         compile_seconds: time spent in compilation so far.
@@ -94,6 +95,7 @@ class Engine:
     micro_batch: int | None = None
     shards: int | None = None
     slice_size: int = SLICE
+    at_once: int = 1
     is_built_in: bool = False
     programs: Programs = PROGRAMS
     compile_seconds: float = field(default=0.0, init=False)
@@ -160,9 +162,9 @@ class Engine:
 
     def cut(self, batch_size: int) -> Shards:
         """Return how batches of this size are cut, and the devices that compute them."""
-        if self.shards is not None:
-            return cut(batch_size, self.shards)
-        return cut(batch_size, self.model.shards if jax.default_backend() == "cpu" else 1)
+        usual = self.model.shards if jax.default_backend() == "cpu" else 1
+        shards = cut(batch_size, usual if self.shards is None else self.shards)
+        return shards if self.at_once == 1 else dataclasses.replace(shards, devices=shards.devices[:1])
 
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from numbers import Number
@@ -18,7 +18,7 @@ import optax
 from epochal.config import TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric
-from epochal.engine.cluster import Cluster, present_cluster
+from epochal.engine.cluster import ALONE, Cluster, present_cluster
 from epochal.engine.joining import join
 from epochal.errors import OptionError, RunError
 from epochal.lock import locked
@@ -223,7 +223,7 @@ def resume(
         told = watched(cluster, (*interrupt.callbacks, *_own(cluster, callbacks, listener, should_stop)))
         if cluster.owns_folder:
             with progress_bar(progress) as bar:
-                run = _resume(Path(path), custom, data, changes, (*bar, *told), cluster)
+                run = resume_with(Path(path), custom, data, changes, (*bar, *told), cluster)
         else:
             setup = follow_file(cluster, custom, data)
             cluster.check_same("training", training_facts(setup))
@@ -231,15 +231,15 @@ def resume(
     return interrupt.answer(_written_back(run))
 
 
-def _resume(
+def resume_with(
     path: Path,
     custom: Custom,
     data: DataSource | None,
-    changes: dict[str, Any],
+    changes: Mapping[str, Any],
     told: tuple[Callback, ...],
-    cluster: Cluster,
+    cluster: Cluster = ALONE,
 ) -> Run:
-    """Continue a run in its folder, as the only process or as the first of several."""
+    """Continue a run in its folder, its parts put together, as the only process or as the first of several."""
     folder = RunFolder(path)
     read_run_toml(folder.run_toml)  # says what is wrong before a lock file is made
 

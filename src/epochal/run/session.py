@@ -186,11 +186,12 @@ class Session:
         writer = self.recorder.writer
         writer.roll_back(position.iteration)
         kind = "resumed" if position.iteration else "started"
-        device = present.to_dict()["device"]
-        several = {} if self.cluster.is_alone else {"hosts": self.cluster.hosts()}
-        writer.add_event(
-            position.iteration, kind, process=os.getpid(), versions=present.versions, device=device, **several
-        )
+        about: dict[str, Any] = {"versions": present.versions, "device": present.to_dict()["device"]}
+        if setup.engine.at_once > 1:  # its seconds are those of a shared machine
+            about["at_once"] = setup.engine.at_once
+        if not self.cluster.is_alone:
+            about["hosts"] = self.cluster.hosts()
+        writer.add_event(position.iteration, kind, process=os.getpid(), **about)
 
     def _forget_files_after(self, iteration: int) -> None:
         """Clear away what a killed process left: half-written files, and files from after the iteration.

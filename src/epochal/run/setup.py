@@ -68,6 +68,7 @@ class Custom:
         source: where the model came from, if that was a file.
         data: whether the data came as an object.
         tried: whether the parts were tried on real samples already, as for a run that continues.
+        at_once: how many trainings share the processors, this one included.
     """
 
     model: Any = None
@@ -77,6 +78,7 @@ class Custom:
     metrics: Sequence[str | Metric] | None = None
     tried: bool = False
     source: ModelSource | None = None
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, ModelSource):
@@ -268,6 +270,7 @@ def set_up(
         seed=config.seed,
         micro_batch=config.micro_batch,
         shards=config.shards,
+        at_once=custom.at_once,
         is_built_in=custom.model is None and optimizer.is_built_in,
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
