@@ -72,7 +72,7 @@ def are_gone(processes: list[int], seconds: float) -> bool:
 
 
 def test_it_goes_on_from_the_last_checkpoint(children: ChildServer, images: Path, tmp_path: Path) -> None:
-    command = ["train", images, *TRAIN.split(), "--epochs", 200, "--run"]
+    command = ["train", images, *TRAIN.split(), "--epochs", 80, "--run"]
     assert children.run(*command, tmp_path / "whole")[0] == 0
     supervisor = epochal(*command, tmp_path / "run", "--processes", 2, "--restarts", 1)
     lost = processes_of(supervisor.pid, 2)[1]
@@ -96,6 +96,7 @@ def test_without_restarts_it_says_how_to_go_on(
     assert are_gone(processes, 1.0)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_and_saves(endless: tuple[subprocess.Popen[str], list[int]], tmp_path: Path) -> None:
     supervisor, processes = endless
     supervisor.send_signal(signal.SIGTERM)
