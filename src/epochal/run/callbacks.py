@@ -123,6 +123,9 @@ class Callback:
     should_stop: bool = False
     """Asked before each chunk: set it, and the training stops there."""
 
+    is_change: bool = False
+    """Whether it stops the training so that it goes on with other options."""
+
     def next_stop(self, position: Position) -> int | None:
         """Return the next iteration after ``position`` at which a chunk has to end; ``None`` where any will do."""
 
@@ -175,6 +178,10 @@ class Callbacks:
         """Return whether any of them wants the training to stop."""
         answers = [member.should_stop for member in self.members]  # every one is asked
         return any(answers)
+
+    def is_change(self) -> bool:
+        """Return whether one of them stops the training so that it goes on with other options."""
+        return any(member.is_change for member in self.members)
 
     def next_stop(self, position: Position) -> int | None:
         """Return the nearest iteration at which one of them wants a chunk to end."""

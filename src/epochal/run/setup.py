@@ -42,7 +42,7 @@ from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
 from epochal.engine.precision import in_bfloat16
 from epochal.engine.task import input_spec
-from epochal.errors import OptionError
+from epochal.errors import OptionError, PlanError
 from epochal.models import Model, build_model
 from epochal.models.adapters.recognise import adapt, check_known
 from epochal.order import Order
@@ -240,6 +240,12 @@ def set_up(
     if config.shards is not None:
         for phase in plan.phases:
             check_shards(phase.batch_size, config.shards)
+    adaptive = config.adaptive(plan.samples)
+    if adaptive is not None and isinstance(adaptive.high, int) and adaptive.high > plan.samples:
+        raise PlanError(
+            f"an adaptive batch size of at most {adaptive.high:,} is above the {plan.samples:,} training samples; "
+            f"use at most {plan.samples:,}, or 'all'"
+        )
 
     if config.patience is not None and data.validation is None:
         raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
@@ -267,8 +273,9 @@ def set_up(
     )
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
+    size = plan.batch_sizes if adaptive is None else str(adaptive)
     resolved = dataclasses.replace(
-        resolved, batch_size=plan.batch_sizes, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
+        resolved, batch_size=size, epochs=None, iterations=None, budget=str(plan.budget), loss=task.loss
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
 
