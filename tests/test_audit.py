@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from workbench import drive, engine_for, linear, numbered
 
 from epochal import audit as audit_module
-from epochal.audit import Audit, ExpectedAudit, id_hashes
+from epochal.audit import Audit, ExpectedAudit, id_hashes, words_of
 from epochal.clock import Plan, Position
 from epochal.engine import Engine
 from epochal.order import Order
 
-indices = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique=True)
+indices = st.lists(st.integers(0, 2**40), min_size=1, max_size=30, unique=True)
 
 
 def audit_of(values: list[int]) -> Audit:
@@ -61,6 +61,22 @@ def test_hashes_of_indices_are_all_different_and_the_same_on_the_device() -> Non
     for here, there in zip(id_hashes(values), jax.jit(id_hashes)(values), strict=True):
         assert np.unique(here).size == values.size
         assert here.tolist() == np.asarray(there).tolist()
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=30, unique=True))
+def test_ids_of_64_bits_are_told_apart(values: list[int]) -> None:
+    """As former versions took them modulo 2³², sample 5 and sample 2³² + 5 were one: the control."""
+    low, high = id_hashes(*words_of(np.array(values, np.uint64)))
+    assert len(set(zip(low.tolist(), high.tolist(), strict=True))) == len(values)
+    assert audit_of([5]).hash != audit_of([2**32 + 5]).hash
+    assert Audit.of_indices(np.array([5, 2**32 + 5]) % 2**32).hash == audit_of([5, 5]).hash
+
+
+def test_ids_below_32_bits_keep_the_hashes_that_runs_have_recorded() -> None:
+    assert audit_of([0, 1, 2, 59_999]).hash == "cc6ed68f7a9d1275"
+    assert [one.tolist() for one in id_hashes(np.uint32([7]), np.uint32([0]))] == [
+        one.tolist() for one in id_hashes(np.uint32([7]))
+    ]
 
 
 def test_hash_is_written_as_16_digits() -> None:

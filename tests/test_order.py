@@ -101,6 +101,34 @@ def test_any_position_of_any_order_is_undone(n: int, seed: int, epoch: int, data
     assert position_of(order, epoch, index) == position
 
 
+@given(st.integers(1, 2**62), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.data())
+@settings(max_examples=60)
+def test_positions_are_the_inverse_of_indices(n: int, seed: int, epoch: int, data: st.DataObject) -> None:
+    order = Order(n, seed)
+    numbers = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=20)), np.int64)
+    assert order.positions(epoch, order.indices_at(epoch, numbers)).tolist() == numbers.tolist()
+    assert order.indices_at(epoch, order.positions(epoch, numbers)).tolist() == numbers.tolist()
+    assert order.positions(epoch, numbers).tolist() == [position_of(order, epoch, index) for index in numbers.tolist()]
+
+
+@many_small_calls
+@pytest.mark.parametrize("n", [*range(1, 40), *NOTORIOUS])
+def test_positions_of_a_whole_epoch(n: int) -> None:
+    order = Order(n, seed=9)
+    drawn = order.indices(1, 0, n)
+    assert np.array_equal(order.positions(1, drawn), np.arange(n))
+    assert np.array_equal(order.indices_at(1, np.arange(n)), drawn)
+    assert np.array_equal(order.positions(1, np.arange(n)), np.argsort(drawn))
+
+
+def test_another_epoch_undoes_nothing() -> None:
+    """The control: only the same keys lead back."""
+    order = Order(1_000, seed=9)
+    back = order.positions(2, order.indices(1, 0, 1_000))
+    assert is_bijection(back)
+    assert (back == np.arange(1_000)).sum() < 10
+
+
 def position_of(order: Order, epoch: int, index: int) -> int:
     """Go backwards through the network, round by round, until a place inside range(N)."""
     keys = order.keys(epoch).tolist()
@@ -565,6 +593,15 @@ def test_orders_that_cannot_be_are_refused(arguments: dict[str, int], error: typ
 def test_positions_outside_an_epoch_are_refused(start: int, stop: int) -> None:
     with pytest.raises(PlanError, match=f"positions {start} to {stop} are not within the epoch's 0 to 10"):
         Order(10).indices(0, start, stop)
+
+
+@pytest.mark.parametrize("number", [-1, 10, 2**62])
+def test_numbers_outside_an_order_are_refused(number: int) -> None:
+    numbers = np.array([3, number, 4])
+    with pytest.raises(PlanError, match=f"{number} is not within the order's 0 to 9"):
+        Order(10).indices_at(0, numbers)
+    with pytest.raises(PlanError, match=f"{number} is not within the order's 0 to 9"):
+        Order(10).positions(0, numbers)
 
 
 @pytest.mark.parametrize("epoch", [-1, 2**64])

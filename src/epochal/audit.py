@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt32
 
-from epochal.order import Order
+from epochal.order import EpochOrder
 
 _BLOCK = 1 << 20
 _WORD = 0xFFFFFFFF
@@ -91,7 +91,7 @@ class ExpectedAudit:
     have used takes 17 ns a sample, a small part of what training on it took.
     """
 
-    order: Order
+    order: EpochOrder
     _everything: Audit | None = field(default=None, init=False, repr=False)
 
     @property

@@ -20,6 +20,7 @@ from epochal.options import (
     COLUMNS,
     LENGTH,
     NAME_OR_NAMES,
+    ORDER,
     PART,
     SEED,
     SETTINGS,
@@ -169,6 +170,9 @@ class TrainConfig:
         None, "Stop once the validation has not become better for so long: 5ep, 500it or 50000sa.", WARMUP,
         text="none", resume=True)
     seed: int = _run(0, "Decides initial weights, every epoch's order and all noise: 0 to 2**64 - 1.", SEED)
+    order: str | None = _run(
+        None, "How an epoch visits its samples: exact, shuffled as a whole, or blocks, for a pack on a slow disk: "
+        "shuffled blocks of 256 KiB, and the samples of 64 of them at a time.", ORDER, text="exact")
     metrics: tuple[str, ...] | None = _run(
         None, "Metrics to record at evaluations.",
         several(text("a metric's name", known=METRIC_NAMES), "NAME …", "many"),
@@ -237,22 +241,10 @@ class TrainConfig:
         >>> TrainConfig(data="mnist", batch_size=100, budget="30000it", hidden=(64, 32), lr=0.1).command()
         'epochal train mnist --hidden 64,32 --batch-size 100 --budget 30000it --lr 0.1'
         """
-        words = ["epochal", "train", as_argument(self.data)]
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name == "data" or value is None or value == field.default:
-                continue
-            if isinstance(value, dict):
-                value = tuple(f"{name}={_as_argument(one)}" for name, one in value.items())
-            elif isinstance(value, tuple):
-                value = ",".join(map(_as_argument, value))
-
-            flag = f"--{field.metadata['option'].flag or field.name.replace('_', '-')}"
-            values = () if value is True else value if isinstance(value, tuple) else (value,)
-            texts = [_as_argument(one) for one in values]
-            # a value that looks like an option is written as --name=value
-            words.extend([f"{flag}={texts[0]}"] if len(texts) == 1 and texts[0][:1] == "-" else [flag, *texts])
-        return shlex.join(words)
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        changed = {field.name for field in dataclasses.fields(self) if given[field.name] != field.default}
+        options = option_words({name: given[name] for name in given if name in changed and name != "data"})
+        return shlex.join(["epochal", "train", as_argument(self.data), *options])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was given, for a TOML file, which has no ``None``."""
@@ -269,6 +261,29 @@ TRAIN = options_of(TrainConfig)
 
 CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
 """What a run may change at any position and still be one run."""
+
+
+def option_words(values: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command line that give a training these options; ``None`` gives nothing.
+
+    >>> option_words({"batch_size": 100, "hidden": (64, 32), "snapshots": True})
+    ['--batch-size', '100', '--hidden', '64,32', '--snapshots']
+    """
+    words: list[str] = []
+    for name, value in values.items():
+        if value is None or value is False:
+            continue
+        if isinstance(value, dict):
+            value = tuple(f"{key}={_as_argument(one)}" for key, one in value.items())
+        elif isinstance(value, tuple):
+            value = ",".join(map(_as_argument, value))
+
+        flag = f"--{TRAIN[name].flag or name.replace('_', '-')}"
+        several = () if value is True else value if isinstance(value, tuple) else (value,)
+        texts = [_as_argument(one) for one in several]
+        # a value that looks like an option is written as --name=value
+        words.extend([f"{flag}={texts[0]}"] if len(texts) == 1 and texts[0][:1] == "-" else [flag, *texts])
+    return words
 
 
 _READ_IN_FORMAT_1 = {"momentum": {"momentum", "nesterov"}, "weight_decay": {"adamw"}}

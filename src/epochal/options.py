@@ -219,6 +219,20 @@ def _read_seed(name: str, value: Any) -> int:
     return seed
 
 
+def _read_order(name: str, value: Any) -> str | None:
+    """Return an order as it is kept: ``None`` is the exact one."""
+    if value == "exact":
+        return None
+    if value == "blocks":
+        return "blocks"
+    if not isinstance(value, str) or not value.startswith("blocks:"):
+        raise OptionError(f"{name} must be exact or blocks, got {shown(value)}")
+
+    from epochal.block_order import BlockSize  # NumPy, which the command line's help does without
+
+    return f"blocks:{BlockSize.parse(value.removeprefix('blocks:'))}"
+
+
 def _read_sizes(name: str, value: Any) -> tuple[int, ...]:
     try:
         sizes: tuple[int, ...] = several(count()).read(name, value)
@@ -257,6 +271,7 @@ LENGTH = Kind(_read_length, "LENGTH")
 WARMUP = Kind(_read_warmup, "LENGTH")
 BATCH_SIZE = Kind(_read_batch_size, "B", joins="@")
 SEED = Kind(_read_seed, "N")
+ORDER = Kind(_read_order, "exact|blocks", known=("exact", "blocks"))
 SIZES = Kind(_read_sizes, "N,…", "many")
 SETTINGS = Kind(_read_settings, "NAME=VALUE …", "many")
 FOLDER = Kind(lambda name, value: Path(text("a path").read(name, value)), "FOLDER")

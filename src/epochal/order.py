@@ -21,7 +21,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Words: TypeAlias = Any  # an array of uint32, NumPy's or JAX's
 Keys: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint32]]
 Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.integer[Any]]]
 
 Number: TypeAlias = Any  # a whole number, or a scalar of uint32 in a compiled function
 Permute: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
@@ -41,6 +42,24 @@ _MOST_SAMPLES = 2**62
 _SMALL = 4096
 _ROUNDS_SMALL, _ROUNDS = 24, 12
 _PURPOSE = np.uint32(0x6F726465)  # keeps the order's keys apart from any other use of the seed
+
+
+@runtime_checkable
+class EpochOrder(Protocol):
+    """What any order of samples offers: `Order`, and others that visit them in another one (`BlockOrder`)."""
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        ...
+
+    def keys(self, epoch: int) -> Keys:
+        """Return round keys of the epoch, uint32."""
+        ...
+
+    def indices(self, epoch: int, start: int, stop: int) -> Indices:
+        """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch."""
+        ...
 
 
 class Grid(NamedTuple):
@@ -104,11 +123,7 @@ class Order:
 
     def keys(self, epoch: int) -> Keys:
         """Return the epoch's round keys, ``(rounds,)`` uint32: a pure function of seed and epoch."""
-        if not 0 <= epoch < 2**64:
-            raise PlanError(f"epoch must be 0 to 2**64 - 1, got {epoch}")
-        words = [np.uint32(word) for number in (self.seed, epoch) for word in (number & 0xFFFFFFFF, number >> 32)]
-        keys: Keys = _round_keys(np, self.rounds, words)
-        return keys
+        return round_keys(self.rounds, self.seed, epoch)
 
     def indices(self, epoch: int, start: int, stop: int) -> Indices:
         """Return the sample indices at positions ``start`` to ``stop`` (not included) of that epoch, int64.
@@ -117,13 +132,45 @@ class Order:
         """
         if not 0 <= start <= stop <= self.samples:
             raise PlanError(f"positions {start} to {stop} are not within the epoch's 0 to {self.samples}")
-        position = np.arange(start, stop, dtype=np.uint64)
-        columns = np.uint64(self.columns)
-        left, right = (position // columns).astype(np.uint32), (position % columns).astype(np.uint32)
-        keys, grid = self.keys(epoch), self.grid
-        left, right = _permute(np, grid, keys, left, right)
-        while (outside := _is_outside(grid, left, right)).any():
-            left[outside], right[outside] = _permute(np, grid, keys, left[outside], right[outside])
+        return self.under(self.keys(epoch), np.arange(start, stop, dtype=np.uint64))
+
+    def under(self, keys: Keys, positions: Words) -> Indices:
+        """Return the sample indices at ``positions`` (uint64, unchecked) under any round keys (`round_keys`)."""
+        return self._send(keys, positions, _permute)
+
+    def indices_at(self, epoch: int, positions: Numbers) -> Indices:
+        """Return the sample indices at any positions of that epoch, int64, in the positions' order.
+
+        Raises `PlanError` for a position outside 0 to N - 1.
+        """
+        return self._send(self.keys(epoch), self._checked(positions), _permute)
+
+    def positions(self, epoch: int, indices: Numbers) -> Indices:
+        """Return the positions at which that epoch visits these samples, int64: the inverse of `indices_at`.
+
+        >>> Order(samples=10, seed=7).positions(epoch=0, indices=np.array([9, 6, 0]))
+        array([2, 3, 4])
+
+        Raises `PlanError` for a sample outside 0 to N - 1.
+        """
+        return self._send(self.keys(epoch), self._checked(indices), _permute_back)
+
+    def _checked(self, numbers: Numbers) -> Words:
+        """Return numbers of range(N) as the walk takes them."""
+        if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.samples:
+            outside = int(numbers[(numbers < 0) | (numbers >= self.samples)][0])
+            raise PlanError(f"{outside} is not within the order's 0 to {self.samples - 1}")
+        return numbers.astype(np.uint64)
+
+    def _send(self, keys: Keys, numbers: Words, permute: Callable[..., tuple[Words, Words]]) -> Indices:
+        """Send numbers (uint64) through the network, forwards or backwards, until all are inside range(N)."""
+        grid, columns = self.grid, np.uint64(self.columns)
+        left = numbers // columns
+        right = (numbers - left * columns).astype(np.uint32)  # a remainder would divide once more
+        left, right = permute(np, grid, keys, left.astype(np.uint32), right)
+
+        while (outside := np.flatnonzero(_is_outside(grid, left, right))).size:
+            left[outside], right[outside] = permute(np, grid, keys, left[outside], right[outside])
         index: Indices = (left.astype(np.uint64) * columns + right).astype(np.int64)
         return index
 
@@ -136,6 +183,19 @@ class Order:
         import jax.numpy as jnp
 
         return _walk(self.grid, positions, lambda left, right: _permute(jnp, self.grid, keys, left, right))
+
+
+def round_keys(rounds: int, seed: int, epoch: int, *names: int) -> Keys:
+    """Return round keys, ``(rounds,)`` uint32: a pure function of seed, epoch and whatever ``names`` them further.
+
+    Names are 0 to 2⁶⁴ - 1, as the epoch is; other names, and other numbers of them, give keys of other streams.
+    Raises `PlanError` for an epoch outside that range.
+    """
+    if not 0 <= epoch < 2**64:
+        raise PlanError(f"epoch must be 0 to 2**64 - 1, got {epoch}")
+    halves = ((number & 0xFFFFFFFF, number >> 32) for number in (seed, epoch, *names))
+    keys: Keys = _round_keys(np, rounds, [np.uint32(word) for pair in halves for word in pair])
+    return keys
 
 
 # --- inside a compiled function ---------------------------------------------------------------------------------------
@@ -218,6 +278,16 @@ def _permute(xp: Any, grid: Grid, keys: Words, left: Words, right: Words) -> tup
     return left, right
 
 
+def _permute_back(xp: Any, grid: Grid, keys: Words, left: Words, right: Words) -> tuple[Words, Words]:
+    """Undo `_permute`: the same rounds from the last to the first, each of which takes off what it added."""
+    for i in reversed(range(len(keys))):
+        if i % 2 == 0:
+            left = _subtract(xp, left, _mix(right ^ keys[i]), grid.rows)
+        else:
+            right = _subtract(xp, right, _mix(left ^ keys[i]), grid.columns)
+    return left, right
+
+
 def _is_outside(grid: Grid, left: Words, right: Words) -> Words:
     last_left, end_right = _word(grid.samples // grid.columns), _word(grid.samples % grid.columns)
     return (left > last_left) | ((left == last_left) & (right >= end_right))
@@ -239,6 +309,12 @@ def _add(xp: Any, digit: Words, noise: Words, size: Number) -> Words:
     """Return ``(digit + ⌊noise · size / 2³²⌋) mod size``; at most 2³¹ fits without overflow."""
     total = digit + _high_product(noise, size)
     return xp.minimum(total, total - _word(size))  # below ``size`` the subtraction wraps to a huge number
+
+
+def _subtract(xp: Any, digit: Words, noise: Words, size: Number) -> Words:
+    """Return ``(digit - ⌊noise · size / 2³²⌋) mod size``."""
+    rest = digit - _high_product(noise, size)
+    return xp.minimum(rest, rest + _word(size))  # below 0 it has wrapped to a huge number
 
 
 def _high_product(x: Words, factor: Number) -> Words:

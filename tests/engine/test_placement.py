@@ -174,6 +174,48 @@ def test_a_tree_is_the_same_whoever_adds_its_branches(count: int, data: st.DataO
     assert _tree_sum(branches).tobytes() == _tree_sum(values).tobytes()
 
 
+EXCHANGE = """
+import sys, jax, numpy as np
+import epochal
+from epochal.clock import Position
+from epochal.engine import placement
+from epochal.run.setup import set_up
+from epochal.config import TrainConfig
+from epochal.engine.state import named_leaves
+from epochal.record.checkpoint_file import weights_sha256
+
+def trained():
+    engine = set_up(TrainConfig(model="mlp", batch_size=256, shards=8, epochs=1), epochal.load_data("digits")).engine
+    state = engine.initial_state()
+    engine.prepare(state, 256)
+    text = engine._chunks[256].program.run.as_text()
+    state, _ = engine.run(state, Position(), 256, 5)
+    sent = [sum(text.count(f" {name}(") for name in (kind, f"{kind}-start")) for kind in ("all-gather", "all-to-all")]
+    print(*sent, weights_sha256(named_leaves(state)))
+
+trained()
+placement._SENT_AT_ONCE = 0
+epochal.engine.compile.PROGRAMS._known.clear()
+trained()
+by_library = lambda leaf: jax.lax.psum(leaf.sum(0), "devices")
+placement.Shards._over_devices = lambda self, parts: jax.tree.map(by_library, parts)
+epochal.engine.compile.PROGRAMS._known.clear()
+trained()
+"""
+
+
+def test_an_iteration_has_one_exchange_and_a_large_one_has_two_halves() -> None:
+    """Few numbers are gathered at once; many are added up in parts. Both have the bits of the tree, `psum` has not."""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "EPOCHAL_COMPILE_CACHE": "0"}
+    done = subprocess.run([sys.executable, "-c", EXCHANGE], env=os.environ | flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (gathers, swaps, at_once), (*_, halves), (*_, control) = (line.split() for line in done.stdout.splitlines())
+    assert (gathers, swaps) == ("1", "0")
+    assert done.stdout.splitlines()[1].startswith("1 1 ")
+    assert at_once == halves
+    assert control != at_once, "the control: a sum whose order is the library's"
+
+
 def test_the_tree_is_balanced() -> None:
     """A sum one after another, as former versions did it, loses what the tree keeps: the control."""
     values = np.float32([2**24, 1, 1, 1])

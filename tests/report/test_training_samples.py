@@ -24,7 +24,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (1000, 8, 8), np.uint8)
 
 def chosen(limit: int, x: Any = IMAGES, **options: Any) -> TrainingSamples:
     run = made_run(**options).record
-    return training_samples(SamplesRecord(x, np.arange(1000) % 3, ("a", "b", "c")), [(Timeline.of(run), 0)], limit)
+    return training_samples(
+        SamplesRecord(x, np.arange(1000) % 3, ("a", "b", "c")), [(Timeline.of(run), Order(1_000, 0))], limit
+    )
 
 
 def test_all_images_where_they_fit() -> None:
@@ -69,7 +71,7 @@ def test_samples_that_are_no_images() -> None:
 def test_several_targets_have_no_label() -> None:
     run = made_run().record
     record = SamplesRecord(IMAGES, np.zeros((1000, 2), np.float32), ())
-    assert training_samples(record, [(Timeline.of(run), 0)]).labels is None
+    assert training_samples(record, [(Timeline.of(run), Order(1_000, 0))]).labels is None
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 100, 101])

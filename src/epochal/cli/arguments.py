@@ -9,7 +9,7 @@ from dataclasses import MISSING
 from typing import Any, Final, TypeVar
 
 from epochal.errors import OptionError, unknown_name
-from epochal.options import FOLDER, SWITCH, Kind, Option, choice, option, text
+from epochal.options import FOLDER, SWITCH, Kind, Option, choice, count, option, text
 from epochal.words.language import LANGUAGES
 
 C = TypeVar("C")
@@ -38,6 +38,22 @@ def model_option() -> Any:
     return option(
         None, "The run's own model, if it has one: file.py:function. Its code is not run unasked.",
         text("file.py:function", "FILE:FUNCTION"),
+    )  # fmt: skip
+
+
+def processes_option() -> Any:
+    """Declare how many processes of this machine work together on one training."""
+    return option(
+        None, "Processes of this machine that train together; each computes its part of every batch.", count("P"),
+        part="run", text="1",
+    )  # fmt: skip
+
+
+def restarts_option() -> Any:
+    """Declare how often a training goes on by itself."""
+    return option(
+        None, "How often to go on from the last checkpoint, after a pause, once a process was lost.",
+        count("R", at_least=0), part="run", text="0",
     )  # fmt: skip
 
 

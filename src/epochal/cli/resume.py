@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from epochal.cli.arguments import given, json_option, model_option, run_option
+from epochal.cli.arguments import (
+    given,
+    json_option,
+    model_option,
+    processes_option,
+    restarts_option,
+    run_option,
+)
 from epochal.config import CHANGEABLE, TRAIN
 from epochal.options import option, text
 from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:
+    from epochal.engine.cluster import Cluster
     from epochal.run.callbacks import Callback
     from epochal.run.run import Run
 
@@ -30,17 +38,33 @@ class ResumeCommand:
     data: str | None = option(None, "Where the run's own data are now.", text("a path", "FILE"))
     model: str | None = model_option()
     changes: Mapping[str, Any] = given({name: TRAIN[name] for name in CHANGEABLE}, with_defaults=False)
+    processes: int | None = processes_option()
+    restarts: int | None = restarts_option()
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train on; a first Ctrl-C stops after the current iterations and saves."""
+        if self.processes is not None or self.restarts is not None:
+            from epochal.cli.processes import Together, resume_together
+
+            together = Together(self.processes or 1, self.restarts or 0, quiet=self.json)
+            return resume_together(self.folder, self.data, self.model, self.changes, together)
+        from epochal.cli.screen import libraries_silenced
+        from epochal.engine.joining import is_launched
+        from epochal.run.together import as_one
+
+        with libraries_silenced(when=is_launched()), as_one() as cluster:
+            return self._execute(cluster)
+
+    def _execute(self, cluster: Cluster) -> int:
         from epochal.cli.screen import command_line, open_console
         from epochal.cli.train import work_and_print
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
-        from epochal.run.api import resume
 
-        console = open_console(quiet=self.json)
+        console = open_console(quiet=self.json or not cluster.owns_folder)
+        if not cluster.owns_folder:
+            return work_and_print(console, self._work, prints=False)
         if StudyRecord.is_at(self.folder):
             from epochal.cli.studies import finish_study
 
@@ -53,9 +77,11 @@ class ResumeCommand:
             console.print(tell("result.finished", path=run.path, **place), soft_wrap=True)
             console.print(f"{tell('result.longer')}\n  {longer}\n", soft_wrap=True)
 
-        def work(callbacks: Sequence[Callback]) -> Run:
-            return resume(
-                self.folder, data=self.data, model=self.model, callbacks=callbacks, progress=False, **self.changes
-            )
+        return work_and_print(console, self._work)
 
-        return work_and_print(console, work)
+    def _work(self, callbacks: Sequence[Callback]) -> Run:
+        from epochal.run.api import resume
+
+        return resume(
+            self.folder, data=self.data, model=self.model, callbacks=callbacks, progress=False, **self.changes
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from epochal.cli.arguments import given, json_option
+from epochal.cli.arguments import given, json_option, processes_option, restarts_option
 from epochal.config import TRAIN, TrainConfig
 from epochal.options import FOLDER, count, option
 
@@ -34,10 +34,17 @@ class TrainCommand:
         None, "Cross-validate: train once for each of so many folds, and print the mean over their test samples.",
         count(at_least=2), part="run", text="none",
     )  # fmt: skip
+    processes: int | None = processes_option()
+    restarts: int | None = restarts_option()
     json: bool = json_option()
 
     def execute(self) -> int:
         """Train; a first Ctrl-C stops after the current iterations and saves."""
+        if self.processes is not None or self.restarts is not None:
+            from epochal.cli.processes import Together, train_together
+
+            together = Together(self.processes or 1, self.restarts or 0, quiet=self.json)
+            return train_together(TrainConfig(**self.given), self.run, self.folds, together)
         if self.folds is not None:
             from epochal.cli.fold_tables import work_on_folds
 
@@ -45,22 +52,27 @@ class TrainCommand:
 
         from epochal.cli.before_training import print_setup
         from epochal.cli.load import load_with_progress
-        from epochal.cli.screen import open_console
+        from epochal.cli.screen import libraries_silenced, open_console
+        from epochal.engine.joining import is_launched
         from epochal.run.api import start
         from epochal.run.own_model import own_model
         from epochal.run.setup import Custom, set_up
+        from epochal.run.together import as_one
 
-        console = open_console(quiet=self.json)
         config = TrainConfig(**self.given)
-        custom = Custom(model=own_model(config.model))
-        data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
-        setup = set_up(config, data, custom)
-        print_setup(setup, console)
-        return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
+        with libraries_silenced(when=is_launched()), as_one() as cluster:
+            console = open_console(quiet=self.json or not cluster.owns_folder)
+            custom = Custom(model=own_model(config.model))
+            data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
+            setup = set_up(config, data, custom)
+            print_setup(setup, console)
+            return work_and_print(
+                console, lambda callbacks: start(setup, self.run, callbacks), prints=cluster.owns_folder
+            )
 
 
-def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) -> int:
-    """Let a run be worked on with progress and signals, print its result, and return the exit status.
+def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run], *, prints: bool = True) -> int:
+    """Let a run be worked on with progress and signals, print its result if asked to, and return the exit status.
 
     A quiet console stands for JSON.
     """
@@ -71,7 +83,10 @@ def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) 
     from epochal.run.progress import ProgressBar
 
     with stop_on_signal() as stop, ProgressBar(console) as progress:
-        run = work((progress, StopWhen(stop.is_asked)))
+        stopping = StopWhen(stop.is_asked, lambda: stop.exit_status, stop.note)
+        run = work((progress, stopping) if prints else (stopping,))
+    if not prints:
+        return stop.exit_status
     if console.quiet:
         print_json(run.record.to_dict())
     else:

@@ -14,7 +14,7 @@ from epochal.data.splitting import Fold
 from epochal.data.tables.from_table import TableOptions
 from epochal.errors import DataError, OptionError, unknown_name
 
-What: TypeAlias = Literal["table", "arrays", "pictures", "named"]
+What: TypeAlias = Literal["table", "arrays", "pictures", "named", "pack"]
 
 _FOR: dict[str, tuple[What, ...]] = {
     "target": ("table",),
@@ -24,13 +24,19 @@ _FOR: dict[str, tuple[What, ...]] = {
     "no_header": ("table",),
     "encoding": ("table",),
     "test": ("table", "arrays", "pictures"),
-    "validation": ("table", "arrays", "pictures", "named"),
-    "fold": ("table", "arrays", "pictures", "named"),
+    "validation": ("table", "arrays", "pictures", "named", "pack"),
+    "fold": ("table", "arrays", "pictures", "named", "pack"),
     "task": ("table", "arrays"),
     "image_size": ("pictures",),
     "grey": ("pictures",),
 }
-_ARE = {"table": "tables", "arrays": "arrays", "pictures": "folders of pictures", "named": "named data sets"}
+_ARE = {
+    "table": "tables",
+    "arrays": "arrays",
+    "pictures": "folders of pictures",
+    "named": "named data sets",
+    "pack": "packs",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

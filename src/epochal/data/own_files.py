@@ -18,6 +18,7 @@ from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx
 from epochal.data.load_options import LoadOptions, as_file, as_share
+from epochal.data.packed.loading import is_pack, load_pack
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader, text_reader
@@ -104,11 +105,11 @@ def read_table(
 
 def load_table(table: Table, options: LoadOptions, *, name: str) -> Dataset:
     """Return the data set of a table; its other splits may be tables in files, or frames."""
-    test, validation = (_part(given, options, table) for given in (options.held_out, options.validation))
+    test, validation = (part_of(given, options, table) for given in (options.held_out, options.validation))
     return from_table(table, options.of_table, name=name, seed=options.seed, test=test, validation=validation)
 
 
-def _part(given: Any, options: LoadOptions, table: Table) -> Any:
+def part_of(given: Any, options: LoadOptions, table: Table) -> Any:
     """Return a split that is a file or a frame as a table, and a share as a number."""
     if frame_reader.is_frame(given):
         return frame_reader.read_frame(given, "the other frame", as_text_columns=options.of_table.categorical)
@@ -230,6 +231,8 @@ def _find(arrays: Arrays, words: Sequence[str], forms: Sequence[str]) -> str | N
 
 
 def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) -> Dataset:
+    if is_pack(folder):
+        return _load_pack(folder, options)
     if all(find_idx(folder, stem) is None for stem in IDX_STEMS):
         from epochal.data.pictures.sets import has_picture_classes, load_pictures
 
@@ -242,6 +245,14 @@ def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) 
     data = load_idx_folder(folder, name=folder.resolve().name, task=options.task)
     data = with_fold(data, options.held_out, options.seed)
     return with_validation(data, as_share(options.validation), options.seed)
+
+
+def _load_pack(folder: Path, options: LoadOptions) -> Dataset:
+    options.check(folder, "pack")
+    data = load_pack(folder)
+    if data.validation is not None and options.validation is not None:
+        raise DataError(f"there is a validation split already; leave out validation={options.validation}")
+    return with_validation(with_fold(data, options.held_out, options.seed), as_share(options.validation), options.seed)
 
 
 def load_idx_folder(

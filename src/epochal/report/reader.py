@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from epochal.block_order import order_named
 from epochal.errors import EpochalError, RunError
+from epochal.order import EpochOrder
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.outputs_record import OutputsDoor
 from epochal.record.run_record import RunRecord
@@ -165,7 +167,7 @@ def _samples(runs: Sequence[PageRun], outputs: OutputsDoor) -> dict[str, Trainin
     # each is loaded by its first run
     found: dict[str, TrainingSamples | Notice] = {}
     for fingerprint, records in of_data.items():
-        path, order = records[0].path, [(Timeline.of(record), record.config.seed) for record in records]
+        path, order = records[0].path, [(Timeline.of(record), _order(record)) for record in records]
         if path is None:
             continue
         try:
@@ -173,6 +175,10 @@ def _samples(runs: Sequence[PageRun], outputs: OutputsDoor) -> dict[str, Trainin
         except EpochalError as error:
             found[fingerprint] = Notice("no_samples", {"reason": str(error)})
     return found
+
+
+def _order(record: RunRecord) -> EpochOrder:
+    return order_named(record.config.order, record.file.data.train, record.config.seed)
 
 
 def _bands(study: StudyRecord, runs: Sequence[PageRun]) -> tuple[Band, ...]:

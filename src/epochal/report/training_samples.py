@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int64, Shaped, UInt8
 
-from epochal.order import Order
+from epochal.order import EpochOrder
 from epochal.record.outputs_record import SamplesRecord
 from epochal.report.mistakes import as_image
 from epochal.report.page_model import TrainingSamples
@@ -21,7 +21,7 @@ _MOST_LABELS = 100_000
 
 
 def training_samples(
-    record: SamplesRecord, runs: Sequence[tuple[Timeline, int]], limit: int = IMAGE_LIMIT
+    record: SamplesRecord, runs: Sequence[tuple[Timeline, EpochOrder]], limit: int = IMAGE_LIMIT
 ) -> TrainingSamples:
     """Choose what the page shows of one training set.
 
@@ -30,7 +30,7 @@ def training_samples(
 
     Args:
         record: the training set.
-        runs: the runs on it, each with its seed.
+        runs: the runs on it, each with its order.
         limit: bytes of pixels.
     """
     number = len(record.y)
@@ -65,12 +65,11 @@ def atlas(images: UInt8[np.ndarray, "n height width *colours"]) -> UInt8[np.ndar
     return rows.reshape(down * height, across * width, *colours)
 
 
-def _ends(number: int, runs: Sequence[tuple[Timeline, int]], room: int) -> Int64[np.ndarray, " chosen"]:
+def _ends(number: int, runs: Sequence[tuple[Timeline, EpochOrder]], room: int) -> Int64[np.ndarray, " chosen"]:
     """Return the samples of the first and last batches of the first and last epochs, in order, at most ``room``."""
     each = room // max(4 * len(runs), 1)
     wanted: list[Int64[np.ndarray, " batch"]] = [np.zeros(0, np.int64)]
-    for timeline, seed in runs:
-        order = Order(number, seed)
+    for timeline, order in runs:
         for epoch, start, stop in _end_batches(timeline):
             wanted.append(order.indices(epoch, start, min(stop, start + each)))
     return np.unique(np.concatenate(wanted))

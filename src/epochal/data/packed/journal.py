@@ -1,0 +1,99 @@
+"""What an interrupted packing has done: a line for each finished step, forced to the disk before the next begins."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from epochal.data.packed.manifest import FORMAT, Shard, SplitName
+from epochal.errors import DataError
+from epochal.files import sync_folder
+
+JOURNAL = "packing.jsonl"
+
+
+class Journal:
+    """The steps of a packing. A line that a kill cut short is as if it had not been written.
+
+    Arguments:
+        folder: where the pack is made.
+        plan: what decides its bytes: an interrupted packing goes on only for the same.
+
+    Raises `DataError` where another packing was interrupted there, and `OSError` where nothing can be written.
+    """
+
+    def __init__(self, folder: Path, plan: Mapping[str, Any]) -> None:
+        self._path = folder / JOURNAL
+        self.shards: dict[SplitName, list[Shard]] = {}
+        self.sources: dict[SplitName, dict[str, Any]] = {}
+        self.spooled: dict[SplitName, int] = {}
+
+        header = {"format": FORMAT, **plan}
+        content = self._path.read_bytes() if self._path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        lines = whole.splitlines()
+        if lines and json.loads(lines[0]) != json.loads(json.dumps(header)):
+            before = json.loads(lines[0])
+            differing = ", ".join(key for key in header if header[key] != before.get(key))
+            raise DataError(
+                f"{folder} holds an interrupted packing of {before.get('what')}, and this one differs in {differing}; "
+                "go on with that one, or remove the folder"
+            )
+        for line in lines[1:]:
+            self._take(json.loads(line))
+
+        self._file = self._path.open("r+b" if content else "w+b")
+        self._file.truncate(len(whole))
+        self._file.seek(len(whole))
+        if not lines:
+            self._append(header)
+            sync_folder(folder)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Delete the file: the pack is whole."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    def begin(self, split: SplitName, source: dict[str, Any]) -> None:
+        """Note what a split's rows come from. Raises `DataError` where they came from something else before."""
+        before = self.sources.get(split)
+        if before is None:
+            self._note({"split": split, "source": source})
+        elif before != source:
+            raise DataError(
+                f"{self._path.parent}: the {split} samples have changed since their packing was interrupted "
+                f"({before['samples']} then, {source['samples']} now, or others); remove the folder and pack again"
+            )
+
+    def finish_shard(self, split: SplitName, shard: Shard) -> None:
+        """Note that a split's next file is whole."""
+        self._note({"split": split, "shard": shard.to_dict()})
+
+    def spool(self, split: SplitName, rows: int) -> None:
+        """Note that so many rows of a split are on the disk in the order in which they came."""
+        self._note({"split": split, "spooled": rows})
+
+    def _note(self, step: dict[str, Any]) -> None:
+        self._append(step)
+        self._take(step)
+
+    def _append(self, step: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(step, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _take(self, step: Mapping[str, Any]) -> None:
+        split = step["split"]
+        if "source" in step:
+            self.sources[split] = step["source"]
+        elif "shard" in step:
+            self.shards.setdefault(split, []).append(Shard.from_dict(step["shard"]))
+        else:
+            self.spooled[split] = step["spooled"]

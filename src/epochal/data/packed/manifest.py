@@ -1,0 +1,220 @@
+"""What a pack is, in a file that people and NumPy can read: ``data.toml``, written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import tomli_w
+
+from epochal.block_order import stored_order
+from epochal.data.data_schema import Schema
+from epochal.data.packed.record import Record
+from epochal.data.split import Split
+from epochal.data.trees import map_arrays
+from epochal.errors import DataError
+from epochal.files import read_regular
+
+FORMAT = 1
+MANIFEST = "data.toml"
+SCHEMA = "preprocessing.json"
+FIX = "copy the pack again, or make it again with epochal data pack"
+
+SplitName: TypeAlias = Literal["train", "test", "validation"]
+SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
+
+_LARGEST = 1 << 28  # bytes of a manifest: two million shards
+_MOST_ROWS = 2**62
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"0x[0-9a-f]{16}")
+
+
+class Shard(NamedTuple):
+    """A file of rows.
+
+    Attributes:
+        file: its name in the pack's folder.
+        rows: how many it has.
+        bytes: its size.
+        sha256: of its content.
+        checksums: the sum of its rows' checksums, modulo 2⁶⁴.
+        first, last: the checksums of its first and its last row, which tell at once if it is of another pack.
+    """
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    checksums: int
+    first: int
+    last: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values; words of 64 bits as texts, which are beyond what TOML's integers hold."""
+        return {**self._asdict(), **{name: f"0x{getattr(self, name):016x}" for name in ("checksums", "first", "last")}}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Shard:
+        """Read `to_dict`'s result. Raises `KeyError`, `TypeError` or `ValueError` where it is damaged."""
+        words = [content[name] for name in ("checksums", "first", "last")]
+        if not _SHA256.fullmatch(content["sha256"]) or not all(_WORD.fullmatch(word) for word in words):
+            raise ValueError("a hash or checksum is none")
+        rows, size = _whole(content["rows"]), _whole(content["bytes"])
+        return cls(str(content["file"]), rows, size, content["sha256"], *(int(word, 16) for word in words))
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSplit:
+    """The files of a split: ``samples`` rows, ``shard_rows`` in each file but the last."""
+
+    samples: int
+    shard_rows: int
+    shards: tuple[Shard, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What its files take together."""
+        return sum(shard.bytes for shard in self.shards)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manifest:
+    """What a pack is.
+
+    Attributes:
+        name: what the data set is called.
+        what: which source was packed, with which options.
+        schema: shapes, types, preprocessing and class names.
+        record: the type of a row.
+        splits: ``train``, ``test`` and perhaps ``validation``.
+        notes: what the user should know of how the data were taken, a sentence each.
+    """
+
+    name: str
+    what: str
+    schema: Schema
+    record: Record
+    splits: Mapping[SplitName, PackedSplit]
+    notes: tuple[str, ...] = ()
+
+    def files(self) -> tuple[bytes, bytes]:
+        """Return the content of `SCHEMA` and of `MANIFEST`."""
+        schema = self.schema.to_json().encode()
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "name": self.name,
+            "what": self.what,
+            "task": "regression" if self.schema.class_names is None else "classification",
+            "notes": list(self.notes),
+            "preprocessing": {"file": SCHEMA, "sha256": hashlib.sha256(schema).hexdigest()},
+            "record": self.record.to_dict(),
+            "splits": {name: _split_to_dict(split) for name, split in self.splits.items()},
+        }
+        if self.schema.class_names is not None:
+            content["classes"] = list(self.schema.class_names)
+        return schema, tomli_w.dumps(content).encode()
+
+    def fingerprint(self, split: SplitName) -> str:
+        """Return the SHA-256 of what decides the bytes of a split: a hash of its files' hashes."""
+        files = [shard.sha256 for shard in self.splits[split].shards]
+        content = [self.record.to_dict(), self.splits[split].samples, files]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read a pack's manifest. Raises `DataError` where it is missing, damaged, or of a newer version."""
+        path = folder / MANIFEST
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise DataError(f"{path} has {path.stat().st_size:,} bytes, which no manifest has; {FIX}")
+            content = tomllib.loads(read_regular(path).decode())
+            number = _whole(content["format"])
+            if number > FORMAT:
+                raise DataError(
+                    f"{path} was written by a newer Epochal (format {number}; this one reads up to {FORMAT}); update "
+                    "Epochal: pip install --upgrade epochal"
+                )
+            return cls._from_dict(content, folder)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); {FIX}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); {FIX}") from error
+
+    @classmethod
+    def _from_dict(cls, content: Mapping[str, Any], folder: Path) -> Manifest:
+        schema_bytes = read_regular(folder / SCHEMA)
+        if hashlib.sha256(schema_bytes).hexdigest() != content["preprocessing"]["sha256"]:
+            raise DataError(f"{folder / SCHEMA} is not the one that {MANIFEST} names: its SHA-256 differs; {FIX}")
+        schema = Schema.from_json(schema_bytes)
+
+        # the type of a row follows from the samples' types: nothing else is ever given to NumPy
+        record = Record.of(layout_of(schema, "weight" in content["record"]["names"]))
+        if dict(content["record"]) != record.to_dict():
+            raise DataError(f"{folder / MANIFEST}: its rows are not those of {SCHEMA}: types or shapes differ; {FIX}")
+
+        splits = {
+            name: _read_split(name, content["splits"][name], record) for name in SPLITS if name in content["splits"]
+        }
+        if not {"train", "test"} <= set(splits):
+            raise ValueError("it has no training or no test samples")
+        notes = tuple(map(str, content["notes"]))
+        return cls(str(content["name"]), str(content["what"]), schema, record, splits, notes)
+
+
+def layout_of(schema: Schema, has_weight: bool) -> Split:
+    """Return a split of no samples with a schema's types and shapes."""
+    x = map_arrays(lambda kind, shape: np.empty((0, *shape), kind), schema.sample_type, schema.sample_shape)
+    y = np.empty((0, *schema.target_shape), schema.target_type)
+    return Split(x, y, np.empty(0, np.float32) if has_weight else None)
+
+
+def shard_name(split: SplitName, number: int) -> str:
+    """Return the name of a split's file of this number.
+
+    >>> shard_name("train", 3)
+    'train-00003.rows'
+    """
+    return f"{split}-{number:05}.rows"
+
+
+def _split_to_dict(split: PackedSplit) -> dict[str, Any]:
+    return {
+        "samples": split.samples,
+        "shard_rows": split.shard_rows,
+        "shuffle_seed": stored_order(1).seed,
+        "shards": [shard.to_dict() for shard in split.shards],
+    }
+
+
+def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> PackedSplit:
+    """Read a split's files. Raises `ValueError` where their numbers do not fit, or a name leads elsewhere."""
+    samples, shard_rows = _whole(content["samples"]), _whole(content["shard_rows"])
+    if content["shuffle_seed"] != stored_order(1).seed:
+        raise ValueError("its shuffle has another seed")
+    shards = tuple(map(Shard.from_dict, content["shards"]))
+
+    rows = sum(shard.rows for shard in shards)
+    if not 1 <= samples <= _MOST_ROWS or shard_rows < 1 or rows != samples:
+        raise ValueError(f"{name}: its files have {rows:,} rows, and there are {samples:,} samples")
+    for number, shard in enumerate(shards):
+        expected = min(shard_rows, samples - number * shard_rows)
+        if shard.file != shard_name(name, number):
+            raise ValueError(f"file {number} of {name} is called {shard.file!r:.60}")
+        if shard.rows != expected or shard.bytes != expected * record.bytes:
+            raise ValueError(f"{shard.file}: {shard.rows:,} rows and {shard.bytes:,} bytes do not fit")
+    return PackedSplit(samples, shard_rows, shards)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r:.40} is no count")
+    return value

@@ -1,0 +1,116 @@
+"""A process of several that is alive but makes no progress is found: JAX's heartbeats notice only those that are gone.
+
+Every process watches itself. Between two chunks of a training all of them wait for the slowest one, so all of them
+make no progress where one is stuck, and the one that is says where.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from epochal.clock import Plan
+from epochal.errors import OptionError
+from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
+from epochal.words.phrases import translate
+
+LIMIT = "EPOCHAL_WATCHDOG"
+"""The variable that holds the seconds without progress after which a process gives up; 0 for never."""
+
+STUCK = 75
+"""The exit status of a process that gave up; a resume goes on from the last checkpoint."""
+
+_LEAST = 60.0
+_TIMES = 20
+
+
+class Watchdog(Callback):
+    """Ends this process when it has made no progress for ``least`` seconds, and for 20 times as long as usual.
+
+    It rests while programs are compiled and while the test set is evaluated: both take as long as they take.
+
+    Args:
+        least: seconds.
+        give_up: called, in a thread of its own, with the seconds that passed.
+        clock: returns seconds.
+    """
+
+    def __init__(
+        self,
+        least: float = _LEAST,
+        give_up: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._least, self._give_up, self._clock = least, give_up or _leave, clock
+        self._usual = 0.0
+        self._since: float | None = None
+        self._plan: Plan | None = None
+        self._over = threading.Event()
+
+    @property
+    def limit(self) -> float:
+        """Seconds without progress after which it gives up."""
+        return max(self._least, _TIMES * self._usual)
+
+    def on_start(self, start: Start) -> None:
+        """Begin to watch; what is compiled at first is not counted."""
+        self._plan, self._since = start.plan, None
+        self._over = threading.Event()
+        if self._least > 0:
+            threading.Thread(target=self._watch, args=(self._over,), name="watchdog", daemon=True).start()
+
+    def on_chunk(self, chunk: ChunkEnd) -> None:
+        """Note progress. An epoch's end may be evaluated, and another size of batches may be compiled."""
+        self._usual = max(chunk.seconds, 0.9 * self._usual)
+        plan = self._plan
+        rests = chunk.position.offset == 0 or plan is None or plan.next_batch_size(chunk.position) != chunk.batch_size
+        self._since = None if rests else self._clock()
+
+    def on_epoch(self, epoch: EpochEnd) -> None:
+        """Note progress: the evaluation is over."""
+        self._since = self._clock()
+
+    def on_end(self, end: End) -> None:
+        """Watch no more."""
+        self._since = None
+        self._over.set()
+
+    def check(self) -> None:
+        """Give up if it is time to."""
+        since = self._since
+        if since is not None and (passed := self._clock() - since) > self.limit:
+            self._since = None
+            self._give_up(passed)
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(min(1.0, self._least / 4)):
+            self.check()
+
+
+def watchdog_limit() -> float:
+    """Return the limit that EPOCHAL_WATCHDOG names, or the usual one. Raises `OptionError`."""
+    given = os.environ.get(LIMIT)
+    if given is None:
+        return _LEAST
+    try:
+        least = float(given)
+    except ValueError:
+        least = -1.0
+    if not 0 <= least < float("inf"):
+        raise OptionError(f"{LIMIT} must be seconds without progress, or 0 for never, got '{given}'")
+    return least
+
+
+def _leave(seconds: float) -> None:
+    """Say where each thread is, and end this process at once: nothing in it can be waited for."""
+    faulthandler.dump_traceback(file=sys.__stderr__ or 2, all_threads=True)
+    message = (
+        f"no progress for {seconds:.0f} s: this process or another one of the training is stuck, as the lines above "
+        f"say; resume goes on from the last checkpoint ({LIMIT}=SECONDS allows more time, 0 any)"
+    )
+    os.write(2, f"epochal: {translate(message)}\n".encode())
+    os._exit(STUCK)
