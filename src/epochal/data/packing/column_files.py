@@ -17,7 +17,12 @@ from epochal.data.tables.table import Column, ColumnKind
 from epochal.data.tables.values import to_numbers
 from epochal.errors import DataError
 
-_TYPES: dict[str, Any] = {"number": np.float64, "boolean": np.float64, "date": np.dtype("datetime64[s]"), "text": np.int32}
+_TYPES: dict[str, Any] = {
+    "number": np.float64,
+    "boolean": np.float64,
+    "date": np.dtype("datetime64[s]"),
+    "text": np.int32,
+}
 _MISSING = -1
 
 

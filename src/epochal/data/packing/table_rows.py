@@ -144,7 +144,9 @@ def _data_set(
     # from here on, only the training rows decide
     labels = ys[0] if is_classes else np.zeros(len(kept), np.int32)
     held = {"test": options.held_out, "validation": as_share(options.validation)}
-    shares = [None if key in rest or (key, one) == ("validation", None) else as_fraction(one) for key, one in held.items()]
+    shares = [
+        None if key in rest or (key, one) == ("validation", None) else as_fraction(one) for key, one in held.items()
+    ]
     train = split_rows(labels, *shares, options.seed).train
     dropped = dropped_columns(columns.empty, targets, said)
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
@@ -176,7 +178,9 @@ def _read_columns(path: Path, options: LoadOptions, place: Path, progress: Progr
         try:
             if path.name.lower().endswith(frame_reader.SUFFIXES):
                 if options.encoding or options.no_header:
-                    raise DataError(f"{path}: an encoding and a line of names are things of text tables, and this is none")
+                    raise DataError(
+                        f"{path}: an encoding and a line of names are things of text tables, and this is none"
+                    )
                 frames = read_frame_blocks(path, options.of_table.categorical)
                 return _of_frames(str(path), frames, place, progress)
             return _of_text(path, options, texts, place, progress)

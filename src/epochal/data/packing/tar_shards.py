@@ -151,5 +151,3 @@ def _split_of(path: Path, root: Path) -> SplitName:
     inside = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
     words = re.split(r"[-_./]", inside.lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), "train")
-
-

@@ -107,7 +107,9 @@ def from_table(
     dropped = dropped_columns(table, targets, options)
     encoding = fit_encoding(table, train, targets=targets, categorical=options.categorical, dropped=dropped)
     samples = [encoding.encode(one) for one in (table, *rest)]
-    ys = [y if is_classes else target_values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)]
+    ys = [
+        y if is_classes else target_values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)
+    ]
 
     def part(rows: Int[np.ndarray, " rows"] | None, number: int) -> Split:
         x, y = (samples[0], ys[0]) if rows is not None else (samples[number], ys[number])

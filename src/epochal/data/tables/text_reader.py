@@ -259,9 +259,7 @@ def is_written_number(text: str) -> bool:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def read_fast(
-    content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]
-) -> list[Texts] | None:
+def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]) -> list[Texts] | None:
     """Return the columns as Polars reads them: numbers or texts; ``None`` where it is not there or anything is odd."""
     encoded = content.encoded
     ends_otherwise = b"\r" in encoded and encoded.count(b"\r") != encoded.count(b"\r\n")
