@@ -82,7 +82,9 @@ def left_in_english(shown: str, command: str | None) -> list[str]:
     return re.findall("[A-Za-z]{2,}", text)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], *([*name.split(), "--help"] for name in (*COMMANDS, *SUBCOMMANDS))], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([*name.split(), "--help"] for name in (*COMMANDS, *SUBCOMMANDS))], ids=" ".join
+)
 def test_no_english_is_left_in_chinese_help(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,12 @@ from epochal.data.tables.table import Column, ColumnKind
 from epochal.data.tables.values import to_numbers
 from epochal.errors import DataError
 
-_TYPES: dict[str, Any] = {"number": np.float64, "boolean": np.float64, "date": np.dtype("datetime64[s]"), "text": np.int32}
+_TYPES: dict[str, Any] = {
+    "number": np.float64,
+    "boolean": np.float64,
+    "date": np.dtype("datetime64[s]"),
+    "text": np.int32,
+}
 _MISSING = -1
 
 
@@ -98,7 +103,7 @@ class ColumnFile:
         return known
 
     def become(self, meant: Column) -> None:
-        """Become a column of other values: ``meant`` says what each different text is, and what a missing one is last."""
+        """Become a column of other values: ``meant`` says what each text is, and at its end what a missing one is."""
         if meant.kind != "text":
             kind = np.dtype(_TYPES[meant.kind])
             values = meant.values.astype(kind)[self.numbers()]

@@ -122,9 +122,7 @@ def pictures_of_archives(
                 splits[split] = _Spooled(spool)
                 done = 0
                 for block in blocks(read_samples(paths), _rows_of(size, in_grey)):
-                    bad = splits[split].add(
-                        [one.content for one in block], [one.label for one in block], size, in_grey
-                    )
+                    bad = splits[split].add([one.content for one in block], [one.label for one in block], size, in_grey)
                     broken += [f"{block[row].file} ({why})" for row, why in bad.items()]
                     done += len(block)
                     if progress is not None:

@@ -60,7 +60,8 @@ class StoredArray:
     def __getitem__(self, part: slice) -> Shaped[np.ndarray, "..."]:
         chosen = self.rows[part]
         raw = _read(self.source, chosen) if len(chosen) else self.source.layout.x
-        return dict(labelled(self.change(raw)))[self.label]
+        values: Shaped[np.ndarray, "..."] = dict(labelled(self.change(raw)))[self.label]
+        return values
 
 
 def stored_arrays(source: RowSource, rows: Int64[np.ndarray, " n"], change: Change) -> Tree:

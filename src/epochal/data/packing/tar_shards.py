@@ -84,9 +84,10 @@ def _choices(text: str) -> list[str]:
 
 
 def read_samples(archives: Iterable[Path]) -> Iterator[TarSample]:
-    """Yield the samples of archives, in their order. Raises `DataError` for a damaged one, and for one without class."""
+    """Yield the samples of archives, in their order. Raises `DataError` for what is damaged, or without a class."""
     for path in archives:
-        key, files = "", {}
+        key = ""
+        files: dict[str, tuple[str, bytes]] = {}
         for name, content in _members(path):
             stem, ending = _parted(name)
             if stem != key and files:
@@ -151,5 +152,3 @@ def _split_of(path: Path, root: Path) -> SplitName:
     inside = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
     words = re.split(r"[-_./]", inside.lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), "train")
-
-
