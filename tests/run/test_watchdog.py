@@ -13,7 +13,7 @@ import pytest
 from epochal.clock import Plan, Position
 from epochal.errors import OptionError
 from epochal.run.callbacks import ChunkEnd, End, EpochEnd, Start
-from epochal.run.watchdog import LIMIT, STUCK, Watchdog
+from epochal.run.watchdog import LIMIT, STUCK, Watchdog, watchdog_limit
 
 E = TypeVar("E")
 PLAN = Plan(samples=100, batch_size=10, epochs=5)
@@ -100,14 +100,14 @@ def test_the_environment_says_how_long(given: str | None, limit: float, monkeypa
     monkeypatch.delenv(LIMIT, raising=False)
     if given is not None:
         monkeypatch.setenv(LIMIT, given)
-    assert Watchdog.from_environment().limit == limit
+    assert watchdog_limit() == limit
 
 
 @pytest.mark.parametrize("given", ["-1", "soon", "inf", "nan"])
 def test_what_is_no_length_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT, given)
     with pytest.raises(OptionError, match="seconds without progress"):
-        Watchdog.from_environment()
+        watchdog_limit()
 
 
 @pytest.mark.parametrize(("least", "status"), [("0.2", STUCK), ("0", 0)])

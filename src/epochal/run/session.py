@@ -11,6 +11,7 @@ from typing import Any
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
+from epochal.engine.cluster import ALONE, Cluster
 from epochal.errors import PlanError, RunError
 from epochal.files import refuse_link, remove_leftovers
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
@@ -21,6 +22,7 @@ from epochal.record.run_toml import SUMMATION, RunFile, present_versions, write_
 from epochal.run.callbacks import Callback, Callbacks, Patience
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
+from epochal.run.exchange import ExchangeNote
 from epochal.run.fit import fit
 from epochal.run.point import Point, restored
 from epochal.run.recorder import Recorder
@@ -40,7 +42,10 @@ def at_present(file: RunFile, setup: Setup) -> RunFile:
 
 @dataclass(slots=True)
 class Session:
-    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``."""
+    """One process's work on a run folder, through its changes, to its end, or to iteration ``until``.
+
+    Several processes, each with a session of its own, train together as a ``cluster``.
+    """
 
     folder: RunFolder
     file: RunFile
@@ -48,6 +53,7 @@ class Session:
     told: tuple[Callback, ...]
     history: History
     until: int | None = None
+    cluster: Cluster = ALONE
 
     def last_point(self, setup: Setup) -> Point:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
@@ -98,6 +104,9 @@ class Session:
         for message in setup.warnings:
             self._warn(message)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
+        if not self.cluster.is_alone:
+            seconds = setup.engine.exchange_seconds(point.state, setup.plan.next_batch_size(point.position))
+            self.told = (*self.told, ExchangeNote(self.cluster.processes, seconds))
 
         with CheckpointSaver(self.folder.checkpoints) as saver:
             while True:
@@ -119,6 +128,7 @@ class Session:
                     evaluate_every=config.evaluate_every,
                     until=self.until if is_last else change,
                     at_until="stopped" if is_last else "changed",
+                    cluster=self.cluster,
                 )
 
                 best = checkpoints.best
@@ -176,8 +186,12 @@ class Session:
         writer = self.recorder.writer
         writer.roll_back(position.iteration)
         kind = "resumed" if position.iteration else "started"
-        device = present.to_dict()["device"]
-        writer.add_event(position.iteration, kind, process=os.getpid(), versions=present.versions, device=device)
+        about: dict[str, Any] = {"versions": present.versions, "device": present.to_dict()["device"]}
+        if setup.engine.at_once > 1:  # its seconds are those of a shared machine
+            about["at_once"] = setup.engine.at_once
+        if not self.cluster.is_alone:
+            about["hosts"] = self.cluster.hosts()
+        writer.add_event(position.iteration, kind, process=os.getpid(), **about)
 
     def _forget_files_after(self, iteration: int) -> None:
         """Clear away what a killed process left: half-written files, and files from after the iteration.

@@ -51,20 +51,6 @@ class Watchdog(Callback):
         self._plan: Plan | None = None
         self._over = threading.Event()
 
-    @classmethod
-    def from_environment(cls) -> Watchdog:
-        """Return one with the limit that EPOCHAL_WATCHDOG names, if it does. Raises `OptionError`."""
-        given = os.environ.get(LIMIT)
-        if given is None:
-            return cls()
-        try:
-            least = float(given)
-        except ValueError:
-            least = -1.0
-        if not 0 <= least < float("inf"):
-            raise OptionError(f"{LIMIT} must be seconds without progress, or 0 for never, got '{given}'")
-        return cls(least)
-
     @property
     def limit(self) -> float:
         """Seconds without progress after which it gives up."""
@@ -103,6 +89,20 @@ class Watchdog(Callback):
     def _watch(self, over: threading.Event) -> None:
         while not over.wait(min(1.0, self._least / 4)):
             self.check()
+
+
+def watchdog_limit() -> float:
+    """Return the limit that EPOCHAL_WATCHDOG names, or the usual one. Raises `OptionError`."""
+    given = os.environ.get(LIMIT)
+    if given is None:
+        return _LEAST
+    try:
+        least = float(given)
+    except ValueError:
+        least = -1.0
+    if not 0 <= least < float("inf"):
+        raise OptionError(f"{LIMIT} must be seconds without progress, or 0 for never, got '{given}'")
+    return least
 
 
 def _leave(seconds: float) -> None:
