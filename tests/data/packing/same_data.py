@@ -1,4 +1,4 @@
-"""Compares a data set that was packed with the one that is read into memory: everything that decides a training's bits."""
+"""Compares a data set that was packed with the one in memory: everything that decides a training's bits."""
 
 from __future__ import annotations
 

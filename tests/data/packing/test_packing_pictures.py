@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def npy(array: Any) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("options", [{}, {"image_size": (16,), "test": 0.3, "grey": True}, {"validation": 0.2}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"image_size": (16,), "test": 0.3, "grey": True}, {"validation": 0.2}], ids=str
+)
 def test_a_folder_comes_out_the_same(tmp_path: Path, options: dict[str, Any]) -> None:
     folder = make_folder(tmp_path / "photos")
     data = packed(folder, tmp_path / "pack", **options)
@@ -79,8 +82,8 @@ def test_grey_splits_and_broken_pictures(tmp_path: Path) -> None:
 def test_archives_hold_what_the_folder_does(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "photos")
     samples = samples_of(folder)
-    make_tar(tmp_path / "a-00.tar", sum(samples[:20], []))
-    make_tar(tmp_path / "a-01.tar", sum(samples[20:], []))
+    make_tar(tmp_path / "a-00.tar", list(chain(*samples[:20])))
+    make_tar(tmp_path / "a-01.tar", list(chain(*samples[20:])))
     assert_same(load_data(folder), packed(f"{tmp_path}/a-{{00..01}}.tar", tmp_path / "pack"))
 
 
@@ -89,15 +92,18 @@ def test_archives_of_splits_and_of_arrays(tmp_path: Path) -> None:
     x, y = rng.normal(size=(30, 5)), rng.integers(0, 3, 30)
     members = [[(f"{i}.npy", npy(x[i])), (f"{i}.cls", str(y[i]).encode())] for i in range(30)]
     (tmp_path / "sets").mkdir()
-    make_tar(tmp_path / "sets" / "train-0.tar", sum(members[:20], []))
-    make_tar(tmp_path / "sets" / "test-0.tar", sum(members[20:], []))
+    make_tar(tmp_path / "sets" / "train-0.tar", list(chain(*members[:20])))
+    make_tar(tmp_path / "sets" / "test-0.tar", list(chain(*members[20:])))
     given = load_data((x[:20], y[:20], x[20:], y[20:]))
     assert_same(given, packed(tmp_path / "sets", tmp_path / "pack"))
 
 
 def test_nothing_is_unpacked_to_the_disk(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "photos", 12)
-    path = make_tar(tmp_path / "a.tar", [("../../out.png", b""), *sum(samples_of(folder), [])][1:])
+    png = (folder / "cat" / "000.png").read_bytes()
+    path = make_tar(
+        tmp_path / "a.tar", [("../../out.png", png), ("../../out.cls", b"cat"), *chain(*samples_of(folder))]
+    )
     pack(path, tmp_path / "pack")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tar", "pack", "photos"]
 
@@ -111,7 +117,7 @@ def test_nothing_is_unpacked_to_the_disk(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_archive_is_named(tmp_path: Path, change: Any, message: str) -> None:
-    path = make_tar(tmp_path / "a.tar", sum(samples_of(make_folder(tmp_path / "photos", 12)), []))
+    path = make_tar(tmp_path / "a.tar", list(chain(*samples_of(make_folder(tmp_path / "photos", 12)))))
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DataError, match=rf"a\.tar: {message}"):
         pack(path, tmp_path / "pack")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from same_data import assert_same, packed
 
-from epochal.data import Dataset, from_arrays, load_data, pack
+from epochal.data import from_arrays, load_data, pack
 from epochal.data.packing import frame_blocks, python_rows
 from epochal.data.packing.stamps import stamp_of
 from epochal.errors import DataError
@@ -117,14 +117,14 @@ def test_what_is_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A packing that fails after some files is given again: it keeps them, and ends with the same pack."""
     whole = packed(pairs(), tmp_path / "whole", shard_bytes=1000, name="rows")
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(title: str, done: int, total: int) -> None:
         if title.startswith("rows (") and done > total // 2:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         pack(pairs(), tmp_path / "pack", shard_bytes=1000, name="rows", progress=stop)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").glob("*.rows")}
     data = packed(pairs(), tmp_path / "pack", shard_bytes=1000, name="rows")
@@ -185,7 +185,7 @@ def test_records_of_anything_with_a_decode_function(tmp_path: Path) -> None:
     path = write_records(tmp_path / "a.array_record", [X[i].tobytes() + bytes([Y[i]]) for i in range(300)])
     data = packed(path, tmp_path / "pack", decode=lambda record: (np.frombuffer(record[:-1]), int(record[-1])))
     assert_same(load_data((X, Y)), data)
-    with pytest.raises(DataError, match="a record is no archive of numpy.savez with x and y"):
+    with pytest.raises(DataError, match=r"a record is no archive of numpy\.savez with x and y"):
         pack(path, tmp_path / "other")
 
 
@@ -219,5 +219,3 @@ def test_data_sets_of_hugging_face(tmp_path: Path, kind: str) -> None:
 
     several = datasets.DatasetDict(splits)
     assert_same(load_data(several), packed(several, tmp_path / "several"))
-
-

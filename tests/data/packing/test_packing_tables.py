@@ -145,7 +145,7 @@ def test_the_comparison_would_notice_one_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda lines: [*lines[:400], lines[400] + ",1", *lines[401:]], "line 401 has 4 columns, the header 3"),
+        (lambda lines: [*lines[:400], lines[400] + ",1", *lines[401:]], "line 401 has 4 columns, the first line 3"),
         (lambda lines: [*lines[:400], lines[400].replace(",", ',"', 1), *lines[401:]], "a quote that is never closed"),
         (lambda lines: lines[:1], "has a line of column names but no rows"),
     ],

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,11 +29,12 @@ _BLOCK = 8 << 20  # bytes
 def is_streamed(path: Path, options: LoadOptions) -> bool:
     """Return whether a file of arrays is large, and its other splits are no files of their own."""
     others = (as_file(options.test), as_file(options.validation))
-    return path.suffix.lower() == ".npz" and path.is_file() and path.stat().st_size >= LARGE and others == (None, None)
+    is_large = path.is_file() and path.stat().st_size >= LARGE
+    return path.suffix.lower() == ".npz" and is_large and others == (None, None)
 
 
 def arrays_of_file(path: Path, options: LoadOptions, place: Path, progress: Progress | None) -> Dataset:
-    """Return the data set of the arrays in a file, kept in files in ``place``. Raises `DataError` as `load_data` does."""
+    """Return the data set of the arrays in a file, kept in ``place``. Raises `DataError` as `load_data` does."""
     try:
         with naming(path), zipfile.ZipFile(path) as archive:
             splits = splits_of([name.removesuffix(".npy") for name in archive.namelist()])
@@ -52,14 +53,12 @@ def arrays_of_file(path: Path, options: LoadOptions, place: Path, progress: Prog
         raise DataError(f"{path}: damaged, or no plain arrays ({error}); write it with numpy.savez") from error
 
 
-def _spool_array(file: IO[bytes], spool: Spool, progress: Progress | None) -> None:
+def _spool_array(file: Any, spool: Spool, progress: Progress | None) -> None:
     """Take the rows of an array. Raises `ValueError` where it is damaged."""
     version = npy.read_magic(file)
     shape, is_by_columns, kind = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
     if is_by_columns and len(shape) > 1:
-        raise ValueError(
-            "an array lies column by column, which is not read in blocks: numpy.ascontiguousarray"
-        )
+        raise ValueError("an array lies column by column, which is not read in blocks: numpy.ascontiguousarray")
     if kind.hasobject:
         raise ValueError("an array of Python objects")
 

@@ -207,7 +207,6 @@ def _of_text(path: Path, options: LoadOptions, texts: list[str], place: Path, pr
 
     used = []
     for file in files:
-        file.close()
         _become_meant(file, path, block.kept, block.has_decimal_comma)
         # a column without name and values is a separator too many
         if not (file.name in block.form.unnamed and file.column().missing.all()):
@@ -254,8 +253,6 @@ def _of_frames(name: str, frames: Iterable[Table], place: Path, progress: Progre
             progress("rows", rows, rows)
     if not files:
         raise DataError(f"{name}: has no rows")
-    for file in files:
-        file.close()
     return _Columns(name, tuple(files), has_header=True)
 
 
