@@ -155,7 +155,7 @@ def test_a_damaged_text_is_named_in_one_line(tmp_path: Path, damage: Any, messag
     path.write_text("\n".join(damage(path.read_text().splitlines())) + "\n")
     with pytest.raises(DataError, match=message):
         pack(path, tmp_path / "pack")
-    assert [one.name for one in tmp_path.iterdir()] == ["table.csv"], "nothing half-written"
+    assert {one.name for one in tmp_path.iterdir()} - {"cache"} == {"table.csv"}, "nothing half-written"
 
 
 def test_a_column_of_texts_that_fit_no_memory_can_be_dropped(tmp_path: Path) -> None:

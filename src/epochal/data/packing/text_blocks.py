@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -110,7 +110,7 @@ def _pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _decoded(source: IO[bytes], path: Path, encoding: str | None) -> Iterator[bytes]:
+def _decoded(source: Any, path: Path, encoding: str | None) -> Iterator[bytes]:
     raw = source.read(BLOCK)
     marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
     chosen = encoding or marked or "utf-8"

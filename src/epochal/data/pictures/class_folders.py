@@ -120,7 +120,7 @@ def read_picture_folder(
 def read_all(
     paths: Sequence[Path | bytes], size: tuple[int, int], grey: bool, progress: Progress | None
 ) -> tuple[UInt8[np.ndarray, "n height width *rgb"], list[bool | str]]:
-    """Return the pictures in files or in bytes, and for each whether it is grey, or why it cannot be read: its row is then undefined."""
+    """Return the pictures, and for each whether it is grey, or why it cannot be read: its row is then undefined."""
     try:
         x = np.empty((len(paths), *size) if grey else (len(paths), *size, 3), np.uint8)
     except MemoryError as error:
