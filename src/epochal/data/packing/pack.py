@@ -126,6 +126,7 @@ def _of_path(
     source: str, spools: Path, options: LoadOptions, decode: Decode | None, progress: Progress | None
 ) -> Dataset:
     """Return the data set in a file or folder, read in pieces where that can be."""
+    from epochal.data.packing import array_files
     from epochal.data.packing.picture_rows import pictures_of_archives, pictures_of_folder
     from epochal.data.packing.table_rows import is_streamed, table_of_file
     from epochal.data.packing.tar_shards import find_archives
@@ -157,6 +158,9 @@ def _of_path(
     if path.is_dir() and has_picture_classes(path):
         options.check(source, "pictures")
         return pictures_of_folder(path, options, spools, progress)
+    if array_files.is_streamed(path, options):
+        options.check(source, "arrays")
+        return array_files.arrays_of_file(path, options, spools, progress)
     if is_table(path) and is_streamed(path):
         options.check(source, "table")
         return table_of_file(path, options, spools, progress)

@@ -128,6 +128,9 @@ def pictures_of_archives(
                     if progress is not None:
                         progress("pictures", done, len(heads[split]))
 
+    empty = next((one for one in splits.values() if not one.spool.taken), None)
+    if empty is not None:
+        raise DataError(f"{source}: no picture can be read; the first is {broken[0]}; get the archives again")
     notes = [f"{counted(broken, 'picture')} could not be read: {some(broken)}"] if broken else []
     notes += note_of_sizes(seen, size)
     samples = {name: Samples(one.spool.source(), labels_of(one.labels)) for name, one in splits.items()}

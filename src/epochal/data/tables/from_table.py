@@ -156,6 +156,7 @@ def new_targets(
 
 
 def check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> None:
+    """Raise `DataError` where a column is named as two things, or nothing is left beside the target."""
     for name in targets:
         if name in options.drop or name in options.features:
             where = "--drop" if name in options.drop else "--features"
@@ -165,6 +166,7 @@ def check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> 
 
 
 def dropped_columns(table: Table, targets: Sequence[str], options: TableOptions) -> list[str]:
+    """Return the columns that are left out because the user says so."""
     unused = [name for name in table.names if options.features and name not in (*options.features, *targets)]
     return [name for name in table.names if name in options.drop or name in unused]
 

@@ -195,6 +195,7 @@ def _is_blank(row: Sequence[str]) -> bool:
 def recognise(
     path: Path, separator: str, rows: list[list[str]], has_header: bool | None, names: Sequence[str] | None
 ) -> TextFormat:
+    """Return how a table is written, as its first rows say. Raises `DataError` where that is unclear."""
     first = [cell.strip() for cell in rows[0]]
     if len(first) < 2 and "\n" in first[0]:
         raise DataError(f"{path}: line 1: a quote that is never closed; close it, or write a quote within text twice")
