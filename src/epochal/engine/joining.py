@@ -30,15 +30,21 @@ GONE = 75
 
 _ADDRESS, _COUNT, _NUMBER = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 _MPI_COUNT = "OMPI_COMM_WORLD_SIZE"
+_SLURM_HOSTS = "SLURM_STEP_NUM_NODES"
 _SHUTDOWN_SECONDS = 5
 
 
 class Launched(NamedTuple):
-    """What a launcher says of this process."""
+    """What a launcher says of this process.
+
+    Attributes:
+        on_one_host: whether it says that all processes are here.
+    """
 
     address: str
     processes: int
     rank: int
+    on_one_host: bool = False
 
 
 def join() -> Cluster:
@@ -119,7 +125,9 @@ def _found_by_jax() -> Launched | None:
             address = os.environ.get(_ADDRESS) or kind.get_coordinator_address(
                 timeout_secs=60, override_coordinator_port=os.environ.get("JAX_COORDINATOR_PORT")
             )
-            return Launched(address, int(kind.get_process_count()), int(kind.get_process_id()))
+            count = int(kind.get_process_count())
+            here = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == str(count) or os.environ.get(_SLURM_HOSTS) == "1"
+            return Launched(address, count, int(kind.get_process_id()), on_one_host=here)
     return None
 
 
@@ -144,7 +152,7 @@ def _check_name(launched: Launched) -> None:
     except OSError:
         return  # what cannot be resolved is said where it is needed
     is_elsewhere = not coordinator.startswith("127.")
-    if own.startswith("127.") and is_elsewhere:
+    if own.startswith("127.") and is_elsewhere and not launched.on_one_host:
         raise RunError(
             f"this host's own name, {name}, stands for {own}, where other hosts find only themselves; give it its "
             f"address in the network of {host} in /etc/hosts"
