@@ -49,8 +49,12 @@ class Journal:
         self._file.truncate(len(whole))
         self._file.seek(len(whole))
         if not lines:
-            self._append(header)
-            sync_folder(folder)
+            try:
+                self._append(header)
+                sync_folder(folder)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Close the file."""
