@@ -78,6 +78,15 @@ LITTLE: dict[str, dict[str, Any]] = {
         "optimizer": "nesterov",
         "evaluate_every": 2,
     },
+    "a growing batch": {
+        "model": "mlp",
+        "hidden": (4,),
+        "batch_size": "6,4@2it,9@30sa,all@3ep",
+        "epochs": 4,
+        "optimizer": "momentum",
+        "schedule": "linear",
+        "warmup": "1ep",
+    },
     "B=N": {"model": "linear", "batch_size": "all", "epochs": 9, "optimizer": "adamw"},
 }
 

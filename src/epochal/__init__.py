@@ -14,7 +14,7 @@ from epochal.lazy import lazy_names
 if TYPE_CHECKING:
     from epochal.clock import Plan, Position, Span
     from epochal.config import TrainConfig
-    from epochal.data import Dataset, from_arrays, load_data
+    from epochal.data import Dataset, from_arrays, from_rows, load_data, pack
     from epochal.engine import Metric
     from epochal.errors import EpochalError
     from epochal.models import Model, from_functions
@@ -41,7 +41,9 @@ __all__ = [
     "compare",
     "from_arrays",
     "from_functions",
+    "from_rows",
     "load_data",
+    "pack",
     "rerun",
     "resume",
     "train",
@@ -64,7 +66,9 @@ _HOMES = {
     "compare": "study",
     "from_arrays": "data",
     "from_functions": "models",
+    "from_rows": "data",
     "load_data": "data",
+    "pack": "data",
     "rerun": "run",
     "resume": "run",
     "train": "run",

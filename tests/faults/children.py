@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -62,8 +63,10 @@ class ChildServer:
             [sys.executable, str(FAULTS / "children.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, *arguments: object, sabotage: str = "") -> Child:
-        """Start ``epochal ARGUMENTS`` in the server's folder, whole or sabotaged."""
+    def start(
+        self, *arguments: object, sabotage: str = "", environment: Mapping[str, str] | None = None, cores: int = 0
+    ) -> Child:
+        """Start ``epochal ARGUMENTS`` in the server's folder, whole or sabotaged; on so many cores, if not on all."""
         self._count += 1
         log, ready = self.folder / f"child-{self._count}.log", self.folder / f"ready-{self._count}"
         os.mkfifo(ready)
@@ -74,6 +77,8 @@ class ChildServer:
             ready=str(ready),
             folder=str(self.folder),
             sabotage=sabotage,
+            environment=dict(environment or {}),
+            cores=cores,
         )
         return Child(self, answer["process"], log, reader)
 
@@ -129,7 +134,9 @@ def _serve() -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) -> None:
+def _become(
+    run: list[str], log: str, folder: str, sabotage: str, ready: int, environment: dict[str, str], cores: int
+) -> None:
     """Be one `epochal` process, to its end."""
     status = 70
     try:
@@ -138,6 +145,9 @@ def _become(run: list[str], log: str, folder: str, sabotage: str, ready: int) ->
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(folder)
+        os.environ.update(environment)
+        if cores:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
         _announce(ready)
         from sabotage import sabotaged
 

@@ -21,8 +21,9 @@ from epochal.record import checkpoint_file as checkpoint
 from epochal.record.checkpoint_file import Checkpoint, EpochSums
 from epochal.record.schema import as_run_error
 from epochal.record.writer import HistoryWriter
-from epochal.run import checkpoints, session
+from epochal.run import checkpoints, session, together
 from epochal.run.point import Point
+from epochal.run.recorder import Recorder
 
 
 def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
@@ -199,6 +200,21 @@ def chunks_take_a_minute(patch: pytest.MonkeyPatch) -> None:
 def stop_is_never_asked(patch: pytest.MonkeyPatch) -> None:
     """Training does not ask whether it should stop."""
     patch.setattr(signals.StopRequest, "is_asked", lambda self: False)
+
+
+def other_code(patch: pytest.MonkeyPatch) -> None:
+    """This process has another version of the package."""
+    patch.setattr(together, "code_hash", lambda: "0" * 64)
+
+
+def spins_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """This process is alive, and does not come out of what it does between two chunks."""
+
+    def spin_here(self: Recorder, point: Point) -> None:
+        while point.position.iteration > 20:
+            pass
+
+    patch.setattr(Recorder, "on_point", spin_here)
 
 
 @contextmanager

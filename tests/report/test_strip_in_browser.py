@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from made_records import made_file, made_landscape, made_losses, made_page, made_run
 
 from epochal import Order
+from epochal.block_order import BlockOrder, order_named
 from epochal.record.outputs_record import SamplesRecord
 from epochal.record.run_toml import Change
 from epochal.report import read, render
@@ -103,6 +105,30 @@ class TestOrder:
         assert sorted(found) == [*range(1437)]
         assert found != Order(1437, 1).indices(0, 0, 1437).tolist()
         assert found != Order(1437, 0).indices(0, 0, 1437).tolist()
+
+
+class TestBlockOrder:
+    @pytest.mark.parametrize(
+        ("samples", "size"), [(1, "5x2"), (3, "5x2"), (10, "2x2"), (1198, "7x4"), (4097, "100x8"), (65_537, "334x64")]
+    )
+    def test_it_is_the_engines_for_every_position(self, open_page: OpenPage, samples: int, size: str) -> None:
+        page = open_page(render(made_page()))
+        for seed, epoch in itertools.product(SEEDS, (0, 1, 2**32 + 3)):
+            found = page.evaluate(
+                "([name, n, seed, epoch]) => epochal.orderNamed(name, n, seed).indices(epoch, 0, n)",
+                [f"blocks:{size}", samples, str(seed), epoch],
+            )
+            expected = order_named(f"blocks:{size}", samples, seed).indices(epoch, 0, samples)
+            np.testing.assert_array_equal(found, expected)
+
+    def test_it_is_at_the_ends_of_a_large_set(self, open_page: OpenPage) -> None:
+        page, samples = open_page(render(made_page())), 10**12 + 7
+        for start in (0, samples // 2, samples - 50):
+            found = page.evaluate(
+                "([n, start]) => epochal.orderNamed('blocks:334x64', n, '5').indices(9, start, start + 50)",
+                [samples, start],
+            )
+            np.testing.assert_array_equal(found, BlockOrder(samples, 5, 334, 64).indices(9, start, start + 50))
 
 
 class TestBatches:

@@ -74,7 +74,7 @@ def test_each_rate_is_trained_as_an_ordinary_training_would_be() -> None:
 
 def test_the_row_of_rates_grows_beyond_its_ends_at_most_twice() -> None:
     def tried(best: float) -> list[float]:
-        return sorted(_search(1.0, lambda rate: abs(math.log(rate / best))))
+        return sorted(_search(1.0, lambda rates: [abs(math.log(rate / best)) for rate in rates]))
 
     assert tried(1.0) == [0.111, 0.333, 1.0, 3.0, 9.0]
     assert tried(27.0) == [0.111, 0.333, 1.0, 3.0, 9.0, 27.0, 81.0]

@@ -13,7 +13,7 @@ import pytest
 from epochal.cli import main
 from epochal.cli.arguments import COMMON, options_by_name, written_flags
 from epochal.cli.help_text import VERSION_HELP, paragraphs
-from epochal.cli.main import COMMANDS, find_command
+from epochal.cli.main import COMMANDS, SUBCOMMANDS, find_command
 from epochal.options import Option, Part
 from epochal.words.phrases import read_phrases, translate
 
@@ -21,7 +21,7 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMES = tuple(
     re.findall(
         r"\S+",
-        "Epochal HTML JSON CSV Parquet Polars TensorBoard StableHLO ONNX NumPy PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
+        "Epochal HTML JSON CSV Parquet Polars TensorBoard adaptive StableHLO ONNX NumPy PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
     )
 )
 """Names of programs, formats and keys."""
@@ -42,7 +42,7 @@ def sentences() -> Iterator[tuple[str, str]]:
     """Every English sentence that help consists of, with where it stands."""
     yield from ((f"part {part}", part) for part in get_args(Part))
     yield "--version", VERSION_HELP
-    for name, about in COMMANDS.items():
+    for name, about in {**COMMANDS, **SUBCOMMANDS}.items():
         command = find_command(name)
         yield name, about
         yield from ((f"{name}: its help", one) for one in paragraphs(command))
@@ -82,7 +82,9 @@ def left_in_english(shown: str, command: str | None) -> list[str]:
     return re.findall("[A-Za-z]{2,}", text)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([*name.split(), "--help"] for name in (*COMMANDS, *SUBCOMMANDS))], ids=" ".join
+)
 def test_no_english_is_left_in_chinese_help(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,13 @@ class CompareCommand:
     """
 
     given: Mapping[str, Any] = given({name: one for name, one in COMPARE.items() if name != "snapshots"})  # always kept
+    repeat: int | None = option(
+        None, "Train each so many times: seeds 0, 1, 2, … (from --seed on).", count(), text="1", part="comparison"
+    )
+    at_once: int | None = option(
+        None, "Runs side by side, of those that differ in seed or learning rate alone; their bits stay the same.",
+        count(), text="one for each processor, at most 8", part="comparison",
+    )  # fmt: skip
     run: Path | None = option(
         None, "The study's folder.", FOLDER, text="runs/compare-DATA-1, or the next free number", part="run"
     )
@@ -62,11 +69,11 @@ class CompareCommand:
 
         landscapes = self._landscapes()
         console = open_console(quiet=self.json)
-        config = plan_study(self.given, self.run)
+        config = plan_study({**self.given, "repeat": self.repeat}, self.run)
         shared = config.shared
         parts = Parts(load_with_progress(console, shared.data, **shared.loading))
         with stop_on_signal() as stop:
-            study = work(config, parts, self.run, StudyProgress(console), stop.is_asked)
+            study = work(config, parts, self.run, StudyProgress(console), stop.is_asked, self.at_once)
             # what is asked for later stops the landscape alone
             status = stop.exit_status
             LandscapeWork(study, console, stop.is_asked, parts).add(landscapes)

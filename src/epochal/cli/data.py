@@ -26,6 +26,9 @@ class DataCommand:
     """List the data sets that have a name, or load (and download, if need be) and describe one of any kind.
 
     Example: epochal data mnist
+
+    epochal data pack SOURCE FOLDER packs a data set of any size for training from the disk; epochal data verify PACK
+    checks every row of a pack. Each has --help.
     """
 
     name: str | None = option(

@@ -12,6 +12,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.before_training import print_setup
 from epochal.cli.fitted_tables import Column, print_table
+from epochal.cli.lane_bars import LaneBars
 from epochal.cli.load import load_with_progress
 from epochal.cli.screen import open_console, print_json
 from epochal.cli.signals import stop_on_signal
@@ -27,6 +28,7 @@ from epochal.words.catalogue import metric_word, tell
 def work_on_folds(config: TrainConfig, folds: int, path: Path | None, *, quiet: bool) -> int:
     """Train the folds, print their table, and return the exit status. ``quiet`` stands for JSON."""
     console = open_console(quiet=quiet)
+    lanes = LaneBars(console)
 
     @contextmanager
     def follow(number: int, setup: Setup) -> Iterator[Sequence[Callback]]:
@@ -34,6 +36,10 @@ def work_on_folds(config: TrainConfig, folds: int, path: Path | None, *, quiet: 
             print_setup(setup, console)
         sizes = {"train": formats.count(len(setup.data.train)), "test": formats.count(len(setup.data.test))}
         print_text(console, tell("folds.fold_of", number=number, count=folds, **sizes))
+        if setup.engine.at_once > 1:
+            with lanes.follow(f"fold-{number}") as bars:
+                yield bars
+            return
         with ProgressBar(console, lines=False) as bar:
             yield (bar,)
 

@@ -37,6 +37,12 @@ COMMANDS = {
     "completion": "complete commands, options and names in your shell with Tab",
 }
 
+SUBCOMMANDS = {
+    "data pack": "pack a data set, of any size, for training from the disk",
+    "data verify": "check every row of a pack",
+}
+"""Commands of two words; a file of such a name is given as ./pack."""
+
 
 @runtime_checkable
 class Command(Protocol):
@@ -102,7 +108,7 @@ def _run(arguments: list[str]) -> int:
 
     from epochal.cli.arguments import parse
 
-    name, *words = arguments
+    name, words = _named(arguments)
     command = find_command(name)
     if "--help" in words or "-h" in words:
         from epochal.cli.help_text import explain
@@ -110,6 +116,21 @@ def _run(arguments: list[str]) -> int:
         print(explain(command, name))
         return 0
     return parse(command, name, words).execute()
+
+
+def _named(arguments: list[str]) -> tuple[str, list[str]]:
+    """Return a command's name, of one word or two, and its words. Raises `OptionError` for a second word of none."""
+    both = " ".join(arguments[:2])
+    if both in SUBCOMMANDS:
+        return both, arguments[2:]
+    name, *words = arguments
+    seconds = [one.partition(" ")[2] for one in SUBCOMMANDS if one.partition(" ")[0] == name]
+    places = [word for word in words[:2] if not word.startswith("-")]
+    if seconds and len(places) == 2 and not os.path.exists(places[0]):
+        raise OptionError(
+            f"{unknown_name(f'command of epochal {name}', places[0], seconds)}; see epochal {name} --help"
+        )
+    return name, words
 
 
 def _take_language(words: list[str]) -> tuple[list[str], str | None]:
@@ -143,7 +164,8 @@ def _discard_output() -> None:
 
 def find_command(name: str) -> type[Command]:
     """Import the one command of this name. Raises `OptionError` for an unknown name."""
-    if name not in COMMANDS:
+    if name not in COMMANDS and name not in SUBCOMMANDS:
         raise OptionError(unknown_name("command", name, COMMANDS))
-    command: type[Command] = getattr(import_module(f"epochal.cli.{name}"), f"{name.title()}Command")
+    module, kind = name.replace(" ", "_"), name.title().replace(" ", "")
+    command: type[Command] = getattr(import_module(f"epochal.cli.{module}"), f"{kind}Command")
     return command

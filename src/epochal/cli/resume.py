@@ -20,6 +20,7 @@ from epochal.options import option, text
 from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:
+    from epochal.engine.cluster import Cluster
     from epochal.run.callbacks import Callback
     from epochal.run.run import Run
 
@@ -48,13 +49,22 @@ class ResumeCommand:
 
             together = Together(self.processes or 1, self.restarts or 0, quiet=self.json)
             return resume_together(self.folder, self.data, self.model, self.changes, together)
+        from epochal.cli.screen import libraries_silenced
+        from epochal.engine.joining import is_launched
+        from epochal.run.together import as_one
+
+        with libraries_silenced(when=is_launched()), as_one() as cluster:
+            return self._execute(cluster)
+
+    def _execute(self, cluster: Cluster) -> int:
         from epochal.cli.screen import command_line, open_console
         from epochal.cli.train import work_and_print
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
-        from epochal.run.api import resume
 
-        console = open_console(quiet=self.json)
+        console = open_console(quiet=self.json or not cluster.owns_folder)
+        if not cluster.owns_folder:
+            return work_and_print(console, self._work, prints=False)
         if StudyRecord.is_at(self.folder):
             from epochal.cli.studies import finish_study
 
@@ -67,9 +77,11 @@ class ResumeCommand:
             console.print(tell("result.finished", path=run.path, **place), soft_wrap=True)
             console.print(f"{tell('result.longer')}\n  {longer}\n", soft_wrap=True)
 
-        def work(callbacks: Sequence[Callback]) -> Run:
-            return resume(
-                self.folder, data=self.data, model=self.model, callbacks=callbacks, progress=False, **self.changes
-            )
+        return work_and_print(console, self._work)
 
-        return work_and_print(console, work)
+    def _work(self, callbacks: Sequence[Callback]) -> Run:
+        from epochal.run.api import resume
+
+        return resume(
+            self.folder, data=self.data, model=self.model, callbacks=callbacks, progress=False, **self.changes
+        )

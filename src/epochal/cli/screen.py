@@ -7,7 +7,8 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,27 @@ def open_console(*, quiet: bool = False) -> Console:
     elif width is None and "COLUMNS" in os.environ:
         width = screen_width()  # COLUMNS=0 says nothing, but rich would believe it
     return _Console(width=width, highlight=False, markup=False, quiet=quiet)
+
+
+@contextmanager
+def libraries_silenced(*, when: bool) -> Iterator[None]:
+    """Keep standard output for this program while the block runs: what connects processes writes there as it likes."""
+    if not when:
+        yield
+        return
+    sys.stdout.flush()
+    before, own = sys.stdout, os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    sys.stdout = own
+    try:
+        yield
+    finally:
+        own.flush()
+        os.dup2(own.fileno(), 1)
+        sys.stdout = before
+        own.close()
 
 
 def print_notes(notes: Iterable[str], console: Console) -> None:

@@ -54,6 +54,11 @@ class StopRequest:
         """Return whether a stop was asked for."""
         return bool(self.signals)
 
+    def note(self, status: int) -> None:
+        """Note that a process of several was asked to stop by a signal, and all of them do."""
+        if not self.signals and status > 128:
+            self.signals.append(status - 128)
+
     @property
     def exit_status(self) -> int:
         """0, or 128 and the signal's number, as shells report it."""

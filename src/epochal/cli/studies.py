@@ -13,6 +13,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.compared_landscape import BY_DEFAULT, LandscapeWork
 from epochal.cli.fitted_tables import Column, print_table
+from epochal.cli.lane_bars import LaneBars
 from epochal.cli.screen import print_json
 from epochal.cli.signals import stop_on_signal
 from epochal.cli.study_tables import print_study
@@ -34,6 +35,8 @@ class StudyProgress(StudyCallback):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._lanes = LaneBars(console)
+        self._told_of: tuple[object, ...] = ()
 
     def on_study(self, study: Study) -> None:
         """Print what is compared, and what all runs have in common."""
@@ -72,12 +75,26 @@ class StudyProgress(StudyCallback):
 
     @contextmanager
     def follow(self, run: RunStart) -> Iterator[Sequence[Callback]]:
-        """Print what the run is, and follow it."""
+        """Print what the run is, and follow it; of runs side by side, once what they are, and each one's end."""
+        if run.at_once > 1:
+            self._say_group(run)
+            with self._lanes.follow(tell("study.number_of", number=run.number, count=run.count, name=run.name)) as bars:
+                yield bars
+            return
         self._print(
             tell("study.run_of", number=run.number, count=run.count, name=run.name, about=_about(run)), gap=True
         )
         with ProgressBar(self._console) as bar:
             yield (bar,)
+
+    def _say_group(self, run: RunStart) -> None:
+        """Say what runs side by side, before the first of them."""
+        group = (run.config.model, run.config.optimizer, run.plan.batch_sizes)
+        if group != self._told_of:
+            self._told_of = group
+            self._print(
+                tell("study.side_by_side", count=run.at_once, name=run.config.model, about=_method(run)), gap=True
+            )
 
     def _print(self, text: str, *, gap: bool = False) -> None:
         if gap:
@@ -112,6 +129,11 @@ def _in_common(config: StudyConfig) -> str:
     return tell("study.same_for_each_seed")
 
 
+def _method(run: RunStart) -> str:
+    batches = counted(run.plan.batches_per_epoch, "batch")
+    return tell("study.method_alone", method=run.plan.method.upper(), batches=batches)
+
+
 def _about(run: RunStart) -> str:
     plan = run.plan
     if plan.is_schedule:
@@ -119,7 +141,7 @@ def _about(run: RunStart) -> str:
     else:
         batches = str(counted(plan.batches_per_epoch, "batch"))
     if run.config.lr is None:
-        return tell("study.method_alone", method=plan.method.upper(), batches=batches)
+        return _method(run)
     return tell("study.method_and_rate", method=plan.method.upper(), batches=batches, rate=f"{run.config.lr:g}")
 
 

@@ -37,6 +37,8 @@ def print_study(study: StudyRecord, console: Console, *, offers_landscape: bool 
         _print(console, _spreads(metrics), found)
 
     print_text(console, tell("study.about_seconds"))
+    if (at_once := max((row.at_once for row in rows), default=1)) > 1:
+        print_text(console, tell("study.at_once", count=at_once))
     print_text(console, tell("study.about_train_loss"))
     for row in rows:
         if trouble := _trouble(row):

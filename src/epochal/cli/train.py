@@ -52,22 +52,27 @@ class TrainCommand:
 
         from epochal.cli.before_training import print_setup
         from epochal.cli.load import load_with_progress
-        from epochal.cli.screen import open_console
+        from epochal.cli.screen import libraries_silenced, open_console
+        from epochal.engine.joining import is_launched
         from epochal.run.api import start
         from epochal.run.own_model import own_model
         from epochal.run.setup import Custom, set_up
+        from epochal.run.together import as_one
 
-        console = open_console(quiet=self.json)
         config = TrainConfig(**self.given)
-        custom = Custom(model=own_model(config.model))
-        data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
-        setup = set_up(config, data, custom)
-        print_setup(setup, console)
-        return work_and_print(console, lambda callbacks: start(setup, self.run, callbacks))
+        with libraries_silenced(when=is_launched()), as_one() as cluster:
+            console = open_console(quiet=self.json or not cluster.owns_folder)
+            custom = Custom(model=own_model(config.model))
+            data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
+            setup = set_up(config, data, custom)
+            print_setup(setup, console)
+            return work_and_print(
+                console, lambda callbacks: start(setup, self.run, callbacks), prints=cluster.owns_folder
+            )
 
 
-def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) -> int:
-    """Let a run be worked on with progress and signals, print its result, and return the exit status.
+def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run], *, prints: bool = True) -> int:
+    """Let a run be worked on with progress and signals, print its result if asked to, and return the exit status.
 
     A quiet console stands for JSON.
     """
@@ -78,7 +83,10 @@ def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run]) 
     from epochal.run.progress import ProgressBar
 
     with stop_on_signal() as stop, ProgressBar(console) as progress:
-        run = work((progress, StopWhen(stop.is_asked)))
+        stopping = StopWhen(stop.is_asked, lambda: stop.exit_status, stop.note)
+        run = work((progress, stopping) if prints else (stopping,))
+    if not prints:
+        return stop.exit_status
     if console.quiet:
         print_json(run.record.to_dict())
     else:

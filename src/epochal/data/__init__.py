@@ -12,7 +12,9 @@ from epochal.lazy import lazy_names
 if TYPE_CHECKING:
     from epochal.data.arrays import from_arrays
     from epochal.data.dataset import Dataset, Preprocessing
+    from epochal.data.generated import from_rows
     from epochal.data.loading import load_data
+    from epochal.data.packing.pack import pack
     from epochal.data.registry import Available, Description, available, describe
     from epochal.data.split import Split
 
@@ -25,7 +27,9 @@ __all__ = [
     "available",
     "describe",
     "from_arrays",
+    "from_rows",
     "load_data",
+    "pack",
 ]
 
 _HOMES = {
@@ -37,7 +41,9 @@ _HOMES = {
     "available": "registry",
     "describe": "registry",
     "from_arrays": "arrays",
+    "from_rows": "generated",
     "load_data": "loading",
+    "pack": "packing.pack",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -14,6 +14,7 @@ from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.split import Split
 from epochal.data.splitting import (
     Fold,
+    Readable,
     as_fraction,
     blocks,
     default_preprocessing,
@@ -101,7 +102,7 @@ def from_arrays(
         ys = [to_samples(values, which, as_given=True) for values, which in zip(ys, whiches, strict=True)]
         ys = [values.astype(np.int32) for values in ys]
     elif names is None:
-        ys = [_float32(values, which) for values, which in zip(ys, whiches, strict=True)]
+        ys = [to_float32(values, which) for values, which in zip(ys, whiches, strict=True)]
     rows = split_rows(
         ys[0] if names else np.zeros(len(ys[0]), np.int32),
         None if isinstance(test, tuple) else as_fraction(test),
@@ -248,7 +249,7 @@ def to_samples(values: Any, which: str, *, as_given: bool = False, notes: list[s
         if not -(2**31) <= low <= high < 2**31:
             raise DataError(f"{which} holds {low if low < -(2**31) else high}, beyond 32-bit integers")
         return array.astype(np.int32)
-    return _float32(array, which)
+    return to_float32(array, which)
 
 
 def has_channels_first(shape: tuple[int, ...]) -> bool:
@@ -261,7 +262,7 @@ def has_channels_first(shape: tuple[int, ...]) -> bool:
 
 def _weights(weights: Any, count: int) -> Array:
     """Return a weight for each sample. Raises `DataError` for other shapes and values below 0."""
-    array = _float32(_plain(weights, "weights"), "weights")
+    array = to_float32(_plain(weights, "weights"), "weights")
     if array.shape != (count,):
         raise DataError(f"weights have shape {array.shape} for {count:,} samples; give one for each, ({count:,},)")
     if (array < 0).any() or not array.any():
@@ -289,7 +290,7 @@ def _check_sizes(xs: list[Tree], ys: list[Array], whats: list[str]) -> None:
             )
 
 
-def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
+def to_float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
     """Return ``array`` as float32 if it is finite and float32 can tell its values apart."""
     if array.dtype.kind == "U":
         raise DataError(f"{which} holds text such as '{array.flat[0]!s:.40}'; regression needs numbers")
@@ -305,11 +306,11 @@ def _float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
             raise DataError(f"{which}: row {start + row} (from 0) holds {value} ({cause}); fix or remove that row")
 
     if array.dtype.kind != "b" and array.dtype.itemsize > 2 and array.dtype != np.float32:
-        _check_resolution(array, short, which)
+        check_resolution(array, short, which)
     return short
 
 
-def _check_resolution(array: Array, short: Float32[np.ndarray, ...], which: str) -> None:
+def check_resolution(array: Readable, short: Readable, which: str) -> None:
     """Refuse values such as 1,700,000,000 ± 50, which float32 would round to a handful of steps."""
     axis = 0 if array.ndim == 2 else None
     lost = np.max([np.abs(block - short[at : at + len(block)]).max(axis=axis) for at, block in blocks(array)], axis=0)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from epochal.data.dataset import Dataset
+from epochal.data.generated import from_rows
 from epochal.data.load_options import LoadOptions, as_share
 from epochal.data.own_files import IDX_STEMS, find_idx, load_idx_folder, load_path
 from epochal.data.python_objects import from_object
 from epochal.data.registry import DATA_SETS, Description, describe, generated_file
+from epochal.data.row_source import RowSource
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress, cache_folder, own_folder, whole_file
 from epochal.errors import DataError, unknown_name
@@ -32,7 +34,8 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
             (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``; ``.parquet``, ``.feather``); a file ``.npz``; a folder
             with a folder of pictures for each class, or of four IDX files; arrays ``(x, y)``, ``(x, y, weights)``,
             ``(x, y, x_test, y_test)`` or ``((x, y), (x_test, y_test))``; a frame of pandas, Polars, Arrow or DuckDB; a
-            data set of scikit-learn, Hugging Face or PyTorch; or a `Dataset`, which is returned as it is. A name comes
+            data set of scikit-learn, Hugging Face or PyTorch; a source of rows (`epochal.data.row_source.RowSource`)
+            with attributes ``test`` and ``class_names``, or a `Dataset`, which is returned as it is. A name comes
             before a file of the same name; write ``./mnist`` for the latter.
         progress: called with a title, what is done and what there is to do, while something is fetched, made or read.
         options: ``target``, ``task``, ``test``, ``validation``, ``seed`` and the other fields of
@@ -43,6 +46,8 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
     """
     if isinstance(source, Dataset):
         return source
+    if isinstance(source, RowSource):
+        return from_rows(source, test=getattr(source, "test", None), class_names=getattr(source, "class_names", None))
     chosen = LoadOptions.of(options)
     if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
         return from_object(source, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -105,11 +105,11 @@ def read_table(
 
 def load_table(table: Table, options: LoadOptions, *, name: str) -> Dataset:
     """Return the data set of a table; its other splits may be tables in files, or frames."""
-    test, validation = (_part(given, options, table) for given in (options.held_out, options.validation))
+    test, validation = (part_of(given, options, table) for given in (options.held_out, options.validation))
     return from_table(table, options.of_table, name=name, seed=options.seed, test=test, validation=validation)
 
 
-def _part(given: Any, options: LoadOptions, table: Table) -> Any:
+def part_of(given: Any, options: LoadOptions, table: Table) -> Any:
     """Return a split that is a file or a frame as a table, and a share as a number."""
     if frame_reader.is_frame(given):
         return frame_reader.read_frame(given, "the other frame", as_text_columns=options.of_table.categorical)
@@ -177,18 +177,24 @@ def from_named_arrays(arrays: Arrays, options: LoadOptions, *, name: str) -> Dat
 
     Each may end or begin with train, test or validation (val). Raises `DataError` for other names, with those found.
     """
-    splits: dict[str, tuple[Any, Any]] = {}
-    used: set[str] = set()
-    for split, forms in _SPLITS.items():
-        names = [_find(arrays, words, forms) for words in (_SAMPLES, _TARGETS)]
-        if names[0] is not None and names[1] is not None:
-            splits[split] = (arrays[names[0]], arrays[names[1]])
-            used.update(one for one in names if one is not None)
-
-    if "train" not in splits or set(arrays) - used - {"feature_names", "target_names"}:
-        found = ", ".join(sorted(map(str, arrays))) or "nothing"
-        raise DataError(f"holds {found}; expected x and y, or x_train, y_train, x_test and y_test (x_val and y_val)")
+    splits = {split: (arrays[x], arrays[y]) for split, (x, y) in splits_of(arrays).items()}
     return _from_splits(splits, options, name=name)
+
+
+def splits_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the names of each split's samples and targets. Raises `DataError` for other names, with those found."""
+    known = {name: np.empty(0) for name in names}
+    splits: dict[str, tuple[str, str]] = {}
+    for split, forms in _SPLITS.items():
+        x, y = (_find(known, words, forms) for words in (_SAMPLES, _TARGETS))
+        if x is not None and y is not None:
+            splits[split] = (x, y)
+
+    used = {name for pair in splits.values() for name in pair}
+    if "train" not in splits or set(known) - used - {"feature_names", "target_names"}:
+        found = ", ".join(sorted(map(str, known))) or "nothing"
+        raise DataError(f"holds {found}; expected x and y, or x_train, y_train, x_test and y_test (x_val and y_val)")
+    return splits
 
 
 def _from_splits(splits: dict[str, tuple[Any, Any]], options: LoadOptions, *, name: str) -> Dataset:

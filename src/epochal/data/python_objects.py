@@ -55,7 +55,7 @@ def _from_sequence(source: Sequence[Any], options: LoadOptions) -> Dataset:
     parts = list(source)
     if len(parts) in (2, 3) and all(isinstance(part, (tuple, list)) and _is_pair(part) for part in parts):
         # training, test; or training, validation, test
-        (x, y), *middle, test = (tuple(map(_plain, part)) for part in parts)
+        (x, y), *middle, test = (tuple(map(as_plain, part)) for part in parts)
         return _from_parts(x, y, options, test=test, validation=middle[0] if middle else None)
 
     if len(parts) == 2 and all(map(is_frame, parts)) and options.target is not None:
@@ -65,7 +65,7 @@ def _from_sequence(source: Sequence[Any], options: LoadOptions) -> Dataset:
         return _from_pairs(iter(parts), options)
     if not 2 <= len(parts) <= 4 or any(part is None or isinstance(part, (str, bytes)) for part in parts):
         raise DataError(f"a {type(source).__name__} of {len(parts)} is no data set; give {TAKES}")
-    x, y, *more = map(_plain, parts)
+    x, y, *more = map(as_plain, parts)
     if len(more) == 2:
         return _from_parts(x, y, options, test=(more[0], more[1]))
     return _from_parts(x, y, options, weights=more[0] if more else None)
@@ -129,7 +129,7 @@ def _beside(x: Any, y: Any) -> tuple[Table, list[str]]:
     if is_frame(y):
         columns = list(read_frame(y).columns)
     else:
-        array = np.asarray(_plain(y))
+        array = np.asarray(as_plain(y))
         name = str(getattr(y, "name", None) or "target")
         rows = array[:, None] if array.ndim == 1 else array
         columns = [
@@ -147,7 +147,7 @@ def _beside(x: Any, y: Any) -> tuple[Table, list[str]]:
 def _from_mapping(source: Mapping[str, Any], options: LoadOptions) -> Dataset:
     """Return the data set in a dictionary, or in one of scikit-learn's bunches."""
     if "data" in source and "target" in source and not set(source) - _OF_BUNCHES:
-        names, x, y = source.get("target_names"), _plain(source["data"]), _plain(source["target"])
+        names, x, y = source.get("target_names"), as_plain(source["data"]), as_plain(source["target"])
         labels = np.asarray(y)
         is_labels = labels.ndim == 1 and labels.dtype.kind in "iu" and options.task != "regression"
         if names is not None and is_labels and len(names) == len(np.unique(labels)):
@@ -157,12 +157,12 @@ def _from_mapping(source: Mapping[str, Any], options: LoadOptions) -> Dataset:
         return _from_parts(x, y, options)
 
     if options.target is not None:
-        columns = tuple(read_objects(list(_plain(one)), str(name), "the dictionary") for name, one in source.items())
+        columns = tuple(read_objects(list(as_plain(one)), str(name), "the dictionary") for name, one in source.items())
         if len({len(column.values) for column in columns}) != 1:
             raise DataError("the columns of the dictionary have different lengths; a table has one length")
         return load_table(Table("the dictionary", columns), options, name="dictionary")
     options.check("a dictionary", "arrays")
-    return from_named_arrays({str(name): _plain(value) for name, value in source.items()}, options, name="arrays")
+    return from_named_arrays({str(name): as_plain(value) for name, value in source.items()}, options, name="arrays")
 
 
 # --- data sets of other libraries -------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def _from_hugging_face(source: Any, options: LoadOptions) -> Dataset:
     names = features[target].names if target in labels else None
 
     def pair(split: Any) -> tuple[Any, Any]:
-        return _stacked([_plain(one) for one in split[whole[0]]]), np.asarray(split[target])
+        return _stacked([as_plain(one) for one in split[whole[0]]]), np.asarray(split[target])
 
     others = {name: pair(split) for name, split in held.items() if split is not None}
     return _from_parts(*pair(splits["train"]), dataclasses.replace(options, target=None), class_names=names, **others)
@@ -221,14 +221,15 @@ def _items(source: Any) -> Iterator[tuple[Any, Any]]:
 def _from_pairs(items: Iterator[tuple[Any, Any]], options: LoadOptions) -> Dataset:
     xs, ys = [], []
     for x, y in items:
-        xs.append(np.asarray(_plain(x)))
-        ys.append(np.asarray(_plain(y)))
+        xs.append(np.asarray(as_plain(x)))
+        ys.append(np.asarray(as_plain(y)))
     if not xs:
         raise DataError("the data set is empty; give at least one sample")
     return _from_parts(_stacked(xs), _stacked(ys), options)
 
 
 def _stacked(samples: list[Any]) -> Any:
+    """Return samples as one array. Raises `DataError` for one of another shape."""
     arrays = [np.asarray(sample) for sample in samples]
     odd = next((number for number, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
     if odd is not None:
@@ -243,10 +244,10 @@ def _is_map_style(source: Any) -> bool:
     return has_items and not isinstance(source, (str, bytes, np.ndarray))
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Return a tensor, or a series of a frame's library, as an array; everything else as it is, part by part."""
     if is_several(value) and not is_frame(value):
-        return map_arrays(_plain, value)
+        return map_arrays(as_plain, value)
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         return value.detach().cpu().numpy()
     if type(value).__module__.startswith("scipy.sparse"):

@@ -90,6 +90,23 @@ class RowSource(Protocol):
         ...
 
 
+@runtime_checkable
+class PlacedSource(RowSource, Protocol):
+    """A source whose rows are stored in another order: where they lie is found once for a whole window of them."""
+
+    def places_of(self, ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Return the places of these rows."""
+        ...
+
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
+        """Say as `hint` does which places are read soon."""
+        ...
+
+    def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+        """Read the rows at these places as `read` does; ``ids`` are those that they have to have."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredSplit:
     """A split whose samples are read when they are needed."""
@@ -123,10 +140,11 @@ class StoredSplit:
             )
         return self.take(np.arange(len(self)))
 
-    def pieces(self, rows: int) -> Iterator[Split]:
-        """Read all samples in their order, so many at a time."""
-        for start in range(0, len(self), rows):
-            yield self.take(np.arange(start, min(start + rows, len(self))))
+    def pieces(self, rows: int, of: range | None = None) -> Iterator[Split]:
+        """Read all samples, or those of a range, in their order, so many at a time."""
+        of = range(len(self)) if of is None else of
+        for start in range(0, len(of), rows):
+            yield self.take(np.array(of[start : start + rows]))
 
 
 AnySplit: TypeAlias = Split | StoredSplit

@@ -6,9 +6,11 @@ import dataclasses
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, Shaped, UInt32
 
@@ -17,6 +19,7 @@ from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.data.row_source import AnySplit, ArraySource, StoredSplit
 from epochal.engine import checks, door, exported
+from epochal.engine.cluster import ALONE, Cluster
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import (
     SLICE,
@@ -24,20 +27,24 @@ from epochal.engine.evaluation import (
     all_metrics,
     build_evaluate,
     build_predict,
+    dealt_rows,
     sums_of_slices,
     to_evaluation,
+    together,
 )
 from epochal.engine.feed import EVERYWHERE, Feed, put_on_device
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
 from epochal.engine.runtime import check_process
-from epochal.engine.state import State, initial_state
+from epochal.engine.state import Params, State, initial_state
 from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
 from epochal.engine.windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
+
+_TRIED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Engine:
         shards: into how many equal parts a batch is cut for the devices; ``None`` for the model's own number on a CPU,
             and 1 elsewhere.
         slice_size: how many samples are evaluated at once.
+        at_once: how many trainings share the processors; where several do, one device alone computes each of them.
         is_built_in: whether model and optimizer are the package's own, whose state nobody else holds.
         programs: where compiled programs are kept.
         compile_seconds: time spent in compilation so far.
@@ -87,6 +95,7 @@ class Engine:
     micro_batch: int | None = None
     shards: int | None = None
     slice_size: int = SLICE
+    at_once: int = 1
     is_built_in: bool = False
     programs: Programs = PROGRAMS
     compile_seconds: float = field(default=0.0, init=False)
@@ -153,13 +162,34 @@ class Engine:
 
     def cut(self, batch_size: int) -> Shards:
         """Return how batches of this size are cut, and the devices that compute them."""
-        if self.shards is not None:
-            return cut(batch_size, self.shards)
-        return cut(batch_size, self.model.shards if jax.default_backend() == "cpu" else 1)
+        usual = self.model.shards if jax.default_backend() == "cpu" else 1
+        shards = cut(batch_size, usual if self.shards is None else self.shards)
+        return shards if self.at_once == 1 else dataclasses.replace(shards, devices=shards.devices[:1])
 
     def prepare(self, state: State, batch_size: int) -> int:
         """Compile for this batch size if that is still to do; return the micro-batch that is used."""
         return self._chunk(state, batch_size).micro_batch
+
+    def exchange_seconds(self, state: State, batch_size: int) -> float:
+        """Return how long the devices take to add up one iteration's shards, measured by trying it a few times."""
+        shards = self.cut(batch_size)
+        if len(shards.devices) == 1:
+            return 0.0
+
+        def exchange(params: Params, each: jax.Array, times: jax.Array) -> Params:
+            def once(_: jax.Array, params: Params) -> Params:
+                added: Params = shards.add_up(lambda number: (params, jnp.uint32(0)), each)[0]
+                return added
+
+            return jax.lax.fori_loop(jnp.int32(0), times, once, params)
+
+        arguments = shards.place((state.params, np.array(shards.each, np.int32), np.array(_TRIED, np.int32)))
+        build = partial(shards.spread, exchange, EVERYWHERE, EVERYWHERE, EVERYWHERE)
+        program = self.programs.get(("exchange", shards), build, *arguments)
+        jax.block_until_ready(program.run(*arguments))
+        started = time.perf_counter()
+        jax.block_until_ready(program.run(*arguments))
+        return (time.perf_counter() - started) / _TRIED
 
     def run(self, state: State, position: Position, batch_size: int, count: int) -> tuple[State, ChunkResult]:
         """Run ``count`` iterations (1 to `CAPACITY`) of ``batch_size`` samples from ``position``, within its epoch.
@@ -191,16 +221,19 @@ class Engine:
             offset += some * batch_size
         return state, ChunkResult(np.concatenate(losses), audit, time.perf_counter() - started)
 
-    def evaluate(self, state: State, split: AnySplit) -> Evaluation:
-        """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind."""
+    def evaluate(self, state: State, split: AnySplit, cluster: Cluster = ALONE) -> Evaluation:
+        """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind.
+
+        The processes of a cluster, which must all be here, share the work: the figures are the same.
+        """
         metrics, size = all_metrics(self.task), self.slice_size
         what = ("evaluate", self.model, *map(key_of, metrics), size)
-        parts = []
-        for piece in self._pieces(split):
+        rows, parts = dealt_rows(len(split), size, cluster), []
+        for piece in self._pieces(split, rows):
             self.task.check_targets(piece)
             sums = self._over(what, lambda: build_evaluate(self.model, metrics, size), state, piece)
             parts += sums_of_slices(sums, len(piece), size)
-        return to_evaluation(parts, metrics, len(split))
+        return together(parts, cluster, lambda parts: to_evaluation(parts, metrics, len(split)))
 
     def predict(self, state: State, split: AnySplit) -> PyTree[Shaped[np.ndarray, "n ..."]]:
         """Return the model's outputs for each sample of the split, before any softmax: ``(n, outputs)`` float32.
@@ -246,13 +279,15 @@ class Engine:
         assert isinstance(self.data.train, Split)
         return self.data.train
 
-    def _pieces(self, split: AnySplit) -> Iterator[Split]:
-        """Yield a split as it is, or in pieces of whole slices where it is read from where it is stored."""
+    def _pieces(self, split: AnySplit, rows: range | None = None) -> Iterator[Split]:
+        """Yield a split as it is, or those rows of it, or pieces of whole slices where it is read from where it is."""
+        if rows is not None and not rows:
+            return
         if isinstance(split, Split):
-            yield split
+            yield split if rows is None or len(rows) == len(split) else split.take(np.array(rows))
         else:
             slices = WINDOW_BYTES // (self.slice_size * max(1, split.source.row_bytes))
-            yield from split.pieces(max(1, slices) * self.slice_size)
+            yield from split.pieces(max(1, slices) * self.slice_size, rows)
 
     def _over(self, what: Hashable, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
         """Return what a function of weights and a whole split computes, on the first device."""

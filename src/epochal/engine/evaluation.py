@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, PyTree, Shaped
 
 from epochal import formats
+from epochal.engine.cluster import Cluster
 from epochal.engine.fast_forms import fast_apply, fast_function
 from epochal.engine.feed import Resident
 from epochal.engine.metrics import Mean, Metric, Sums
@@ -107,6 +109,50 @@ def to_evaluation(parts: Sequence[Sums], metrics: tuple[Metric, ...], samples: i
         figures = figure if isinstance(figure, Mapping) else {metric.name: figure}
         values |= {name: float(one) for name, one in figures.items()}
     return Evaluation(samples, values)
+
+
+def dealt_rows(samples: int, size: int, cluster: Cluster) -> range:
+    """Return the rows of a split that this process evaluates: whole slices, and the last process the rest too.
+
+    Each process has two full slices or more, since a loop of a single one is compiled in another way.
+    """
+    full = samples // size
+    sharing = max(1, min(cluster.processes, full // 2))
+    if cluster.rank >= sharing:
+        return range(0)
+    start, stop = (full * rank // sharing * size for rank in (cluster.rank, cluster.rank + 1))
+    return range(start, samples if cluster.rank == sharing - 1 else stop)
+
+
+def together(parts: Sequence[Sums], cluster: Cluster, compute: Callable[[Sequence[Sums]], Evaluation]) -> Evaluation:
+    """Return what is computed of the slices of all processes, in their order; the first one does it for all."""
+    if cluster.is_alone:
+        return compute(parts)
+
+    leaves = [jax.tree.leaves(part) for part in parts]
+    gathered = cluster.gather(b"".join(leaf.tobytes() for part in leaves for leaf in part))
+    if cluster.rank:
+        samples, values = json.loads(cluster.share())
+        return Evaluation(samples, values)
+
+    structure = jax.tree.structure(parts[0]) if parts else None
+    everything = b"".join(gathered)
+    found = compute([] if structure is None else _read(everything, structure, leaves[0]))
+    cluster.share(json.dumps([found.samples, dict(found.values)]).encode())
+    return found
+
+
+def _read(content: bytes, structure: Any, like: Sequence[Shaped[np.ndarray, "..."]]) -> list[Sums]:
+    """Return sums from their bytes, of which each has leaves like these."""
+    parts, offset = [], 0
+    while offset < len(content):
+        leaves = []
+        for leaf in like:
+            flat = np.frombuffer(content, leaf.dtype, leaf.size, offset)
+            leaves.append(flat.reshape(leaf.shape))
+            offset += leaf.nbytes
+        parts.append(jax.tree.unflatten(structure, leaves))
+    return parts
 
 
 def _widen(values: Any) -> Shaped[np.ndarray, "..."]:

@@ -24,7 +24,7 @@ def memory_limit() -> int:
 
 def device_memory() -> int | None:
     """Return the bytes that the default device can hold; ``None`` where that cannot be found out."""
-    about = jax.devices()[0].memory_stats()  # none for a CPU, whose memory is the machine's
+    about = jax.local_devices()[0].memory_stats()  # none for a CPU, whose memory is the machine's
     if about and "bytes_limit" in about:
         return int(about["bytes_limit"])
     try:

@@ -4,11 +4,14 @@ Shards are equal slices of a batch that devices compute side by side; their grad
 neighbours first, then pairs of neighbours. How many shards there are decides the last bits of a training; how many
 devices does not: where there are fewer, each computes several shards one after another. A CPU shows JAX its cores as
 devices, since the many small matrix products of some models keep only one of them busy.
+
+Where several processes train together, the devices are those of all of them, and every process computes in one piece,
+for itself, what is not cut: with the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -49,15 +52,27 @@ class Shards:
 
     def place(self, tree: Tree) -> Tree:
         """Return the tree's arrays on every device; what lies there already is not copied."""
-        placed: Tree = jax.device_put(tree, self._everywhere)
+        if jax.process_count() == 1:
+            placed: Tree = jax.device_put(tree, self._everywhere)
+        else:
+            placed = jax.tree.map(partial(_place_here, sharding=self._everywhere), tree)
         return placed
+
+    @property
+    def own(self) -> range:
+        """The numbers of this process's own devices among all of them."""
+        own = [number for number, device in enumerate(self.devices) if device.process_index == jax.process_index()]
+        return range(own[0], own[-1] + 1)
 
     def deal(self, tree: Tree) -> Tree:
         """Return host arrays cut along their first axis into equal parts, one on each device.
 
         They may be read until everything that was computed with the result has been waited for.
         """
-        dealt: Tree = jax.device_put(tree, self.dealt, may_alias=True)
+        if jax.process_count() == 1:
+            dealt: Tree = jax.device_put(tree, self.dealt, may_alias=True)
+        else:
+            dealt = jax.tree.map(partial(_place_here, sharding=self.dealt), tree)
         return dealt
 
     @property
@@ -176,10 +191,71 @@ def cut(batch_size: int, count: int) -> Shards:
 
     A batch that they do not divide, or that would leave a shard fewer than 32 samples, is computed in one piece.
     """
-    if batch_size % count or batch_size < count * _FEWEST_SAMPLES:
+    if not _can_cut(batch_size, count):
         return in_one_piece()
-    devices = jax.local_devices()
-    return Shards(count, tuple(devices[: _largest_divisor(count, len(devices))]))
+    each, rest = divmod(count, jax.process_count())
+    if rest or not each:
+        raise OptionError(
+            f"{count} shards cannot be dealt to {jax.process_count()} processes equally; take another number of "
+            "processes, or of shards"
+        )
+    most = _largest_divisor(each, jax.local_device_count())
+    processes = [[device for device in jax.devices() if device.process_index == rank][:most]
+                 for rank in range(jax.process_count())]  # fmt: skip
+    return Shards(count, tuple(device for devices in processes for device in devices))
+
+
+def usual_shards(batch_sizes: Iterable[int]) -> int:
+    """Return into how many shards several processes cut batches of these sizes where nobody says.
+
+    That is the least power of two that gives every device of every process one, if the batches can be cut like that.
+    Raises `OptionError` where not even every process can have one.
+    """
+    processes, sizes = jax.process_count(), tuple(batch_sizes)
+    count: int = 1 << (processes * jax.local_device_count() - 1).bit_length()
+    while count >= processes:
+        if count % processes == 0 and all(_can_cut(size, count) for size in sizes):
+            return count
+        count //= 2
+
+    raise OptionError(
+        f"a batch of {min(sizes):,} cannot be cut for {processes} processes, each with at least {_FEWEST_SAMPLES} "
+        f"samples; take a batch size that is a multiple, such as {processes * _FEWEST_SAMPLES}, or fewer processes"
+    )
+
+
+def check_processes(batch_size: int, count: int) -> None:
+    """Refuse shards that several processes cannot share: raises `OptionError`."""
+    processes = jax.process_count()
+    if processes > 1 and (count % processes or not _can_cut(batch_size, count)):
+        raise OptionError(
+            f"a batch of {batch_size:,} in {count} shards cannot be dealt to {processes} processes, each with at least "
+            f"{_FEWEST_SAMPLES} samples; take fewer processes, or other shards"
+        )
+
+
+def _can_cut(batch_size: int, count: int) -> bool:
+    return batch_size % count == 0 and batch_size >= count * _FEWEST_SAMPLES
+
+
+def _place_here(leaf: Any, sharding: Sharding) -> jax.Array:
+    """Return an array as several processes hold it: each puts what its own devices need where they need it.
+
+    What this process has of the array, it has whole: the array of this host, or the same on every device.
+    """
+    if isinstance(leaf, jax.Array):
+        if leaf.sharding == sharding:
+            return leaf
+        leaf = leaf.addressable_data(0)
+    if isinstance(sharding, SingleDeviceSharding):
+        moved: jax.Array = jax.device_put(leaf, sharding)
+        return moved
+    if sharding.is_fully_replicated:
+        parts = [jax.device_put(leaf, device) for device in sharding.addressable_devices]
+    else:
+        where = sharding.addressable_devices_indices_map(leaf.shape)
+        parts = [jax.device_put(leaf[index], device) for device, index in where.items()]
+    return jax.make_array_from_single_device_arrays(leaf.shape, sharding, parts)
 
 
 def check_shards(batch_size: int, count: int) -> None:

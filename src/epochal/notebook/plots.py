@@ -36,6 +36,7 @@ def plot_run(run: RunRecord, what: str = "loss", ax: Any = None) -> Any:
         _draw(ax, curve, write)
     _finish(ax, curves, write, say("script.axis_iterations"), metric_word(what), run.name)
     _mark_epochs(ax, history, write)
+    _mark_phases(ax, run)
     return ax
 
 
@@ -116,6 +117,18 @@ def _mark_epochs(ax: Any, history: History, write: Fragment) -> None:
     top = ax.secondary_xaxis("top")
     top.set_xticks([row.end_iteration for row in named], [count(row.epoch) for row in named], fontsize="small")
     top.set_xlabel(_plain(write, say("cell.epoch")), fontsize="small")
+
+
+def _mark_phases(ax: Any, run: RunRecord) -> None:
+    """Mark where the batch size changed, and write the size from there on."""
+    size = None
+    for stretch in run.file.stretches(run.history.iterations):
+        if size not in (None, stretch.batches.size):
+            at = stretch.start.iteration
+            ax.axvline(at, color="0.4", linewidth=0.9, linestyle=(0, (2, 3)), zorder=0)
+            text = f" B = {count(stretch.batches.size)}"
+            ax.text(at, 0.98, text, transform=ax.get_xaxis_transform(), fontsize="small", va="top")
+        size = stretch.batches.size
 
 
 def _plain(write: Fragment, text: Text) -> str:

@@ -109,7 +109,7 @@ def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write the checkpoint so that either all of it is in the folder or nothing; return its file."""
-    content = _to_bytes(checkpoint)
+    content = to_bytes(checkpoint)
     name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     path = folder / name
     try:
@@ -178,12 +178,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if match is None or hashlib.sha256(content).hexdigest()[:32] != match[2]:
         raise RunError(f"checkpoint {path} is damaged: its content does not have the checksum in its name")
     try:
-        return _from_bytes(content)
+        return from_bytes(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"checkpoint {path} has another format: {error}") from error
 
 
-def _to_bytes(checkpoint: Checkpoint) -> bytes:
+def to_bytes(checkpoint: Checkpoint) -> bytes:
+    """Return the content of a checkpoint's file."""
     position, sums = checkpoint.position, checkpoint.sums
     about = {
         "format": FORMAT,
@@ -218,7 +219,8 @@ def read_position(path: Path) -> Position:
         raise RunError(f"cannot read checkpoint {path}: {error}") from error
 
 
-def _from_bytes(content: bytes) -> Checkpoint:
+def from_bytes(content: bytes) -> Checkpoint:
+    """Return what `to_bytes` was given."""
     about = _about(content[:8], lambda size: content[8 : 8 + size])
     sums = EpochSums(
         float.fromhex(about["loss_sum"]), about["iterations"], float.fromhex(about["seconds"]), Audit(*about["audit"])

@@ -117,6 +117,12 @@ class ComparedRun:
         return "missing" if self.record is None else self.record.status
 
     @property
+    def at_once(self) -> int:
+        """How many trainings shared the processors at most, this one included; then its seconds are longer."""
+        events = self.record.history.events if self.record else ()
+        return max((int(event.detail.get("at_once", 1)) for event in events), default=1)
+
+    @property
     def test(self) -> EvaluationRow | None:
         """The last evaluation of the test set."""
         return self.record.history.tests[-1] if self.record and self.record.history.tests else None

@@ -22,6 +22,7 @@ def pack_strip(run: PageRun) -> dict[str, Any]:
     return {
         "samples": timeline.samples,
         "seed": str(file.config.seed),
+        "order": file.config.order,
         "data": file.data.fingerprint,
         # each change of options begins one, and each batch size of a schedule
         "stretches": [

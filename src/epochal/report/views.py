@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -344,9 +345,22 @@ def curve_notes(page: Page, watch: bool) -> Iterator[Words]:
         losses = run.record.history.losses
         if bucket > 1:
             yield say("curves.bucketed", run=run.name, iterations=count(losses.size), bucket=count(bucket))
+        phases = _phases(run.record)
+        if phases:
+            yield say("curves.phases", run=run.name, sizes=", ".join(phases))
         gaps = int(np.count_nonzero(~np.isfinite(losses)))
         if gaps:
             yield say("curves.not_finite", run=run.name, count=count(gaps))
+
+
+def _phases(run: RunRecord) -> list[str]:
+    """Return after which iterations the batch size changed in what the run has done, and to what."""
+    stretches = list(run.file.stretches(run.history.iterations))
+    return [
+        f"{count(after.start.iteration)} → B = {count(after.batches.size)}"
+        for before, after in itertools.pairwise(stretches)
+        if before.batches.size != after.batches.size
+    ]
 
 
 def _epochs_done(run: RunRecord) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from numbers import Number
@@ -17,6 +18,8 @@ import optax
 from epochal.config import TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric
+from epochal.engine.cluster import ALONE, Cluster, present_cluster
+from epochal.engine.joining import join
 from epochal.errors import OptionError, RunError
 from epochal.lock import locked
 from epochal.options import listed
@@ -37,6 +40,7 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session, at_present
 from epochal.run.setup import Custom, Setup, anchored, set_up
+from epochal.run.together import Beginning, as_one, follow, follow_file, share_beginning, training_facts, watched
 
 
 def train(
@@ -78,6 +82,19 @@ def train(
     Raises:
         EpochalError: for anything that the user can fix, before anything is written.
     """
+    with as_one() as cluster:
+        setup = _set_up_new(data, model, optimizer, loss, metrics, options)
+        shown = progress if cluster.owns_folder else False
+        with progress_bar(shown) as bar, stop_on_interrupt() as interrupt:
+            told = (*bar, *interrupt.callbacks, *_own(cluster, callbacks, listener, should_stop))
+            trained = train_in_memory(setup, told) if run is False else start(setup, run, told)
+    return interrupt.answer(_written_back(trained))
+
+
+def _set_up_new(
+    data: DataSource, model: Any, optimizer: Any, loss: Any, metrics: Any, options: dict[str, Any]
+) -> Setup:
+    """Load the data and build what a new training needs, from names and from objects."""
     custom = _custom(data, model, optimizer, loss, metrics)
     named = {
         "data": None if custom.data else data,
@@ -95,13 +112,17 @@ def train(
 
     if custom.data:
         config = dataclasses.replace(config, data=dataset.name)
+    return set_up(config, dataset, custom)
 
-    setup = set_up(config, dataset, custom)
 
-    with progress_bar(progress) as bar, stop_on_interrupt() as interrupt:
-        told = (*bar, *interrupt.callbacks, *followers(callbacks, listener, should_stop))
-        trained = train_in_memory(setup, told) if run is False else start(setup, run, told)
-    return interrupt.answer(_written_back(trained))
+def _own(
+    cluster: Cluster,
+    callbacks: Callback | Iterable[Callback] | None,
+    listener: Callable[[Any], object] | None,
+    should_stop: Callable[[], bool] | None,
+) -> tuple[Callback, ...]:
+    """Return a caller's callbacks: of several processes, the first alone has any."""
+    return followers(callbacks, listener, should_stop) if cluster.owns_folder else ()
 
 
 def _written_back(run: Run) -> Run:
@@ -122,10 +143,14 @@ def _held_out(options: dict[str, Any]) -> dict[str, Any]:
 def start(
     setup: Setup, path: str | os.PathLike[str] | None = None, callbacks: Callback | Iterable[Callback] | None = None
 ) -> Run:
-    """Train what is set up, in a new run folder, to the end of its plan."""
+    """Train what is set up, in a new run folder, to the end of its plan; of several processes, the first has it."""
     parameters = setup.engine.count_parameters()  # the model must fit before anything is written
+    cluster = present_cluster()
+    cluster.check_same("training", training_facts(setup))
+    if not cluster.owns_folder:
+        return follow(cluster, setup, watched(cluster, followers(callbacks)))
     folder = create_run_folder(None if path is None else Path(path), f"{setup.data.name}-{setup.model.name}")
-    return _start_in_folder(folder, setup.run_file(parameters), setup, followers(callbacks))
+    return _start_in_folder(folder, setup.run_file(parameters), setup, watched(cluster, followers(callbacks)))
 
 
 def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | None = None) -> Run:
@@ -135,15 +160,21 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
         option = "snapshots" if config.snapshots else "checkpoint_every"
         raise OptionError(f"{option} needs a run folder; leave out run=False, or {option}")
 
+    cluster = present_cluster()
+    cluster.check_same("training", training_facts(setup))
     file = setup.run_file(setup.engine.count_parameters())
     writer = MemoryWriter()
     recorder = Recorder(writer)
     divergence = Divergence(recorder, config.lr) if config.on_nan == "stop" else None
-    members = Callbacks.of(recorder, divergence, told=followers(callbacks))
+    members = Callbacks.of(recorder, divergence, told=watched(cluster, followers(callbacks)))
     for message in setup.warnings:
         members.warn(message)
     point = Point(setup.engine.initial_state())
-    point = fit(setup.engine, setup.plan, point, members, file=file, evaluate_every=config.evaluate_every)
+    if not cluster.is_alone:
+        own = Beginning(file, point, None, is_over=False) if cluster.owns_folder else None
+        point = share_beginning(cluster, own, setup).point
+    every = config.evaluate_every
+    point = fit(setup.engine, setup.plan, point, members, file=file, evaluate_every=every, cluster=cluster)
 
     history = writer.history()
     record = RunRecord(None, file, history, str(history.last_status), point.position)
@@ -186,29 +217,56 @@ def resume(
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
     """
-    folder = RunFolder(Path(path))
+    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    with as_one() as cluster, stop_on_interrupt() as interrupt:
+        told = watched(cluster, (*interrupt.callbacks, *_own(cluster, callbacks, listener, should_stop)))
+        if cluster.owns_folder:
+            with progress_bar(progress) as bar:
+                run = resume_with(Path(path), custom, data, changes, (*bar, *told), cluster)
+        else:
+            setup = follow_file(cluster, custom, data)
+            cluster.check_same("training", training_facts(setup))
+            run = follow(cluster, setup, told)
+    return interrupt.answer(_written_back(run))
+
+
+def resume_with(
+    path: Path,
+    custom: Custom,
+    data: DataSource | None,
+    changes: Mapping[str, Any],
+    told: tuple[Callback, ...],
+    cluster: Cluster = ALONE,
+) -> Run:
+    """Continue a run in its folder, its parts put together, as the only process or as the first of several."""
+    folder = RunFolder(path)
     read_run_toml(folder.run_toml)  # says what is wrong before a lock file is made
 
-    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
     with ExitStack() as stack:
-        bar = stack.enter_context(progress_bar(progress))
         stack.enter_context(locked(folder.lock))
         record = RunRecord.read(folder.path, check=True)
         writer = stack.enter_context(HistoryWriter(folder.history_db))
-        interrupt = stack.enter_context(stop_on_interrupt())
-        told = (*bar, *interrupt.callbacks, *followers(callbacks, listener, should_stop))
+        cluster.share(json.dumps(record.file.to_dict()).encode())
         setup = Run(record).rebuild(custom, data)
+        cluster.check_same("training", training_facts(setup))
+
         file = _with_data_at(record.file, data)
         if file != record.file:
             write_run_toml(folder.run_toml, file)
-        session = Session(folder, file, Recorder(writer), told, record.history)
+        session = Session(folder, file, Recorder(writer), told, record.history, cluster=cluster)
         point = session.last_point(setup)
-        if changes := {name: value for name, value in changes.items() if value is not None}:
+        is_over = False
+        if changes:
             setup = session.change(point, setup, changes)
-        elif record.history.last_status == "finished" and setup.plan.is_spent(point.position, point.seconds):
+        else:
+            is_over = record.history.last_status == "finished" and setup.plan.is_spent(point.position, point.seconds)
+        if not cluster.is_alone:
+            share_beginning(cluster, Beginning(session.file, point, None, is_over), setup)
+        if is_over:
             return Run(record, setup)
         setup = session.work(point, setup)
-    return interrupt.answer(_written_back(Run.open(path, setup)))
+    return Run.open(path, setup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +300,8 @@ def rerun(
 
     The other arguments are those of `resume`.
     """
+    if not join().is_alone:
+        raise OptionError("rerun takes one process, which gives the bits of any number of them; start it alone")
     original = Run.open(path)
     checkpoint = original.record.checkpoint()
     original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
@@ -301,6 +361,9 @@ def _start_in_folder(
         file, setup = keep_form(folder, file, setup)
         write_run_toml(folder.run_toml, file)
         with HistoryWriter(folder.history_db) as writer:
-            session = Session(folder, file, Recorder(writer), told, History.empty(), until)
+            cluster = present_cluster()
+            if not cluster.is_alone:
+                share_beginning(cluster, Beginning(file, point, until, is_over=False), setup)
+            session = Session(folder, file, Recorder(writer), told, History.empty(), until, cluster)
             setup = session.work(point, setup)
     return Run.open(folder.path, setup)

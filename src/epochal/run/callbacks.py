@@ -123,6 +123,15 @@ class Callback:
     should_stop: bool = False
     """Asked before each chunk: set it, and the training stops there."""
 
+    is_change: bool = False
+    """Whether it stops the training so that it goes on with other options."""
+
+    stop_status: int = 1
+    """Why it stops: 128 and the number of a signal, or else 1."""
+
+    def stop_with(self, status: int) -> None:
+        """Note that all processes of a training stop together here, for what one of them said by its `stop_status`."""
+
     def next_stop(self, position: Position) -> int | None:
         """Return the next iteration after ``position`` at which a chunk has to end; ``None`` where any will do."""
 
@@ -171,10 +180,17 @@ class Callbacks:
         """All of them, in the order in which they are told."""
         return (*self.recording, *self.told)
 
-    def should_stop(self) -> bool:
-        """Return whether any of them wants the training to stop."""
-        answers = [member.should_stop for member in self.members]  # every one is asked
-        return any(answers)
+    def stop_status(self) -> int:
+        """Return 0, or the highest status of those that want the training to stop."""
+        return max([member.stop_status if member.should_stop else 0 for member in self.members], default=0)
+
+    def stop_with(self, status: int) -> None:
+        """Tell all of them why all processes stop."""
+        self._tell(lambda member: member.stop_with(status))
+
+    def is_change(self) -> bool:
+        """Return whether one of them stops the training so that it goes on with other options."""
+        return any(member.is_change for member in self.members)
 
     def next_stop(self, position: Position) -> int | None:
         """Return the nearest iteration at which one of them wants a chunk to end."""
@@ -232,10 +248,30 @@ class Callbacks:
 
 
 class StopWhen(Callback):
-    """Stops the training when ``question()`` is answered yes; it is asked before each chunk."""
+    """Stops the training when ``question()`` is answered yes; it is asked before each chunk.
 
-    def __init__(self, question: Callable[[], bool]) -> None:
-        self._question = question
+    Args:
+        question: asked.
+        status: says why, as `Callback.stop_status`.
+        told: called with the status where all processes stop together.
+    """
+
+    def __init__(
+        self,
+        question: Callable[[], bool],
+        status: Callable[[], int] = lambda: 1,
+        told: Callable[[int], object] = lambda status: None,
+    ) -> None:
+        self._question, self._status, self._told = question, status, told
+
+    @property
+    def stop_status(self) -> int:  # type: ignore[override]
+        """Why."""
+        return self._status()
+
+    def stop_with(self, status: int) -> None:
+        """Hand it on."""
+        self._told(status)
 
     @property
     def should_stop(self) -> bool:  # type: ignore[override]

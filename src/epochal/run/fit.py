@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position, Span
 from epochal.data.row_source import AnySplit
-from epochal.engine import CAPACITY, Engine
+from epochal.engine import CAPACITY, ChunkResult, Engine
+from epochal.engine.cluster import ALONE, Cluster
 from epochal.errors import DivergedError, RunError
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.run_toml import RunFile
@@ -28,6 +31,7 @@ def fit(
     evaluate_every: int = 1,
     until: int | None = None,
     at_until: str = "stopped",
+    cluster: Cluster = ALONE,
 ) -> Point:
     """Train from a point to the end of the plan, and return the point that was reached.
 
@@ -41,6 +45,7 @@ def fit(
         evaluate_every: epochs between evaluations of the test set; the plan's end is always evaluated.
         until: the iteration to stop at, where that is before the plan's end.
         at_until: the status of a training that ends there, before the plan does; elsewhere it is stopped.
+        cluster: the processes that train together, of which each calls this with the same.
     """
     audit = ExpectedAudit(engine.order)
     length = 8
@@ -50,35 +55,73 @@ def fit(
             engine.prepare(point.state, size)
         callbacks.start(Start(point, plan, engine.compile_seconds, file, folder, callbacks.warn))
 
-        while (left := _left(plan, point, until)) and not callbacks.should_stop():
+        while left := _left(plan, point, until):
+            turn = _agree(cluster, callbacks, point.position, length)
+            if turn.is_last:
+                break
             batch_size = plan.next_batch_size(point.position)
             alike = plan.iterations_alike(point.position)
-            count = min(length, alike, left, _to_stop(callbacks.next_stop(point.position), point.position))
+            count = min(turn.length, alike, left, turn.to_stop)
             state, chunk = engine.run(point.state, point.position, batch_size, count)
+            if plan.is_open:
+                chunk = _by_one_clock(cluster, chunk)
             used = point.position.offset + count * batch_size
 
             # The position moves here and nowhere else, after the updates that it counts.
             point = point.after(state, plan.advance(point.position, Span.iterations(count)), chunk, batch_size)
             callbacks.chunk(ChunkEnd(point.position, chunk.losses, batch_size, chunk.seconds))
-            length = next_chunk_length(length, count, chunk.seconds)
+            length = next_chunk_length(turn.length, count, chunk.seconds)
 
             # An epoch's row stands in the history before anybody saves the point after it.
             if point.position.offset == 0:
                 is_last = plan.is_spent(point.position, point.seconds)
                 due = is_last or point.position.epoch % evaluate_every == 0
-                _end_epoch(engine, point, audit, used, callbacks, evaluate=due)
+                _end_epoch(engine, point, audit, used, callbacks, cluster, evaluate=due)
                 point = point.next_epoch()
             callbacks.point(point)
 
         is_over = plan.is_spent(point.position, point.seconds)
         if is_over and point.position.offset:
-            _end_epoch(engine, point, audit, point.position.offset, callbacks, evaluate=True)
+            _end_epoch(engine, point, audit, point.position.offset, callbacks, cluster, evaluate=True)
         stopped = at_until if point.position.iteration == until else "stopped"
+        stopped = "changed" if callbacks.is_change() else stopped
         callbacks.end(End(point, "finished" if is_over else stopped))
     except BaseException as error:
         callbacks.fail(End(point, _status_of(error)))
         raise
     return point
+
+
+class _Turn(NamedTuple):
+    """What all processes do next.
+
+    Attributes:
+        length: the iterations of a chunk that takes the time that it should.
+        to_stop: how many there may be at most.
+        is_last: whether somebody wants the training to stop here.
+    """
+
+    length: int
+    to_stop: int
+    is_last: bool
+
+
+def _agree(cluster: Cluster, callbacks: Callbacks, position: Position, length: int) -> _Turn:
+    """Return what is next: the first process says how long a chunk is, and each of them may stop all."""
+    own = (length, _to_stop(callbacks.next_stop(position), position), callbacks.stop_status())
+    everybody = cluster.agree(*own)
+    status = max(row[2] for row in everybody)
+    if status and not cluster.is_alone:
+        callbacks.stop_with(status)
+    return _Turn(everybody[0][0], everybody[0][1], status > 0)
+
+
+def _by_one_clock(cluster: Cluster, chunk: ChunkResult) -> ChunkResult:
+    """Return the chunk with the seconds of the first process, which decide when a budget of time is spent."""
+    if cluster.is_alone:
+        return chunk
+    nanoseconds = cluster.agree(round(chunk.seconds * 1e9))[0][0]
+    return dataclasses.replace(chunk, seconds=nanoseconds / 1e9)
 
 
 def _left(plan: Plan, point: Point, until: int | None) -> int:
@@ -94,7 +137,14 @@ def _to_stop(stop: int | None, position: Position) -> int:
 
 
 def _end_epoch(
-    engine: Engine, point: Point, audit: ExpectedAudit, used: int, callbacks: Callbacks, *, evaluate: bool
+    engine: Engine,
+    point: Point,
+    audit: ExpectedAudit,
+    used: int,
+    callbacks: Callbacks,
+    cluster: Cluster,
+    *,
+    evaluate: bool,
 ) -> None:
     """Compare the epoch's audit with what it had to be, evaluate, and tell callbacks of the epoch's row.
 
@@ -105,8 +155,8 @@ def _end_epoch(
     epoch = position.epoch if complete else position.epoch + 1
     expected = audit.after(epoch - 1, used)
 
-    validation = _evaluate(engine, point, "validation", engine.data.validation) if evaluate else None
-    evaluation = _evaluate(engine, point, "test", engine.data.test) if evaluate else None
+    validation = _evaluate(engine, point, "validation", engine.data.validation, cluster) if evaluate else None
+    evaluation = _evaluate(engine, point, "test", engine.data.test, cluster) if evaluate else None
 
     row = EpochRow(
         epoch=epoch,
@@ -130,10 +180,12 @@ def _end_epoch(
         )
 
 
-def _evaluate(engine: Engine, point: Point, name: str, split: AnySplit | None) -> EvaluationRow | None:
+def _evaluate(
+    engine: Engine, point: Point, name: str, split: AnySplit | None, cluster: Cluster
+) -> EvaluationRow | None:
     if split is None or not len(split):
         return None
-    evaluation = engine.evaluate(point.state, split)
+    evaluation = engine.evaluate(point.state, split, cluster)
     return EvaluationRow(point.position.iteration, name, evaluation.samples, evaluation.values)
 
 

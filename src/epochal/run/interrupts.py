@@ -24,6 +24,8 @@ from epochal.run.surroundings import cell_output, is_interactive, is_marimo
 from epochal.web.fragment import Fragment
 from epochal.words.phrases import translate
 
+_STATUS = 128 + signal.SIGINT
+
 
 @dataclass(slots=True)
 class Interrupt:
@@ -34,7 +36,11 @@ class Interrupt:
     @property
     def callbacks(self) -> tuple[Callback, ...]:
         """What ends the training when a stop was asked for."""
-        return (StopWhen(lambda: self.is_asked),)
+        return (StopWhen(lambda: self.is_asked, lambda: _STATUS, self.note),)
+
+    def note(self, status: int) -> None:
+        """Note that a process of several was asked to stop, and all of them do."""
+        self.is_asked = self.is_asked or status == _STATUS
 
     def answer(self, run: Run) -> Run:
         """Return a run, and say how an interrupted one is continued. Raises `KeyboardInterrupt` in a script."""

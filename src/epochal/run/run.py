@@ -292,15 +292,16 @@ class Run:
         """The weights that were kept while training (``snapshots=True``), by iteration."""
         return tuple(Snapshot.of(path) for path in reversed(checkpoint_files(self.folder.snapshots)))
 
-    def rebuild(self, custom: Custom | None = None, data: DataSource | None = None) -> Setup:
+    def rebuild(self, custom: Custom | None = None, data: DataSource | None = None, *, beginning: bool = True) -> Setup:
         """Build what the run is trained with; parts that were given as Python objects have to be given again.
 
-        ``data`` says where its data are now. Raises `DataError` where they are not those that it was trained on.
+        ``data`` says where its data are now, ``beginning`` whether a model of the user's own gets the weights that it
+        began with, which lie in the folder. Raises `DataError` where they are not those that it was trained on.
         """
         custom = custom or Custom()
         self._refuse_missing(tuple(self.file.custom), custom)
         setup = set_up(self.config, self._load(custom, data), custom, self.file.present_lengths)
-        return self._from_its_beginning(setup) if self.file.model.initial else setup
+        return self._from_its_beginning(setup) if beginning and self.file.model.initial else setup
 
     def _load(self, custom: Custom, data: DataSource | None = None) -> Dataset:
         """Load what the run was trained on, from where it was or from ``data``. Raises `DataError` for other data."""

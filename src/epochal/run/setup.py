@@ -43,9 +43,10 @@ from epochal.engine.checks import check_micro_batch, with_fitting_metrics
 from epochal.engine.checks import check_shards as check_one_piece
 from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
+from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
 from epochal.engine.task import input_spec
-from epochal.errors import OptionError
+from epochal.errors import OptionError, PlanError
 from epochal.models import Model, build_model
 from epochal.models.adapters.recognise import adapt, check_known
 from epochal.order import Order
@@ -67,6 +68,7 @@ class Custom:
         source: where the model came from, if that was a file.
         data: whether the data came as an object.
         tried: whether the parts were tried on real samples already, as for a run that continues.
+        at_once: how many trainings share the processors, this one included.
     """
 
     model: Any = None
@@ -76,6 +78,7 @@ class Custom:
     metrics: Sequence[str | Metric] | None = None
     tried: bool = False
     source: ModelSource | None = None
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, ModelSource):
@@ -243,6 +246,17 @@ def set_up(
     if config.shards is not None:
         for phase in plan.phases:
             check_shards(phase.batch_size, config.shards)
+    adaptive = config.adaptive(plan.samples)
+    if adaptive is not None and jax.process_count() > 1:
+        raise OptionError(
+            "an adaptive batch size is measured in one process, and this training has several; write a schedule, such "
+            "as 100,200@10ep"
+        )
+    if adaptive is not None and isinstance(adaptive.high, int) and adaptive.high > plan.samples:
+        raise PlanError(
+            f"an adaptive batch size of at most {adaptive.high:,} is above the {plan.samples:,} training samples; "
+            f"use at most {plan.samples:,}, or 'all'"
+        )
 
     if config.patience is not None and data.validation is None:
         raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
@@ -250,6 +264,7 @@ def set_up(
         raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
 
     model = custom.model or _build_model(config, data)
+    config = _for_processes(config, plan, model, is_new=lengths is None)
     task = _build_task(config, custom, data, model, custom.loss or config.loss, config.label_smoothing)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
@@ -266,14 +281,16 @@ def set_up(
         seed=config.seed,
         micro_batch=config.micro_batch,
         shards=config.shards,
+        at_once=custom.at_once,
         is_built_in=custom.model is None and optimizer.is_built_in,
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
+    size = plan.batch_sizes if adaptive is None else str(adaptive)
     resolved = dataclasses.replace(
         resolved,
-        batch_size=plan.batch_sizes,
+        batch_size=size,
         epochs=None,
         iterations=None,
         budget=str(plan.budget),
@@ -281,6 +298,21 @@ def set_up(
         order=order,
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+
+
+def _for_processes(config: TrainConfig, plan: Plan, model: Model, *, is_new: bool) -> TrainConfig:
+    """Return the configuration with the shards that several processes share; a run that has begun keeps its own.
+
+    Raises `OptionError` where they cannot share any.
+    """
+    if jax.process_count() == 1:
+        return config
+    if config.shards is None and is_new:
+        config = dataclasses.replace(config, shards=usual_shards([phase.batch_size for phase in plan.phases]))
+    usual = model.shards if jax.default_backend() == "cpu" else 1
+    for phase in plan.phases:
+        check_processes(phase.batch_size, usual if config.shards is None else config.shards)
+    return config
 
 
 def _sized_order(config: TrainConfig, data: Dataset) -> str | None:

@@ -32,6 +32,7 @@ def compare(
     run: str | os.PathLike[str] | None = None,
     callback: StudyCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
+    at_once: int | None = None,
     **options: Any,
 ) -> Study:
     """Train with several batch sizes (or models, optimizers, learning rates, seeds), side by side.
@@ -52,9 +53,12 @@ def compare(
         run: the study's folder. Default: ``runs/compare-DATA-1``, or the next free number.
         callback: follows the searches and runs (`epochal.study.StudyCallback`). Default: in a notebook, shows them.
         should_stop: asked again and again; a true answer ends the work there.
+        at_once: how many runs that differ in their seed or learning rate alone are trained side by side, each with the
+            bits that it has alone. Default: as many as there are processors, at most 8 and what the memory holds, on a
+            CPU; one where models, losses or metrics are your own, or the budget is of seconds.
         options: the lists and other fields of `epochal.config.StudyConfig`, such as ``batch_sizes=[1, 100]``,
-            ``optimizers="adam"``, ``lrs=0.1``, ``seeds=[0, 1]``, ``seconds=10`` or ``tune_lr=True``, and fields of
-            `TrainConfig` that are the same for all runs, such as ``epochs=5``.
+            ``optimizers="adam"``, ``lrs=0.1``, ``seeds=[0, 1]`` or ``repeat=8``, ``seconds=10`` or
+            ``tune_lr=True``, and fields of `TrainConfig` that are the same for all runs, such as ``epochs=5``.
 
     Raises:
         EpochalError: for anything that the user can fix, before anything is written.
@@ -80,7 +84,7 @@ def compare(
         config = dataclasses.replace(config, shared=dataclasses.replace(shared, data=dataset.name))
     own_loss = loss if callable(loss) else None
     parts = Parts(dataset, own_data, own_models, own_loss, listed_metrics(metrics) or None)
-    return _work(config, parts, run, callback, should_stop)
+    return _work(config, parts, run, callback, should_stop, at_once)
 
 
 def _named(models: Any) -> tuple[list[str], dict[str, Any]]:
@@ -105,6 +109,7 @@ def resume_study(
     *,
     callback: StudyCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
+    at_once: int | None = None,
     **budget: Any,
 ) -> Study:
     """Finish a study that was stopped or killed; a finished one is returned as it is.
@@ -113,6 +118,7 @@ def resume_study(
         path: the study's folder.
         callback: as for `compare`.
         should_stop: as for `compare`.
+        at_once: as for `compare`.
         budget: a larger one for all runs: ``epochs``, ``iterations``, ``budget`` or ``seconds``.
 
     Raises:
@@ -125,7 +131,7 @@ def resume_study(
         )
     config = with_budget(study, budget) if budget else study.config
     data = load_data(config.shared.data, **config.shared.loading)
-    return _work(config, Parts(data), path, callback, should_stop)
+    return _work(config, Parts(data), path, callback, should_stop, at_once)
 
 
 def _work(
@@ -134,6 +140,7 @@ def _work(
     path: str | os.PathLike[str] | None,
     callback: StudyCallback | None,
     should_stop: Callable[[], bool] | None,
+    at_once: int | None,
 ) -> Study:
     """Work on a study where a person may look on, and interrupt it."""
     with stop_on_interrupt() as interrupt:
@@ -143,6 +150,7 @@ def _work(
             path,
             callback or cell_callback(),
             lambda: interrupt.is_asked or (should_stop is not None and should_stop()),
+            at_once,
         )
     if interrupt.is_asked and not study.is_finished:
         data = "data, " if study.data.own else ""

@@ -11,7 +11,7 @@ from typing import Any
 from epochal.config import BUDGETS, COMPARE, STUDY, VARIED, StudyConfig, TrainConfig
 from epochal.counts import shown
 from epochal.errors import OptionError, unknown_name
-from epochal.options import read_options
+from epochal.options import count, read_options
 from epochal.record.study_record import StudyRecord
 
 _MAY_CHANGE = "target_accuracy"
@@ -20,10 +20,11 @@ _MAY_CHANGE = "target_accuracy"
 def plan_study(given: Mapping[str, Any], path: str | os.PathLike[str] | None) -> StudyConfig:
     """Return the configuration of the study at ``path`` if there is one, else that of the options given.
 
-    ``given`` are fields of `StudyConfig` and `TrainConfig`; those that are ``None`` count as not given. Raises
-    `OptionError` for unknown options, bad values, and values other than those of the existing study.
+    ``given`` are fields of `StudyConfig` and `TrainConfig`, or ``repeat`` in place of a list of seeds; those that are
+    ``None`` count as not given. Raises `OptionError` for unknown options, bad values, and values other than those of
+    the existing study.
     """
-    wanted = _read({name: value for name, value in given.items() if value is not None})
+    wanted = _read(_repeated({name: value for name, value in given.items() if value is not None}))
     if path is None or not StudyRecord.is_at(Path(path)):
         return _build({"snapshots": True, **wanted})
 
@@ -60,6 +61,19 @@ def with_budget(study: StudyRecord, budget: Mapping[str, Any]) -> StudyConfig:
     if not is_larger:
         raise OptionError(f"{study.path} has a larger budget already; a study's budget can only grow")
     return larger
+
+
+def _repeated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the list of seeds that ``repeat`` stands for: so many, from the given one or 0 on."""
+    values = dict(given)
+    times = values.pop("repeat", None)
+    if times is None:
+        return values
+    times = count().read("repeat", times)
+    first = STUDY["seeds"].read("seeds", values.get("seeds", (0,)))
+    if len(first) > 1:
+        raise OptionError(f"give repeat or a list of seeds, not both: repeat={times} counts from one seed on")
+    return {**values, "seeds": tuple(range(first[0], first[0] + times))}
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:

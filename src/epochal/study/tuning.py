@@ -6,19 +6,22 @@ or all of them where the budget has fewer (a budget of seconds: one epoch, and a
 up, in batches of the first size where that changes. The rates are the default one times 1/9, 1/3, 1, 3 and 9; while the
 best one is the lowest or the highest, at most twice, one more follows beyond it. The rate with the lowest validation
 loss is taken. The test set takes no part.
+Rates that are known at once are trained side by side.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
 from epochal.data import Dataset
+from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import DataError, OptionError
 from epochal.order import Order
 from epochal.record.study_record import Trial, TuningResult
@@ -38,8 +41,10 @@ class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
     """A search that was stopped before it had an answer."""
 
 
-def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callable[[], bool]) -> TuningResult:
-    """Search the learning rate for this configuration.
+def tune(
+    config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callable[[], bool], at_once: int | None = None
+) -> TuningResult:
+    """Search the learning rate for this configuration, trying so many rates ``at_once`` (`lanes_for`).
 
     Raises `Stopped` where a stop is asked for meanwhile, `DataError` where the training set is too small to hold
     samples out, and `OptionError` where no rate leads to a finite loss.
@@ -55,9 +60,17 @@ def tune(config: TrainConfig, data: Dataset, custom: Custom, should_stop: Callab
     default, custom = setup.config, setup.custom  # own parts are tried once
     assert default.lr is not None
 
-    losses = _search(
-        default.lr, lambda lr: _validation_loss(dataclasses.replace(plain, lr=lr), split, custom, should_stop)
-    )
+    def losses_of(rates: Sequence[float]) -> list[float]:
+        lanes = Lanes(lanes_for(at_once, len(rates), split, setup.engine.count_parameters()))
+        parts = dataclasses.replace(custom, at_once=lanes.at_once)
+
+        def loss_of(rate: float) -> float:
+            one = dataclasses.replace(plain, lr=rate)
+            return _validation_loss(one, split, parts, lambda: lanes.has_failed or should_stop())
+
+        return lanes.run([partial(loss_of, rate) for rate in rates])
+
+    losses = _search(default.lr, losses_of)
     tried = tuple(Trial(rate, losses[rate]) for rate in sorted(losses))
 
     best = min(tried, key=lambda one: one.loss)
@@ -102,20 +115,21 @@ def _search_plan(config: TrainConfig, samples: int, held_in: int) -> Plan:
     return Plan(held_in, batch_size, iterations=updates, last=config.last)
 
 
-def _search(default: float, loss_of: Callable[[float], float]) -> dict[float, float]:
+def _search(default: float, losses_of: Callable[[Sequence[float]], list[float]]) -> dict[float, float]:
     """Return the validation loss of each rate that was tried."""
 
     def rate(power: int) -> float:
         return float(f"{default * _FACTOR**power:.3g}")
 
     low, high = -2, 2
-    losses = {power: loss_of(rate(power)) for power in range(low, high + 1)}
+    powers = range(low, high + 1)
+    losses = dict(zip(powers, losses_of([rate(power) for power in powers]), strict=True))
     for _ in range(_MOST_FURTHER):
         best = min(losses, key=lambda power: losses[power])
         if low < best < high:
             break
         further = low - 1 if best == low else high + 1
-        losses[further] = loss_of(rate(further))
+        [losses[further]] = losses_of([rate(further)])
         low, high = min(low, further), max(high, further)
     return {rate(power): loss for power, loss in losses.items()}
 

@@ -48,29 +48,27 @@ class FileSource:
         """What a sample takes on the disk, with its id and checksum."""
         return self.files.record.bytes
 
+    def places_of(self, ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Return the places of these rows."""
+        return np.asarray(ids) if self.order is None else self.order.positions(0, np.asarray(ids))
+
     def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
         """Ask the disk for rows that are read soon, unless memory has them."""
-        self.files.hint(self._places_of(ids))
+        self.files.hint(self.places_of(ids))
 
     def read(self, ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
         """Read these samples; ``into.ids`` are those that stand in the rows.
 
         Raises `DataError`, with file and row, for one that is damaged, another one, or no longer there.
         """
-        self._read(self._places_of(ids), np.asarray(ids), into)
+        self.read_places(self.places_of(ids), np.asarray(ids), into)
 
     def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
         """Ask the disk for the rows at these places."""
         self.files.hint(places)
 
-    def read_places(self, places: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
-        """Read the rows at these places; as `read` does."""
-        self._read(places, places if self.order is None else self.order.indices_at(0, places), into)
-
-    def _places_of(self, ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return np.asarray(ids) if self.order is None else self.order.positions(0, np.asarray(ids))
-
-    def _read(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+    def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
+        """Read the rows at these places, which have to have these ids; as `read` does."""
         if self.check is not None:
             self.check.before_reading(places)
         self.files.read(places, ids, into)

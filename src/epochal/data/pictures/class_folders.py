@@ -29,6 +29,7 @@ from epochal.errors import DataError
 __all__ = ["Pictures", "has_picture_classes", "is_picture", "read_picture", "read_picture_folder"]
 
 _T = TypeVar("_T")
+_P = TypeVar("_P", bound=Path | bytes)
 
 _DEFAULT_SIDE = 64
 _CHUNK = 64  # pictures that a thread reads before it reports
@@ -92,16 +93,16 @@ def read_picture_folder(
 
     # headers first: they decide the size, and how much memory there must be
     with quiet_pillow():
-        headers = _in_threads(lambda i: _sound(read_header, paths[i]), len(paths), "headers of pictures", progress)
+        headers = in_threads(lambda i: sound(read_header, paths[i]), len(paths), "headers of pictures", progress)
         seen = [header for header in headers if isinstance(header, Header)]
         good = [i for i, header in enumerate(headers) if isinstance(header, Header)]
-        size = size or _default_size(seen)
+        size = size or default_size(seen)
         in_grey = all(header.grey for header in seen) if grey is None else grey
-        x, answers = _read_all([paths[i] for i in good], size, in_grey, progress)
+        x, answers = read_all([paths[i] for i in good], size, in_grey, progress)
 
     reasons = {i: header for i, header in enumerate(headers) if isinstance(header, str)}
     reasons |= {good[row]: answer for row, answer in enumerate(answers) if isinstance(answer, str)}
-    _check_classes(listing, reasons)
+    check_classes(listing, reasons)
     if len(x) + len(reasons) > len(paths):
         x = x[[not isinstance(answer, str) for answer in answers]]
 
@@ -110,14 +111,14 @@ def read_picture_folder(
     if grey is None and greys == len(x) and not in_grey:
         x, in_grey = np.ascontiguousarray(x[..., 0]), True
 
-    notes = [*_note_of_broken(listing, reasons), *listing.notes_on_files(), *_note_of_sizes(seen, size)]
+    notes = [*note_of_broken(listing, reasons), *listing.notes_on_files(), *note_of_sizes(seen, size)]
     if grey is None and greys and not in_grey:
         notes.append(f"{greys:,} of {len(x):,} pictures are grey, made RGB")
     return _pictures(listing, x, in_grey, reasons, notes)
 
 
-def _read_all(
-    paths: Sequence[Path], size: tuple[int, int], grey: bool, progress: Progress | None
+def read_all(
+    paths: Sequence[Path | bytes], size: tuple[int, int], grey: bool, progress: Progress | None
 ) -> tuple[UInt8[np.ndarray, "n height width *rgb"], list[bool | str]]:
     """Return the pictures, and for each whether it is grey, or why it cannot be read: its row is then undefined."""
     try:
@@ -127,17 +128,17 @@ def _read_all(
         raise DataError(f"{shown} do not fit into the memory; choose a smaller size") from error
 
     def fill(row: int) -> bool | str:
-        picture = _sound(lambda path: decode(path, size, grey=grey), paths[row])
+        picture = sound(lambda path: decode(path, size, grey=grey), paths[row])
         if isinstance(picture, str):
             return picture
         x[row] = picture if grey or picture.ndim == 3 else picture[..., None]
         return picture.ndim == 2 or bool((picture == picture[..., :1]).all())
 
     # every thread writes its own rows
-    return x, _in_threads(fill, len(paths), "pictures", progress)
+    return x, in_threads(fill, len(paths), "pictures", progress)
 
 
-def _sound(read: Callable[[Path], _T], path: Path) -> _T | str:
+def sound(read: Callable[[_P], _T], path: _P) -> _T | str:
     """Return what ``read`` makes of a file, or why it cannot."""
     try:
         return read(path)
@@ -145,7 +146,7 @@ def _sound(read: Callable[[Path], _T], path: Path) -> _T | str:
         return str(error)
 
 
-def _in_threads(work: Callable[[int], _T], count: int, title: str, progress: Progress | None) -> list[_T]:
+def in_threads(work: Callable[[int], _T], count: int, title: str, progress: Progress | None) -> list[_T]:
     """Return ``work(i)`` for every i below ``count``, done by several threads: Pillow decodes side by side."""
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     results: list[_T] = []
@@ -160,14 +161,14 @@ def _in_threads(work: Callable[[int], _T], count: int, title: str, progress: Pro
     return results
 
 
-def _default_size(headers: Sequence[Header]) -> tuple[int, int]:
+def default_size(headers: Sequence[Header]) -> tuple[int, int]:
     """Return the size of all if it is one and small, else 64×64."""
     sizes = {(header.height, header.width) for header in headers}
     height, width = sizes.pop() if len(sizes) == 1 else (_DEFAULT_SIDE, _DEFAULT_SIDE)
     return (height, width) if max(height, width) <= _DEFAULT_SIDE else (_DEFAULT_SIDE, _DEFAULT_SIDE)
 
 
-def _check_classes(listing: Listing, reasons: dict[int, str]) -> None:
+def check_classes(listing: Listing, reasons: dict[int, str]) -> None:
     """Raise `DataError` where no picture of a class could be read."""
     sound = {(sample.split, sample.name) for i, sample in enumerate(listing.samples) if i not in reasons}
     for i, sample in enumerate(listing.samples):
@@ -178,13 +179,13 @@ def _check_classes(listing: Listing, reasons: dict[int, str]) -> None:
             )
 
 
-def _note_of_broken(listing: Listing, reasons: dict[int, str]) -> Iterator[str]:
+def note_of_broken(listing: Listing, reasons: dict[int, str]) -> Iterator[str]:
     if reasons:
         shown = [f"{listing.shown(listing.samples[i].path)} ({reason})" for i, reason in sorted(reasons.items())]
         yield f"{counted(shown, 'picture')} could not be read: {some(shown)}"
 
 
-def _note_of_sizes(headers: Sequence[Header], size: tuple[int, int]) -> Iterator[str]:
+def note_of_sizes(headers: Sequence[Header], size: tuple[int, int]) -> Iterator[str]:
     """Say which sizes there were, where pictures were scaled; width×height, as people write it."""
     sizes = sorted({(one.height * one.width, one.width, one.height) for one in headers})
     if {(height, width) for _, width, height in sizes} <= {size}:

@@ -5,6 +5,7 @@ Pillow decodes it. It is an optional dependency, imported when the first picture
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path | bytes) -> Header:
     """Return what a picture's header says, without decoding it. Raises `UnreadableError`."""
     with _opened(path) as image:
         # a PNG would be decoded to look for EXIF data behind its pixels
@@ -108,7 +109,7 @@ def read_header(path: Path) -> Header:
         return Header(height, width, _is_grey(image.mode))
 
 
-def decode(path: Path, size: tuple[int, int] | None, *, grey: bool = False) -> UInt8[np.ndarray, "h w *rgb"]:
+def decode(path: Path | bytes, size: tuple[int, int] | None, *, grey: bool = False) -> UInt8[np.ndarray, "h w *rgb"]:
     """Return a picture as `read_picture` does, but one that its file stores in grey always as ``(h, w)``.
 
     Raises `UnreadableError`.
@@ -126,12 +127,12 @@ def decode(path: Path, size: tuple[int, int] | None, *, grey: bool = False) -> U
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path | bytes) -> Iterator[Any]:
     """Open a picture; whatever goes wrong until the end of the block is an `UnreadableError`."""
     from PIL import Image
 
     try:
-        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        with _file_of(path) as file, Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableError(
                     f"{image.width:,}×{image.height:,}, more than {MOST_PIXELS // 10**6} million pixels"
@@ -143,12 +144,17 @@ def _opened(path: Path) -> Iterator[Any]:
         raise UnreadableError(_reason(path, error)) from error
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _file_of(path: Path | bytes) -> Any:
+    """Open a picture's file, or its content."""
+    return io.BytesIO(path) if isinstance(path, bytes) else open_regular(path)
+
+
+def _reason(path: Path | bytes, error: Exception) -> str:
     """Return in a few words why a picture could not be read."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        with open_regular(path) as file:
+        with _file_of(path) as file:
             beginning = file.read(8)
         if not beginning:
             return "empty"

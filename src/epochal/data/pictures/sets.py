@@ -30,7 +30,7 @@ def load_pictures(folder: Path, options: LoadOptions, progress: Progress | None 
 
     Raises `DataError` where a split is there already and also asked for, and what `read_picture_folder` raises.
     """
-    found = read_picture_folder(folder, size=_size(options), grey=options.grey or None, progress=progress)
+    found = read_picture_folder(folder, size=size_of(options), grey=options.grey or None, progress=progress)
     held: dict[str, Any] = {"test": options.held_out, "validation": as_share(options.validation)}
     for name, x, y in (("test", found.x_test, found.y_test), ("validation", found.x_validation, found.y_validation)):
         if x is None:
@@ -50,7 +50,7 @@ def load_pictures(folder: Path, options: LoadOptions, progress: Progress | None 
     return data.with_encoding(PictureEncoding(found.size, found.grey), found.notes)
 
 
-def _size(options: LoadOptions) -> tuple[int, int] | None:
+def size_of(options: LoadOptions) -> tuple[int, int] | None:
     """Return height and width; one number is both."""
     if options.image_size is None:
         return None

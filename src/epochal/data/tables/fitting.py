@@ -44,20 +44,30 @@ def fit_encoding(
     Raises:
         DataError: for a column that is neither one thing nor another, with the row, and where no feature is left.
     """
-    encoders, left_out = [], dict.fromkeys(dropped, "as asked")
+    encoders: list[Encoder] = []
+    left_out = dict.fromkeys(dropped, "as asked")
     for column in table.columns:
         if column.name in targets or column.name in dropped:
             continue
-        column = as_text(column) if column.name in categorical else as_meant(column)
-        why = _reason_to_leave_out(column, rows, asked=column.name in categorical, table=table)
-        if why:
-            left_out[column.name] = why
+        fitted = fit_column(column, rows, asked=column.name in categorical, table=table)
+        if isinstance(fitted, str):
+            left_out[column.name] = fitted
         else:
-            encoders.append(_fit(column, rows, asked=column.name in categorical))
+            encoders.append(fitted)
     if not encoders:
         why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise DataError(f"{table.name}: no feature is left ({why or 'there is the target alone'})")
     return TableEncoding(tuple(encoders), left_out, tuple(targets), table.has_header)
+
+
+def fit_column(column: Column, rows: Rows, *, asked: bool, table: Table) -> Encoder | str:
+    """Return how to encode a column, as its training rows say, or why it is left out.
+
+    ``asked``: its values are categories because the user says so. Raises `DataError` as `fit_encoding` does.
+    """
+    column = as_text(column) if asked else as_meant(column)
+    why = _reason_to_leave_out(column, rows, asked=asked, table=table)
+    return why or _fit(column, rows, asked=asked)
 
 
 def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Table) -> str:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from epochal.config import Task
 from epochal.data.dataset import Dataset, Preprocessing
@@ -86,14 +86,14 @@ def from_table(
     """
     targets = options.targets(table.names)
     table.check_names((*targets, *options.features, *options.drop, *options.categorical))
-    _check_roles(table, targets, options)
+    check_roles(table, targets, options)
 
     notes = list(table.notes)
-    table = _with_known_targets(table, targets, notes)
+    table = with_known_targets(table, targets, notes)
     rest = [one for one in (test, validation) if isinstance(one, Table)]
-    rest = [_with_known_targets(_same_columns(one, table), targets, notes) for one in rest]
+    rest = [with_known_targets(same_columns(one, table), targets, notes) for one in rest]
 
-    meaning = read_targets([_targets_of(one, targets) for one in (table, *rest)], options.task)
+    meaning = read_targets([targets_of(one, targets) for one in (table, *rest)], options.task)
     is_classes = meaning.classes is not None
     train_y = meaning.ys[0] if is_classes else np.zeros(len(table), np.int32)
     train, held_out, validating = split_rows(
@@ -104,10 +104,12 @@ def from_table(
     )
 
     # from here on, only the training rows decide
-    dropped = _dropped(table, targets, options)
+    dropped = dropped_columns(table, targets, options)
     encoding = fit_encoding(table, train, targets=targets, categorical=options.categorical, dropped=dropped)
     samples = [encoding.encode(one) for one in (table, *rest)]
-    ys = [y if is_classes else _values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)]
+    ys = [
+        y if is_classes else target_values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)
+    ]
 
     def part(rows: Int[np.ndarray, " rows"] | None, number: int) -> Split:
         x, y = (samples[0], ys[0]) if rows is not None else (samples[number], ys[number])
@@ -118,7 +120,7 @@ def from_table(
         name,
         split,
         part(held_out, 1),
-        _preprocessing(split, encoding),
+        table_preprocessing(default_preprocessing(split.x), encoding),
         meaning.classes,
         None if validation is None else part(validating, len(rest)),
         None if is_classes else scaling_of(split.y),
@@ -147,13 +149,14 @@ def new_targets(
         gone = table.column(name).missing
         if gone.any():
             raise DataError(f"{table.name}: {table.place(int(np.argmax(gone)))} has no '{name}' to compare with")
-    y = _targets_of(table, encoding.targets, texts=class_names is not None)
+    y = targets_of(table, encoding.targets, texts=class_names is not None)
     if class_names is not None:
         return class_numbers(y, class_names)
-    return _values(y, table, encoding.targets).reshape(len(table), *shape)
+    return target_values(y, table, encoding.targets).reshape(len(table), *shape)
 
 
-def _check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> None:
+def check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> None:
+    """Raise `DataError` where a column is named as two things, or nothing is left beside the target."""
     for name in targets:
         if name in options.drop or name in options.features:
             where = "--drop" if name in options.drop else "--features"
@@ -162,12 +165,13 @@ def _check_roles(table: Table, targets: Sequence[str], options: TableOptions) ->
         raise DataError(f"{table.name}: its columns are {', '.join(table.names)}; features and a target are needed")
 
 
-def _dropped(table: Table, targets: Sequence[str], options: TableOptions) -> list[str]:
+def dropped_columns(table: Table, targets: Sequence[str], options: TableOptions) -> list[str]:
+    """Return the columns that are left out because the user says so."""
     unused = [name for name in table.names if options.features and name not in (*options.features, *targets)]
     return [name for name in table.names if name in options.drop or name in unused]
 
 
-def _same_columns(other: Table, table: Table) -> Table:
+def same_columns(other: Table, table: Table) -> Table:
     """Return another table with the columns of the first."""
     absent = [name for name in table.names if name not in other.names]
     if absent:
@@ -175,21 +179,26 @@ def _same_columns(other: Table, table: Table) -> Table:
     return other.select(table.names)
 
 
-def _with_known_targets(table: Table, targets: Sequence[str], notes: list[str]) -> Table:
+def with_known_targets(table: Table, targets: Sequence[str], notes: list[str]) -> Table:
     """Return the rows whose targets are known; the others cannot train or test anything, which is said."""
     gone = np.any([table.column(name).missing for name in targets], axis=0)
     if not gone.any():
         return table
     if gone.all():
         raise DataError(f"{table.name}: column '{targets[0]}' has no value at all; name another target (--target)")
-    places = [table.place(int(row)) for row in np.flatnonzero(gone)[:_SHOWN]]
-    more = " …" if gone.sum() > _SHOWN else ""
-    what = "row has" if gone.sum() == 1 else "rows have"
-    notes.append(f"{int(gone.sum()):,} {what} no '{targets[0]}' and cannot be used: {', '.join(places)}{more}")
+    notes.append(about_gone(gone, targets, table))
     return table.take(np.flatnonzero(~gone))
 
 
-def _targets_of(table: Table, targets: Sequence[str], *, texts: bool = False) -> Shaped[np.ndarray, "n *target"]:
+def about_gone(gone: Bool[np.ndarray, " n"], targets: Sequence[str], table: Table) -> str:
+    """Return the sentence about rows without a target."""
+    places = [table.place(int(row)) for row in np.flatnonzero(gone)[:_SHOWN]]
+    more = " …" if gone.sum() > _SHOWN else ""
+    what = "row has" if gone.sum() == 1 else "rows have"
+    return f"{int(gone.sum()):,} {what} no '{targets[0]}' and cannot be used: {', '.join(places)}{more}"
+
+
+def targets_of(table: Table, targets: Sequence[str], *, texts: bool = False) -> Shaped[np.ndarray, "n *target"]:
     """Return the targets as an array of texts, whole numbers or floats."""
     columns = [table.column(name) if texts else typed_target(table.column(name)) for name in targets]
     arrays = [_plain(column, table) for column in columns]
@@ -211,7 +220,7 @@ def _plain(column: Column, table: Table) -> Shaped[np.ndarray, " n"]:
     return column.values.astype(np.int64) if column.whole else column.values
 
 
-def _values(y: Any, table: Table, targets: Sequence[str]) -> Shaped[np.ndarray, "n *target"]:
+def target_values(y: Any, table: Table, targets: Sequence[str]) -> Shaped[np.ndarray, "n *target"]:
     """Return a regression's targets as float32. Raises `DataError` for texts and what is not finite, with the row."""
     if y.dtype.kind == "U":
         raise DataError(f"{table.name}: the target '{targets[0]}' holds texts such as '{y[0]:.40}', and no numbers")
@@ -225,7 +234,7 @@ def _values(y: Any, table: Table, targets: Sequence[str]) -> Shaped[np.ndarray, 
     return values
 
 
-def _preprocessing(split: Split, encoding: TableEncoding) -> Preprocessing:
+def table_preprocessing(default: Preprocessing, encoding: TableEncoding) -> Preprocessing:
     """Return shift and scale of the numbers that are quantities; zeros and ones stay as they are."""
-    default, scaled = default_preprocessing(split.x), encoding.scaled
+    scaled = encoding.scaled
     return Preprocessing.of(np.where(scaled, default.shift, 0), np.where(scaled, default.scale, 1))

@@ -41,7 +41,7 @@ _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
 _MOST_BYTES = 1 << 33
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
           codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 
 Texts = Shaped[np.ndarray, " n"]
@@ -90,15 +90,15 @@ def read_text_table(
         DataError: for a file that cannot be read, lines of other lengths and quotes without an end, with the line.
     """
     content = _decoded(path, encoding)
-    separator, rows = _first_rows(content, path)
-    form = _recognise(path, separator, rows, has_header, names)
+    separator, rows = first_rows(content, path)
+    form = recognise(path, separator, rows, has_header, names)
     if len(rows) <= form.has_header:
         raise DataError(f"{path}: has a line of column names but no rows")
 
     kept = (form.last_named,) if as_text is None else tuple(as_text)
-    columns = _read_fast(content, form, rows, kept)
+    columns = read_fast(content, form, rows, kept)
     if columns is None:
-        columns = _read_exactly(content, path, form)
+        columns = read_exactly(content, path, form)
     notes = () if form.has_header else (f"{path.name}: no line of column names; they are called {form.names[0]} …",)
     return _typed(path, content, form, columns, kept, notes)
 
@@ -107,7 +107,7 @@ def read_text_table(
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
+class Content:
     """A file's text as bytes in UTF-8."""
 
     encoded: bytes
@@ -118,13 +118,13 @@ class _Content:
         return io.StringIO(head.decode("utf-8", "strict" if most is None else "ignore"), newline="")
 
 
-def _decoded(path: Path, encoding: str | None) -> _Content:
+def _decoded(path: Path, encoding: str | None) -> Content:
     """Return a file's text, unpacked if need be."""
     raw = _bytes(path)
-    marked = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), None)
+    marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
     chosen = encoding or marked or "utf-8"
     if chosen == "utf-8" and raw.isascii() and b"\0" not in raw:
-        return _Content(raw)
+        return Content(raw)
     try:
         text = raw.decode(chosen)
     except LookupError:
@@ -139,7 +139,7 @@ def _decoded(path: Path, encoding: str | None) -> _Content:
     if "\0" in text:
         likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
         raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
-    return _Content(text.removeprefix("\ufeff").encode())
+    return Content(text.removeprefix("\ufeff").encode())
 
 
 def _bytes(path: Path) -> bytes:
@@ -162,7 +162,7 @@ def _bytes(path: Path) -> bytes:
 # --- separator and names --------------------------------------------------------------------------------------------
 
 
-def _first_rows(content: _Content, path: Path) -> tuple[str, list[list[str]]]:
+def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     """Return the separator and the first rows: of several, the separator that gives most columns to all lines alike."""
     lines = content.lines(_HEAD)
     start = "".join(islice(lines, _SAMPLE))
@@ -192,9 +192,10 @@ def _is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and not row[0].strip())
 
 
-def _recognise(
+def recognise(
     path: Path, separator: str, rows: list[list[str]], has_header: bool | None, names: Sequence[str] | None
 ) -> TextFormat:
+    """Return how a table is written, as its first rows say. Raises `DataError` where that is unclear."""
     first = [cell.strip() for cell in rows[0]]
     if len(first) < 2 and "\n" in first[0]:
         raise DataError(f"{path}: line 1: a quote that is never closed; close it, or write a quote within text twice")
@@ -259,9 +260,7 @@ def is_written_number(text: str) -> bool:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def _read_fast(
-    content: _Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]
-) -> list[Texts] | None:
+def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]) -> list[Texts] | None:
     """Return the columns as Polars reads them: numbers or texts; ``None`` where it is not there or anything is odd."""
     encoded = content.encoded
     ends_otherwise = b"\r" in encoded and encoded.count(b"\r") != encoded.count(b"\r\n")
@@ -323,8 +322,11 @@ def _from_polars(series: Any) -> Texts:
     return values
 
 
-def _read_exactly(content: _Content, path: Path, form: TextFormat) -> list[Texts]:
-    """Return the columns of texts as the `csv` module reads them. Raises `DataError` with the line of what is wrong."""
+def read_exactly(content: Content, path: Path, form: TextFormat, before: int = 0) -> list[Texts]:
+    """Return the columns of texts as the `csv` module reads them. Raises `DataError` with the line of what is wrong.
+
+    ``before``: lines of the file that stand before the content.
+    """
     wanted = len(form.names)
     records: list[list[str]] = []
     reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
@@ -334,12 +336,14 @@ def _read_exactly(content: _Content, path: Path, form: TextFormat) -> list[Texts
         for row in reader:
             if not _is_blank(row):
                 if len(row) != wanted:
-                    raise DataError(f"{path}: {_about_length(row, started + 1, reader.line_num, wanted, form)}")
+                    first, last = before + started + 1, before + reader.line_num
+                    raise DataError(f"{path}: {_about_length(row, first, last, wanted, form)}")
                 records.append(row)
             started = reader.line_num
     except csv.Error as error:
         what = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise DataError(f"{path}: line {started + 1}: {what}; close it, or write a quote within text twice") from error
+        line = before + started + 1
+        raise DataError(f"{path}: line {line}: {what}; close it, or write a quote within text twice") from error
     return [without_missing(column) for column in zip(*records[form.has_header :], strict=True)]
 
 
@@ -352,7 +356,7 @@ def _about_length(row: list[str], first: int, last: int, wanted: int, form: Text
 
 def _typed(
     path: Path,
-    content: _Content,
+    content: Content,
     form: TextFormat,
     columns: list[Texts],
     as_text: Sequence[str],
@@ -382,7 +386,7 @@ def _typed(
     return Table(str(path), used, form.has_header, place, notes)
 
 
-def _line_of(content: _Content, form: TextFormat, row: int) -> int:
+def _line_of(content: Content, form: TextFormat, row: int) -> int:
     """Return the line of the file on which a row begins."""
     reader = csv.reader(content.lines(), delimiter=form.separator)
     started, seen = 0, -int(form.has_header)

@@ -162,10 +162,31 @@ class Chart {
     pen.beginPath();
     pen.rect(box.left, box.top - 6, box.right - box.left + 8, box.bottom - box.top + 6);
     pen.clip();
+    this.drawPhases(pen, box, x);
     this.drawn.forEach((line, place) => this.drawBand(pen, line, this.entries[place], y));
     this.drawn.forEach((line, place) => this.drawLine(pen, line, this.entries[place], y));
     pen.restore();
     this.drawClipped(pen, box, range);
+  }
+
+  // Where a run's batch size changes: a line down, and the size from there on where there is room to write it.
+  drawPhases(pen, box, x) {
+    pen.save();
+    pen.strokeStyle = pen.fillStyle = colour("soft");
+    pen.setLineDash([2, 4]);
+    pen.textAlign = "left"; pen.textBaseline = "top";
+    for (const run of new Set(this.drawn.map((line) => line.run))) {
+      let free = box.left;
+      for (const { iteration, batch } of run?.time?.phases ?? []) {
+        const at = x.toPixel(run.time.worth([iteration], this.state.unit)[0]), text = `B = ${count(batch)}`;
+        if (at <= box.left || at >= box.right) continue;
+        pen.beginPath(); pen.moveTo(at, box.top); pen.lineTo(at, box.bottom); pen.stroke();
+        if (at < free || at + 4 + pen.measureText(text).width > box.right) continue;
+        pen.fillText(text, at + 4, box.top);
+        free = at + 12 + pen.measureText(text).width;
+      }
+    }
+    pen.restore();
   }
 
   // The y range: every mean, and the bands, where they do not squeeze the means; `drawClipped` says what is outside.

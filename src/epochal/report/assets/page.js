@@ -236,6 +236,6 @@ const start = () => {
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
   if (numbers.watch) watch();
-  window.epochal = { charts, maps, strips, pictures, runs, state, crossings, Order };
+  window.epochal = { charts, maps, strips, pictures, runs, state, crossings, Order, orderNamed };
   root.dataset.ready = "true";
 };

@@ -35,6 +35,12 @@ class Time {
     for (const name of Object.keys(table)) this[name] = [...this[name].slice(0, kept), ...table[name]];
   }
 
+  // Where the batch size changes, and to what.
+  get phases() {
+    const rows = this.iteration.map((iteration, row) => ({ iteration, batch: this.batch[row] }));
+    return rows.slice(1, -1).filter(({ batch }, row) => batch !== this.batch[row]);
+  }
+
   // What `iterations` updates are worth, for sorted lists of them, in `unit`.
   worth(iterations, unit) {
     if (unit === "iterations") return Float64Array.from(iterations);

@@ -117,7 +117,7 @@ class Strip {
   constructor(figure, run, samples, state) {
     Object.assign(this, { figure, run, samples, state, epoch: 0, batch: 0, rows: ROWS_SHOWN });
     this.timeline = new Timeline(run);
-    this.order = new Order(this.timeline.samples, this.timeline.seed);
+    this.order = orderNamed(this.timeline.order, this.timeline.samples, this.timeline.seed);
     if (!this.timeline.epochs) return;
     for (const element of figure.querySelectorAll("[data-explore]")) element.hidden = false;
     this.panel = figure.querySelector(".batch");

@@ -1,0 +1,188 @@
+"""Several processes of one training: whatever happens to one of them, all end, and a resume has the same bits."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from children import ChildServer
+from crowd import SETTINGS, Crowd
+from outcome import Outcome
+
+from epochal import Run
+
+HEARTBEAT = float(SETTINGS["EPOCHAL_HEARTBEAT"])
+JOINING = 20.0
+AT_ONCE = 5.0
+
+SHARED = "--model mlp --hidden 16 --batch-size 128 --shards 4 --evaluate-every 50 --checkpoint-every 0"
+LONG = f"{SHARED} --epochs 1000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """How many processes are killed, one in each training, and how many train together."""
+
+    kills: int
+    processes: int
+    epochs: int
+
+
+def start_long(children: ChildServer, images: Path, run: Path, processes: int, **more: object) -> Crowd:
+    """Start a training that takes hours, and wait until it trains."""
+    crowd = Crowd.start(
+        children,
+        "train",
+        images,
+        *LONG.split(),
+        "--run",
+        run,
+        processes=processes,
+        **more,  # type: ignore[arg-type]
+    )
+    crowd.wait_until_training()
+    time.sleep(0.3)
+    return crowd
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(Kills(kills=2, processes=2, epochs=60), id="short"),
+        pytest.param(Kills(kills=100, processes=4, epochs=2000), id="long", marks=pytest.mark.slow),
+    ],
+)
+def test_the_same_bits_after_random_kills(scenario: Kills, children: ChildServer, images: Path, tmp_path: Path) -> None:
+    command = ["train", images, *SHARED.split(), "--epochs", scenario.epochs, "--run"]
+    assert children.run(*command, tmp_path / "whole")[0] == 0
+    whole = Outcome.of(tmp_path / "whole")
+
+    random_, left, number = random.Random(7), scenario.kills, 0
+    while left:
+        run = tmp_path / f"killed-{number}"
+        words, number, status = [*command, run], number + 1, [1]
+        while any(status):
+            processes = random_.choice([2, 4]) if scenario.processes > 2 else 2
+            crowd = Crowd.start(
+                children, *words, processes=processes if left else 1, EPOCHAL_JOIN_TIMEOUT=f"{JOINING:.0f}"
+            )
+            killed = left > 0 and kill_one(crowd, random_)
+            asked = time.monotonic()
+            status = crowd.wait(JOINING + HEARTBEAT + AT_ONCE if killed else 300)
+            if killed:
+                left -= 1
+                assert -signal.SIGKILL in status
+                assert set(status) <= {-signal.SIGKILL, 75, 2, 0}, crowd.text()
+                print(f"{time.monotonic() - asked:.2f} s: {status}")
+            else:
+                assert not any(status), crowd.text()
+            words = ["resume", run] if (run / "run.toml").exists() else [*command, run]
+        assert Outcome.of(run).differences(whole) == []
+
+
+def kill_one(crowd: Crowd, random_: random.Random) -> bool:
+    """Kill one of the processes, mostly while they train; return whether one was there to be killed."""
+    if random_.random() < 2 / 3:
+        crowd.wait_until_training()
+    time.sleep(random_.uniform(0, 0.5))
+    running = crowd.left()
+    if len(running) < len(crowd.members):
+        return False
+    random_.choice(running).kill()
+    return True
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_process_ends_the_others_at_once(
+    lost: int, children: ChildServer, images: Path, tmp_path: Path
+) -> None:
+    crowd = start_long(children, images, tmp_path / "run", 2)
+    crowd.members[lost].kill()
+    asked = time.monotonic()
+    statuses = crowd.wait()
+    assert time.monotonic() - asked < AT_ONCE
+    assert statuses[lost] == -signal.SIGKILL
+    assert statuses[1 - lost] == 75
+    assert "resume goes on from the last checkpoint" in crowd.members[1 - lost].log.read_text()
+
+
+def test_a_stopped_process_ends_the_others_within_the_heartbeat(
+    children: ChildServer, images: Path, tmp_path: Path
+) -> None:
+    crowd = start_long(children, images, tmp_path / "run", 2)
+    crowd.members[1].kill(signal.SIGSTOP)
+    asked = time.monotonic()
+    while len(crowd.left()) > 1 and time.monotonic() - asked < 60:
+        time.sleep(0.02)
+    passed = time.monotonic() - asked
+    crowd.members[1].kill()
+    assert crowd.wait() == [75, -signal.SIGKILL]
+    assert passed < HEARTBEAT + AT_ONCE
+
+
+@pytest.mark.parametrize("asked", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_signal_to_one_stops_all_at_the_same_iteration(
+    asked: int, children: ChildServer, images: Path, tmp_path: Path
+) -> None:
+    crowd = start_long(children, images, tmp_path / "run", 2)
+    crowd.members[asked].kill(signal.SIGTERM)
+    assert crowd.wait() == [143, 143], crowd.text()
+    run = Run.open(tmp_path / "run")
+    assert run.status == "stopped"
+    assert run.position.iteration == run.history.losses.size > 0
+
+
+DIFFERENT = {
+    "data": ({"arguments_data": "other"}, "the data's fingerprint"),
+    "cores": ({"cores": 1}, "the number of CPU cores"),
+    "code": ({"sabotage": "other_code"}, "Epochal's code"),
+    "options": ({"arguments_lr": "0.05"}, "lr is"),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_processes_that_differ_are_refused_by_name(
+    what: str, children: ChildServer, images: Path, little_data: Path, tmp_path: Path
+) -> None:
+    own, named = DIFFERENT[what]
+    command = ["train", images, *SHARED.split(), "--lr", "0.1", "--epochs", 2, "--run", tmp_path / "run"]
+    other: dict[str, object] = {name: value for name, value in own.items() if not name.startswith("arguments")}
+    if what == "data":
+        other["arguments"] = [command[0], other_images(images, tmp_path), *command[2:]]
+    if what == "options":
+        other["arguments"] = ["0.05" if word == "0.1" else word for word in command]
+    crowd = Crowd.start(children, *command, processes=2, each={1: other})
+    assert crowd.wait() == [2, 2], crowd.text()
+    assert named in crowd.members[0].log.read_text()
+    assert len(crowd.members[0].log.read_text().strip().splitlines()[-1:]) == 1
+    assert "Traceback" not in crowd.text()
+    assert not (tmp_path / "run" / "run.toml").exists()
+
+
+def other_images(images: Path, folder: Path) -> Path:
+    """Return a copy of the images with one other pixel."""
+    import numpy as np
+
+    with np.load(images) as arrays:
+        changed = dict(arrays)
+    changed["x_train"] = changed["x_train"].copy()
+    changed["x_train"][0, 0, 0] += 1
+    path = folder / images.name
+    np.savez(path, **changed)
+    return path
+
+
+def test_a_stuck_process_is_found_and_says_where(children: ChildServer, images: Path, tmp_path: Path) -> None:
+    crowd = start_long(
+        children, images, tmp_path / "run", 2, each={1: {"sabotage": "spins_for_ever"}}, EPOCHAL_WATCHDOG="2"
+    )
+    asked = time.monotonic()
+    statuses = crowd.wait()
+    assert time.monotonic() - asked < 2 + HEARTBEAT + AT_ONCE
+    assert statuses == [75, 75], crowd.text()
+    assert "no progress for" in crowd.text()
+    assert "spin_here" in crowd.members[1].log.read_text()
