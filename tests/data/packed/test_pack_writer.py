@@ -196,7 +196,7 @@ def test_rows_of_another_kind_in_a_stream_are_refused(tmp_path: Path) -> None:
             rows.add(Split(TRAIN.x[:2, :4], TRAIN.y[:2]))
         with pytest.raises(DataError, match="the source has no train samples"), pack.stream("train"):
             pass
-        with pytest.raises(DataError, match="a pack needs training and test samples, and nothing was packed"):
+        with pytest.raises(DataError, match="a pack needs training and test samples; packed so far: nothing"):
             pack.finish(Schema.of(DATA))
 
 

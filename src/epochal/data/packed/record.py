@@ -79,8 +79,8 @@ class Record:
         """How many words of 64 bits a row has."""
         return self.dtype.itemsize // _WORD
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the type as `numpy.dtype` takes it: ``numpy.dtype(record.to_dict())`` is the type."""
+    def to_plain(self) -> dict[str, Any]:
+        """Return the type as `numpy.dtype` takes it: ``numpy.dtype(record.to_plain())`` is the type."""
         fields: Mapping[str, Any] = self.dtype.fields or {}
         names = list(self.dtype.names or ())
         kinds = [fields[name][0] for name in names]

@@ -84,7 +84,7 @@ class PackWriter:
                 stack.enter_context(locked(self.folder / _LOCK))
             except RunError as error:
                 raise DataError(str(error)) from error
-            plan = {"what": self.what, "name": self.name, "record": self.record.to_dict(), "rows": self.shard_rows}
+            plan = {"what": self.what, "name": self.name, "record": self.record.to_plain(), "rows": self.shard_rows}
             with writing_in(self.folder):
                 self._journal = Journal(self.folder, plan)
             stack.callback(self._journal.close)
@@ -135,12 +135,10 @@ class PackWriter:
         """Write what the pack is, which makes it one. Raises `DataError` where the rows are of another type."""
         names = [name for name in SPLITS if name in self._journal.sources]
         has_weight = self.record.layout.weight is not None
-        if Record.of(layout_of(schema, has_weight)).to_dict() != self.record.to_dict():
+        if Record.of(layout_of(schema, has_weight)).to_plain() != self.record.to_plain():
             raise DataError("the schema's types and shapes are not those of the rows that were packed")
         if not {"train", "test"} <= set(names):
-            raise DataError(
-                f"a pack needs training and test samples, and {' and '.join(names) or 'nothing'} was packed"
-            )
+            raise DataError(f"a pack needs training and test samples; packed so far: {', '.join(names) or 'nothing'}")
 
         splits = {name: self._split(name) for name in names}
         manifest = Manifest(self.name, self.what, schema, self.record, splits, notes)
