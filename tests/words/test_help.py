@@ -21,7 +21,8 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMES = tuple(
     re.findall(
         r"\S+",
-        "Epochal HTML JSON CSV Parquet Polars TensorBoard adaptive StableHLO ONNX NumPy PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
+        "Epochal HTML JSON CSV Parquet Polars TensorBoard adaptive StableHLO ONNX NumPy "
+        "PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
     )
 )
 """Names of programs, formats and keys."""
