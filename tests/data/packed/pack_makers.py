@@ -8,7 +8,7 @@ import numpy as np
 
 from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
-from epochal.data.packed.writer import write_pack
+from epochal.data.packed.pack_writer import write_pack
 
 ROWS, SHARD_ROWS = 230, 50
 

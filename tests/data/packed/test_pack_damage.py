@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pack_makers import ROWS, change, flip_bit, small_data, small_pack
 
-from epochal.data.packed.loading import load_pack
+from epochal.data.packed.opening import load_pack
 from epochal.data.packed.record import Record
 from epochal.data.packed.verification import verify_pack
 from epochal.data.row_source import RowBuffer, StoredSplit

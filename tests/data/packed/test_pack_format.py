@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pack_makers import ROWS, change, small_data, small_pack
 
 from epochal.block_order import stored_order
-from epochal.data.packed.loading import load_pack
 from epochal.data.packed.manifest import Manifest
+from epochal.data.packed.opening import load_pack
 from epochal.data.packed.record import Record
 from epochal.data.split import Split
 from epochal.errors import DataError

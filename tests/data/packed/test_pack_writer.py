@@ -18,12 +18,12 @@ from pack_makers import ROWS, SHARD_ROWS, content_of, small_data, small_pack
 
 from epochal import load_data
 from epochal.data.data_schema import Schema
-from epochal.data.packed import writing
+from epochal.data.packed import disk_room
 from epochal.data.packed.journal import Journal
-from epochal.data.packed.loading import is_pack, load_pack
-from epochal.data.packed.spool import Spool
+from epochal.data.packed.opening import is_pack, load_pack
+from epochal.data.packed.pack_writer import PackWriter, write_pack
+from epochal.data.packed.row_spool import Spool
 from epochal.data.packed.verification import verify_pack
-from epochal.data.packed.writer import PackWriter, write_pack
 from epochal.data.row_source import ArraySource
 from epochal.data.split import Split
 from epochal.errors import DataError
@@ -72,7 +72,7 @@ def test_a_stream_gives_the_pack_of_an_array(tmp_path: Path, step: int, samples:
 
 
 def test_an_interrupted_stream_goes_on_where_rows_are_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("epochal.data.packed.spool._MARK", 50 * 40)
+    monkeypatch.setattr("epochal.data.packed.row_spool._MARK", 50 * 40)
     with pytest.raises(StoppedError):
         stream_pack(tmp_path / "S", 20, stop_after=140)
     with (tmp_path / "S" / "train.spool").open("ab") as file:
@@ -110,7 +110,7 @@ def test_an_interrupted_packing_goes_on_with_the_same_bytes(
 _PACKING = """
 import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])
 from pack_makers import *
-import time, epochal.data.packed.writer as w
+import time, epochal.data.packed.pack_writer as w
 real = w.PackWriter._rows_at
 w.PackWriter._rows_at = lambda *a: (time.sleep(0.1), real(*a))[1]
 print("begins", flush=True); small_pack(Path(sys.argv[1]))
@@ -160,7 +160,7 @@ def test_two_processes_do_not_pack_into_one_folder(tmp_path: Path) -> None:
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=4000)
-    monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk_room.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match=r"the pack needs 0.0 MB more, and its disk has 0.0 MB free; free some"):
         small_pack(tmp_path / "P")
     assert not list((tmp_path / "P").glob("*.rows"))
@@ -180,7 +180,7 @@ def test_a_disk_that_fills_up_leaves_what_goes_on(tmp_path: Path, monkeypatch: p
         real(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr("epochal.data.packed.writer.os.fsync", full)
+        patch.setattr("epochal.data.packed.pack_writer.os.fsync", full)
         with pytest.raises(DataError, match="the disk is full; free some space and give the command again: it goes on"):
             small_pack(tmp_path / "P")
     assert not list((tmp_path / "P").glob("*.part"))

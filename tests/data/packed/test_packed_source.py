@@ -16,7 +16,7 @@ from epochal import load_data
 from epochal.block_order import stored_order
 from epochal.data.packed import copying, row_files
 from epochal.data.packed.content_check import ContentCheck
-from epochal.data.packed.loading import load_pack
+from epochal.data.packed.opening import load_pack
 from epochal.data.packed.source import PackedSource
 from epochal.data.row_source import RowBuffer, RowSource, StoredSplit
 from epochal.errors import DataError

@@ -15,6 +15,7 @@ import numpy as np
 from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
 from epochal.data.dataset import Dataset
+from epochal.data.packed.disk_room import check_room, writing_in
 from epochal.data.packed.journal import JOURNAL, Journal
 from epochal.data.packed.manifest import (
     MANIFEST,
@@ -29,9 +30,8 @@ from epochal.data.packed.manifest import (
 )
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
+from epochal.data.packed.row_spool import Spool
 from epochal.data.packed.source import FileSource
-from epochal.data.packed.spool import Spool
-from epochal.data.packed.writing import check_room, writing_in
 from epochal.data.row_source import ArraySource, RowBuffer, RowSource
 from epochal.data.split import Split
 from epochal.data.storage import Progress

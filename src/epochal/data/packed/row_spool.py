@@ -11,12 +11,12 @@ from typing import IO, TypeAlias
 
 import numpy as np
 
+from epochal.data.packed.disk_room import writing_in
 from epochal.data.packed.journal import Journal
 from epochal.data.packed.manifest import SplitName
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.packed.source import FileSource
-from epochal.data.packed.writing import writing_in
 from epochal.data.row_source import RowSource
 from epochal.data.split import Split
 from epochal.data.trees import labelled
