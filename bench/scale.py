@@ -78,7 +78,7 @@ def dataset(samples: int) -> Any:
 
 def make(folder: str, samples: str) -> dict[str, Any]:
     """Pack the set."""
-    from epochal.data.packed.writer import write_pack
+    from epochal.data.packed.pack_writer import write_pack
 
     started = time.perf_counter()
     write_pack(Path(folder), dataset(int(samples)), what="generated")
@@ -212,7 +212,7 @@ def _microseconds(order: Any, begin: int, rows: int) -> float:
 
 
 def _packed(folder: str) -> Any:
-    from epochal.data.packed.loading import load_pack
+    from epochal.data.packed.opening import load_pack
 
     return load_pack(Path(folder))
 

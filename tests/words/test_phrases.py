@@ -42,6 +42,14 @@ FROM_ELSEWHERE: Final = {
     "cannot serve on port {}: {}; choose another with --port": {1},
     "{} is damaged or no history: {}": {1},
     "cannot use {}: {}; is the disk full, or the folder read-only?": {1},
+    # what to do about a damaged pack
+    "{} is of another pack: its rows are sound, but not this pack's; {}": {1},
+    "{} is not the file that the manifest names: its SHA-256 differs; {}": {1},
+    "{}: cannot be opened ({}); {}": {2},
+    "{} is no file; {}": {1},
+    "{} has {} bytes, and {} rows of {} are {}: it is truncated or of another pack; {}": {5},
+    "{}: row {} cannot be read: {}; {}": {3},
+    "{}: row {} (sample {}) {}; {}": {4},
     # one of a few words
     "{} has {} samples but {}y has {}; each needs one target": {0},
     "column '{}': dates such as {} can be {} or {}; write them as 2024-12-31, or leave the column out (--drop)": {2, 3},

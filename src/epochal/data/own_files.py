@@ -18,7 +18,7 @@ from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx
 from epochal.data.load_options import LoadOptions, as_file, as_share
-from epochal.data.packed.loading import is_pack, load_pack
+from epochal.data.packed.opening import is_pack, load_pack
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader, text_reader

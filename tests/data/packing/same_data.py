@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from epochal.data import Dataset, pack
-from epochal.data.packed.loading import load_pack
+from epochal.data.packed.opening import load_pack
 from epochal.data.trees import arrays_of
 
 

@@ -15,7 +15,6 @@ import os
 import queue
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +30,8 @@ from epochal.errors import DataError
 from epochal.files import atomic_write, make_folder
 
 _PIECE = 1 << 20
-_REST = 2  # times as long as a piece took, so that a training keeps its processor and disk
+_LOWEST = 19  # of priorities
+_REST = 2.0  # times as long as a piece took, so that a training keeps its processor and disk
 
 
 class ContentCheck:
@@ -77,9 +77,24 @@ class ContentCheck:
                 return
             self._waiting.put(shard)
             if self._thread is None:
-                arguments = (weakref.ref(self), self._files, self._waiting)
-                self._thread = threading.Thread(target=_check_all, args=arguments, name="pack-check", daemon=True)
+                self._thread = threading.Thread(target=self._check_all, name="pack-check", daemon=True)
                 self._thread.start()
+
+    def _check_all(self) -> None:
+        """Check all files that wait; the thread's work."""
+        with suppress(AttributeError, OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+        while True:
+            with self._lock:
+                if self._waiting.empty():
+                    self._thread = None
+                    return
+                shard = self._waiting.get()
+            try:
+                if self.fault is None:
+                    self.check(shard)
+            finally:
+                self._waiting.task_done()
 
     def check(self, shard: int) -> None:
         """Check a file; what is wrong with it is `fault`."""
@@ -91,24 +106,6 @@ class ContentCheck:
             _remember(self._files, shard, self._shards[shard])
 
 
-def _check_all(owner: Any, files: RowFiles, waiting: queue.Queue[int]) -> None:
-    """Check files as they come, until nobody reads from them any more; the thread's work."""
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-    while True:
-        try:
-            shard = waiting.get(timeout=1)
-        except queue.Empty:
-            if owner() is None:
-                return
-            continue
-        check = owner()
-        if check is not None and check.fault is None:
-            check.check(shard)
-        del check
-        waiting.task_done()
-
-
 def compare_ends(files: RowFiles, shard: int, about: Shard) -> None:
     """Compare the first and the last row of a file with the manifest. Raises `DataError` where they differ."""
     last = about.rows - 1
@@ -118,7 +115,7 @@ def compare_ends(files: RowFiles, shard: int, about: Shard) -> None:
         raise DataError(f"{files.paths[shard]} is of another pack: its rows are sound, but not this pack's; {FIX}")
 
 
-def compare_content(files: RowFiles, shard: int, about: Shard, rest: float = 0) -> None:
+def compare_content(files: RowFiles, shard: int, about: Shard, rest: float = 0.0) -> None:
     """Compare a whole file with the manifest. Raises `DataError` where it differs."""
     digest = hashlib.sha256()
     rows = max(1, _PIECE // files.record.bytes)

@@ -49,8 +49,12 @@ class Journal:
         self._file.truncate(len(whole))
         self._file.seek(len(whole))
         if not lines:
-            self._append(header)
-            sync_folder(folder)
+            try:
+                self._append(header)
+                sync_folder(folder)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -74,7 +78,7 @@ class Journal:
 
     def finish_shard(self, split: SplitName, shard: Shard) -> None:
         """Note that a split's next file is whole."""
-        self._note({"split": split, "shard": shard.to_dict()})
+        self._note({"split": split, "shard": shard.to_plain()})
 
     def spool(self, split: SplitName, rows: int) -> None:
         """Note that so many rows of a split are on the disk in the order in which they came."""
@@ -94,6 +98,6 @@ class Journal:
         if "source" in step:
             self.sources[split] = step["source"]
         elif "shard" in step:
-            self.shards.setdefault(split, []).append(Shard.from_dict(step["shard"]))
+            self.shards.setdefault(split, []).append(Shard.of_plain(step["shard"]))
         else:
             self.spooled[split] = step["spooled"]

@@ -56,13 +56,13 @@ class Shard(NamedTuple):
     first: int
     last: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Return it as plain values; words of 64 bits as texts, which are beyond what TOML's integers hold."""
         return {**self._asdict(), **{name: f"0x{getattr(self, name):016x}" for name in ("checksums", "first", "last")}}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Shard:
-        """Read `to_dict`'s result. Raises `KeyError`, `TypeError` or `ValueError` where it is damaged."""
+    def of_plain(cls, content: Mapping[str, Any]) -> Shard:
+        """Read `to_plain`'s result. Raises `KeyError`, `TypeError` or `ValueError` where it is damaged."""
         words = [content[name] for name in ("checksums", "first", "last")]
         if not _SHA256.fullmatch(content["sha256"]) or not all(_WORD.fullmatch(word) for word in words):
             raise ValueError("a hash or checksum is none")
@@ -114,7 +114,7 @@ class Manifest:
             "task": "regression" if self.schema.class_names is None else "classification",
             "notes": list(self.notes),
             "preprocessing": {"file": SCHEMA, "sha256": hashlib.sha256(schema).hexdigest()},
-            "record": self.record.to_dict(),
+            "record": self.record.to_plain(),
             "splits": {name: _split_to_dict(split) for name, split in self.splits.items()},
         }
         if self.schema.class_names is not None:
@@ -124,7 +124,7 @@ class Manifest:
     def fingerprint(self, split: SplitName) -> str:
         """Return the SHA-256 of what decides the bytes of a split: a hash of its files' hashes."""
         files = [shard.sha256 for shard in self.splits[split].shards]
-        content = [self.record.to_dict(), self.splits[split].samples, files]
+        content = [self.record.to_plain(), self.splits[split].samples, files]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @classmethod
@@ -158,7 +158,7 @@ class Manifest:
 
         # the type of a row follows from the samples' types: nothing else is ever given to NumPy
         record = Record.of(layout_of(schema, "weight" in content["record"]["names"]))
-        if dict(content["record"]) != record.to_dict():
+        if dict(content["record"]) != record.to_plain():
             raise DataError(f"{folder / MANIFEST}: its rows are not those of {SCHEMA}: types or shapes differ; {FIX}")
 
         splits = {
@@ -191,7 +191,7 @@ def _split_to_dict(split: PackedSplit) -> dict[str, Any]:
         "samples": split.samples,
         "shard_rows": split.shard_rows,
         "shuffle_seed": stored_order(1).seed,
-        "shards": [shard.to_dict() for shard in split.shards],
+        "shards": [shard.to_plain() for shard in split.shards],
     }
 
 
@@ -200,7 +200,7 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
     samples, shard_rows = _whole(content["samples"]), _whole(content["shard_rows"])
     if content["shuffle_seed"] != stored_order(1).seed:
         raise ValueError("its shuffle has another seed")
-    shards = tuple(map(Shard.from_dict, content["shards"]))
+    shards = tuple(map(Shard.of_plain, content["shards"]))
 
     rows = sum(shard.rows for shard in shards)
     if not 1 <= samples <= _MOST_ROWS or shard_rows < 1 or rows != samples:
@@ -214,7 +214,7 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
     return PackedSplit(samples, shard_rows, shards)
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r:.40} is no count")
-    return value
+def _whole(said: Any) -> int:
+    if not isinstance(said, int) or isinstance(said, bool) or said < 0:
+        raise ValueError(f"{said!r:.40} is no count")
+    return said

@@ -23,7 +23,7 @@ from epochal.data.row_source import RowBuffer
 from epochal.data.split import Split
 from epochal.data.trees import Tree, labelled
 
-Words: TypeAlias = UInt64[np.ndarray, "rows words"]
+Words: TypeAlias = UInt64[np.ndarray, "_ words"]
 
 _WORD = 8
 _CHECKSUM = 1  # which word of a row it is
@@ -79,8 +79,8 @@ class Record:
         """How many words of 64 bits a row has."""
         return self.dtype.itemsize // _WORD
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the type as `numpy.dtype` takes it: ``numpy.dtype(record.to_dict())`` is the type."""
+    def to_plain(self) -> dict[str, Any]:
+        """Return the type as `numpy.dtype` takes it: ``numpy.dtype(record.to_plain())`` is the type."""
         fields: Mapping[str, Any] = self.dtype.fields or {}
         names = list(self.dtype.names or ())
         kinds = [fields[name][0] for name in names]
@@ -111,15 +111,15 @@ class Record:
         for name, array in _parts(into.x, into.y, into.weight):
             array[...] = rows[name]
 
-    def checksums(self, words: Words, scratch: Words | None = None) -> UInt64[np.ndarray, " rows"]:
+    def checksums(self, words: Words, scratch: Words | None = None) -> UInt64[np.ndarray, " _"]:
         """Return what the rows' checksums have to be; ``scratch`` is room of the same shape."""
         mixed = np.right_shift(words, np.uint64(32), out=scratch)
         np.bitwise_xor(mixed, words, out=mixed)
-        sums: UInt64[np.ndarray, " rows"] = np.einsum("ij,j->i", mixed, self.multipliers)
+        sums: UInt64[np.ndarray, " _"] = np.einsum("ij,j->i", mixed, self.multipliers)
         sums += _splitmix(np.arange(_CHECKSUM, _CHECKSUM + 1, dtype=np.uint64)) | np.uint64(1)
         return sums
 
-    def stored_checksums(self, words: Words) -> UInt64[np.ndarray, " rows"]:
+    def stored_checksums(self, words: Words) -> UInt64[np.ndarray, " _"]:
         """Return the checksums that stand in the rows."""
         return words[:, _CHECKSUM]
 

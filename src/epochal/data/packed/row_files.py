@@ -120,7 +120,7 @@ class RowFiles:
             descriptor = os.open(path, _OPEN)
         except OSError as error:
             why = "a symbolic link" if path.is_symlink() else error.strerror
-            raise DataError(f"{path}: {why}; {self.fix}") from error
+            raise DataError(f"{path}: cannot be opened ({why}); {self.fix}") from error
         self._descriptors.append(descriptor)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from epochal.data.packed.content_check import compare_content, compare_ends
-from epochal.data.packed.loading import load_pack
 from epochal.data.packed.manifest import MANIFEST, Manifest, Shard
+from epochal.data.packed.opening import load_pack
 from epochal.data.packed.source import PackedSource
 from epochal.data.row_source import RowBuffer
 from epochal.data.storage import Progress

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from epochal.data.packed.writing import writing_in
+from epochal.data.packed.disk_room import writing_in
 from epochal.data.tables.table import Column, ColumnKind
 from epochal.data.tables.values import to_numbers
 from epochal.errors import DataError

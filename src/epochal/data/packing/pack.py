@@ -13,9 +13,9 @@ from epochal.data.generated import from_rows
 from epochal.data.load_options import LoadOptions
 from epochal.data.loading import load_data
 from epochal.data.own_files import is_table
-from epochal.data.packed.loading import is_pack
 from epochal.data.packed.manifest import MANIFEST
-from epochal.data.packed.writer import SHARD_BYTES, write_pack
+from epochal.data.packed.opening import is_pack
+from epochal.data.packed.pack_writer import SHARD_BYTES, write_pack
 from epochal.data.packing.array_records import count_records, decode_arrays, find_records, read_records
 from epochal.data.packing.assembling import dataset_of
 from epochal.data.packing.hugging_face import hugging_face_data, is_of_hugging_face

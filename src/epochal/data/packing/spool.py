@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from epochal.data.packed.disk_room import check_room, writing_in
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.packed.source import FileSource
-from epochal.data.packed.writing import check_room, writing_in
 from epochal.data.split import Split
 from epochal.data.trees import Tree, labelled, map_arrays
 from epochal.errors import DataError

@@ -15,6 +15,7 @@ import numpy as np
 from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
 from epochal.data.dataset import Dataset
+from epochal.data.packed.disk_room import check_room, writing_in
 from epochal.data.packed.journal import JOURNAL, Journal
 from epochal.data.packed.manifest import (
     MANIFEST,
@@ -29,9 +30,8 @@ from epochal.data.packed.manifest import (
 )
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
+from epochal.data.packed.row_spool import Spool
 from epochal.data.packed.source import FileSource
-from epochal.data.packed.spool import Spool
-from epochal.data.packed.writing import check_room, writing_in
 from epochal.data.row_source import ArraySource, RowBuffer, RowSource
 from epochal.data.split import Split
 from epochal.data.storage import Progress
@@ -84,7 +84,7 @@ class PackWriter:
                 stack.enter_context(locked(self.folder / _LOCK))
             except RunError as error:
                 raise DataError(str(error)) from error
-            plan = {"what": self.what, "name": self.name, "record": self.record.to_dict(), "rows": self.shard_rows}
+            plan = {"what": self.what, "name": self.name, "record": self.record.to_plain(), "rows": self.shard_rows}
             with writing_in(self.folder):
                 self._journal = Journal(self.folder, plan)
             stack.callback(self._journal.close)
@@ -135,12 +135,10 @@ class PackWriter:
         """Write what the pack is, which makes it one. Raises `DataError` where the rows are of another type."""
         names = [name for name in SPLITS if name in self._journal.sources]
         has_weight = self.record.layout.weight is not None
-        if Record.of(layout_of(schema, has_weight)).to_dict() != self.record.to_dict():
+        if Record.of(layout_of(schema, has_weight)).to_plain() != self.record.to_plain():
             raise DataError("the schema's types and shapes are not those of the rows that were packed")
         if not {"train", "test"} <= set(names):
-            raise DataError(
-                f"a pack needs training and test samples, and {' and '.join(names) or 'nothing'} was packed"
-            )
+            raise DataError(f"a pack needs training and test samples; packed so far: {', '.join(names) or 'nothing'}")
 
         splits = {name: self._split(name) for name in names}
         manifest = Manifest(self.name, self.what, schema, self.record, splits, notes)

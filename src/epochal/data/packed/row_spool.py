@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol
+from typing import IO, TypeAlias
 
 import numpy as np
 
+from epochal.data.packed.disk_room import writing_in
 from epochal.data.packed.journal import Journal
 from epochal.data.packed.manifest import SplitName
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.packed.source import FileSource
-from epochal.data.packed.writing import writing_in
 from epochal.data.row_source import RowSource
 from epochal.data.split import Split
 from epochal.data.trees import labelled
@@ -24,12 +25,8 @@ from epochal.errors import DataError
 _MARK = 1 << 26  # bytes after which what has come is forced to the disk, and survives a kill
 
 
-class Shuffle(Protocol):
-    """What puts the rows of a split in their places once all have come."""
-
-    def __call__(self, split: SplitName, source: RowSource) -> None:
-        """Write the split's files."""
-        ...
+Shuffle: TypeAlias = Callable[[SplitName, RowSource], None]
+"""Writes the files of a split, whose rows a source finds in any order."""
 
 
 class Spool:
@@ -76,9 +73,9 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._file is not None and (kind is not None or not self.accepted):
+            self._file.close()
         if kind is not None:
-            if self._file is not None:
-                self._file.close()
             return
         if not self.accepted:
             raise DataError(f"the source has no {self._split} samples; give at least one")
