@@ -216,5 +216,6 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r:.40} is no count")
+        written = repr(value)
+        raise ValueError(f"{written:.40} is no count")
     return value
