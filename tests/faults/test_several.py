@@ -52,7 +52,7 @@ def start_long(children: ChildServer, images: Path, run: Path, processes: int, *
 @pytest.mark.parametrize(
     "scenario",
     [
-        pytest.param(Kills(kills=2, processes=2, epochs=200), id="short"),
+        pytest.param(Kills(kills=2, processes=2, epochs=60), id="short"),
         pytest.param(Kills(kills=100, processes=4, epochs=2000), id="long", marks=pytest.mark.slow),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_stopped_process_ends_the_others_within_the_heartbeat(
     assert passed < HEARTBEAT + AT_ONCE
 
 
-@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize("asked", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_stops_all_at_the_same_iteration(
     asked: int, children: ChildServer, images: Path, tmp_path: Path
 ) -> None:

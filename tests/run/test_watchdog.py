@@ -70,7 +70,7 @@ def test_slow_chunks_have_twenty_times_as_long(watched: Watched) -> None:
 
 REST: dict[str, Callable[[Watched], object]] = {
     "before the first chunk, which compiles": lambda watched: None,
-    "at an epoch's end, which is evaluated": lambda watched: watched.chunk(10),
+    "in the first evaluation, which compiles": lambda watched: watched.chunk(10),
     "where the next batch has another size": lambda watched: watched.chunk(3, batch_size=7),
 }
 
@@ -81,10 +81,20 @@ def test_it_rests(event: Callable[[Watched], object], watched: Watched) -> None:
     assert not watched.after(10_000.0)
 
 
+def test_it_watches_later_evaluations_by_how_long_they_take(watched: Watched) -> None:
+    for end, seconds in ((10, 1_000.0), (20, 30.0)):
+        watched.chunk(end)
+        assert not watched.after(seconds)
+        watched.dog.on_epoch(_event(EpochEnd, evaluation=object()))
+    watched.chunk(30)
+    assert not watched.after(20 * 26.0)
+    assert watched.after(20 * 5.0)
+
+
 def test_it_watches_on_after_an_evaluation(watched: Watched) -> None:
     watched.chunk(10)
     watched.now += 1_000.0
-    watched.dog.on_epoch(_event(EpochEnd))
+    watched.dog.on_epoch(_event(EpochEnd, evaluation=None))
     assert not watched.after(59.0)
     assert watched.after(2.0)
 
@@ -118,7 +128,7 @@ from types import SimpleNamespace
 from epochal.run.watchdog import Watchdog
 dog = Watchdog({least})
 dog.on_start(SimpleNamespace(plan=None))
-dog.on_epoch(None)
+dog.on_epoch(SimpleNamespace(evaluation=None))
 def spin_here():
     begun = time.monotonic()
     while time.monotonic() < begun + {20 if status else 1}: pass

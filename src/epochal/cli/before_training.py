@@ -7,6 +7,7 @@ from rich.console import Console
 from epochal.block_order import BlockOrder
 from epochal.cli.data import print_data
 from epochal.cli.plan import print_plan
+from epochal.cli.text_lines import print_wrapped
 from epochal.run.setup import Setup
 from epochal.words.catalogue import tell
 
@@ -32,4 +33,8 @@ def print_setup(setup: Setup, console: Console) -> None:
         console.print(tell("before.order", **size))
     console.print()
     print_plan(setup.plan, console)
+    adaptive = config.adaptive(setup.plan.samples)
+    if adaptive is not None:
+        high = adaptive.high if isinstance(adaptive.high, int) else setup.plan.samples
+        print_wrapped(console, tell("plan_table.adaptive", high=f"{high:,}"), indent="  ")
     console.print()

@@ -30,15 +30,21 @@ GONE = 75
 
 _ADDRESS, _COUNT, _NUMBER = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 _MPI_COUNT = "OMPI_COMM_WORLD_SIZE"
+_SLURM_HOSTS = "SLURM_STEP_NUM_NODES"
 _SHUTDOWN_SECONDS = 5
 
 
 class Launched(NamedTuple):
-    """What a launcher says of this process."""
+    """What a launcher says of this process.
+
+    Attributes:
+        on_one_host: whether it says that all processes are here.
+    """
 
     address: str
     processes: int
     rank: int
+    on_one_host: bool = False
 
 
 def join() -> Cluster:
@@ -63,8 +69,10 @@ def join() -> Cluster:
     abort = on_abort()
     abort.say(
         2,
-        f"not all {launched.processes} processes came to {launched.address} within {timeout} s; see that all of them "
-        f"were started, or allow more time with {JOIN_TIMEOUT}=SECONDS",
+        translate(
+            f"not all {launched.processes} processes came to {launched.address} within {timeout} s; see that all of "
+            f"them were started, or allow more time with {JOIN_TIMEOUT}=SECONDS"
+        ),
     )
     jax.distributed.initialize(
         launched.address,
@@ -74,7 +82,7 @@ def join() -> Cluster:
         heartbeat_timeout_seconds=_seconds(HEARTBEAT, 30),
         shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
     )
-    abort.say(GONE, "another process of the training is gone; resume goes on from the last checkpoint")
+    abort.say(GONE, translate("another process of the training is gone; resume goes on from the last checkpoint"))
     return Cluster(launched.processes, launched.rank)
 
 
@@ -117,7 +125,9 @@ def _found_by_jax() -> Launched | None:
             address = os.environ.get(_ADDRESS) or kind.get_coordinator_address(
                 timeout_secs=60, override_coordinator_port=os.environ.get("JAX_COORDINATOR_PORT")
             )
-            return Launched(address, int(kind.get_process_count()), int(kind.get_process_id()))
+            count = int(kind.get_process_count())
+            here = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == str(count) or os.environ.get(_SLURM_HOSTS) == "1"
+            return Launched(address, count, int(kind.get_process_id()), on_one_host=here)
     return None
 
 
@@ -142,7 +152,7 @@ def _check_name(launched: Launched) -> None:
     except OSError:
         return  # what cannot be resolved is said where it is needed
     is_elsewhere = not coordinator.startswith("127.")
-    if own.startswith("127.") and is_elsewhere:
+    if own.startswith("127.") and is_elsewhere and not launched.on_one_host:
         raise RunError(
             f"this host's own name, {name}, stands for {own}, where other hosts find only themselves; give it its "
             f"address in the network of {host} in /etc/hosts"
@@ -184,7 +194,7 @@ class Abort:
 
     def say(self, status: int, message: str = "") -> None:
         """Let the end be with this status, and this message where there is one."""
-        self.status, self.line = status, f"epochal: {translate(message)}\n" if message else ""
+        self.status, self.line = status, f"epochal: {message}\n" if message else ""
 
     def leave(self, *_: object) -> None:
         """End this process at once: nothing in it can be waited for."""

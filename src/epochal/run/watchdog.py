@@ -31,7 +31,7 @@ _TIMES = 20
 class Watchdog(Callback):
     """Ends this process when it has made no progress for ``least`` seconds, and for 20 times as long as usual.
 
-    It rests while programs are compiled and while the test set is evaluated: both take as long as they take.
+    It rests while programs are compiled: for the first chunk, for one of another size, and in the first evaluation.
 
     Args:
         least: seconds.
@@ -49,6 +49,9 @@ class Watchdog(Callback):
         self._usual = 0.0
         self._since: float | None = None
         self._plan: Plan | None = None
+        self._sizes: set[int] = set()
+        self._has_evaluated = False
+        self._ended = 0.0
         self._over = threading.Event()
 
     @property
@@ -64,20 +67,29 @@ class Watchdog(Callback):
             threading.Thread(target=self._watch, args=(self._over,), name="watchdog", daemon=True).start()
 
     def on_chunk(self, chunk: ChunkEnd) -> None:
-        """Note progress. An epoch's end may be evaluated, and another size of batches may be compiled."""
-        self._usual = max(chunk.seconds, 0.9 * self._usual)
-        plan = self._plan
-        rests = chunk.position.offset == 0 or plan is None or plan.next_batch_size(chunk.position) != chunk.batch_size
-        self._since = None if rests else self._clock()
+        """Note progress. What is compiled next, for a new batch size or the first evaluation, is not counted."""
+        self._note(chunk.seconds)
+        self._sizes.add(chunk.batch_size)
+        at_end = chunk.position.offset == 0
+        next_size = None if self._plan is None else self._plan.next_batch_size(chunk.position)
+        if next_size not in self._sizes or (at_end and not self._has_evaluated):
+            self._since = None
+        self._ended = self._clock()
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Note progress: the evaluation is over."""
-        self._since = self._clock()
+        self._note(self._clock() - self._ended if self._has_evaluated else 0.0)
+        self._has_evaluated = self._has_evaluated or epoch.evaluation is not None
 
     def on_end(self, end: End) -> None:
         """Watch no more."""
         self._since = None
         self._over.set()
+
+    def _note(self, seconds: float) -> None:
+        """Note progress, and how long it took; a longest time is forgotten slowly."""
+        self._usual = max(seconds, 0.9 * self._usual)
+        self._since = self._clock()
 
     def check(self) -> None:
         """Give up if it is time to."""
