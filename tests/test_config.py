@@ -284,7 +284,7 @@ def test_help_and_docstring_state_every_option(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "80")
     text = " ".join(explain(TrainCommand, "train").split())
     assert "Samples per update: 1 to N, or 'all'. Or several and where each begins, such as" in text
-    assert "the learning rate stays. Default: 100, 32 for a small table, or N, if smaller." in text
+    assert "which doubles by the gradients' noise. Default: 100, 32 for a small table, or N, if smaller." in text
     for name, one in TRAIN.items():
         assert one.help.endswith(".")
         assert " ".join(one.text.split()) in text

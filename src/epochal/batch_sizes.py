@@ -58,6 +58,45 @@ def read_batch_sizes(value: object) -> tuple[SizeFrom, ...]:
     return tuple(sizes)
 
 
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """A batch that grows by what is measured: from ``low``, by default the usual size, to at most ``high``."""
+
+    low: int
+    high: int | Literal["all"] = "all"
+
+    def __str__(self) -> str:
+        return f"adaptive:{self.low}-{self.high}"
+
+    def doubled(self, samples: int) -> Adaptive:
+        """Return the next larger batch of N samples; the same where there is none."""
+        high = samples if self.high == "all" else self.high
+        return Adaptive(max(self.low, min(2 * self.low, high)), self.high)
+
+
+def read_adaptive(value: object, usual: int = 1) -> Adaptive | None:
+    """Read an adaptive batch size; ``None`` for any other. ``usual`` is where it begins if that is not said.
+
+    >>> str(read_adaptive("adaptive:100-3200")), str(read_adaptive("adaptive", 100)), read_adaptive("100")
+    ('adaptive:100-3200', 'adaptive:100-all', None)
+    """
+    if not isinstance(value, str) or not value.strip().startswith("adaptive"):
+        return None
+    words, _, range_ = value.strip().partition(":")
+    low, sign, high = range_.partition("-")
+    if words != "adaptive" or (":" in value and not sign):
+        raise PlanError(f"'{shortened(value)}' is no adaptive batch size; write adaptive, or adaptive:100-3200")
+
+    sizes = Adaptive(_read_number(low), _read_size(high)) if sign else Adaptive(usual)
+    if isinstance(sizes.high, int) and sizes.high < sizes.low:
+        raise PlanError(f"an adaptive batch size grows, and {sizes.high} is below {sizes.low}; write adaptive:100-3200")
+    return sizes
+
+
+def _read_number(value: str) -> int:
+    return parse_count("batch size", value)
+
+
 def _read_size(value: object) -> int | Literal["all"]:
     return "all" if isinstance(value, str) and value.strip() == "all" else parse_count("batch size", value)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
+from epochal.batch_sizes import Adaptive, read_adaptive
 from epochal.clock import Last, Plan, Span
 from epochal.errors import OptionError, unknown_name
 from epochal.files import as_file_name
@@ -122,7 +123,8 @@ class TrainConfig:
 
     batch_size: BatchSize | None = _plan(
         None, "Samples per update: 1 to N, or 'all'. Or several and where each begins, such as "
-        "100,200@10ep,400@5000it; the learning rate stays.", BATCH_SIZE,
+        "100,200@10ep,400@5000it; the learning rate stays. Or adaptive:100-3200, which doubles by the gradients' "
+        "noise.", BATCH_SIZE,
         text="100, 32 for a small table, or N, if smaller", resume=True, short="b")
     epochs: int | None = _plan(
         None, "Budget in passes over the training set.", count(),
@@ -197,14 +199,20 @@ class TrainConfig:
     def plan(self, samples: int) -> Plan:
         """Return the plan for a training set of this size. Raises `PlanError` where there is none."""
         unlimited = self.epochs is None and self.iterations is None and self.budget is None
+        adaptive = self.adaptive(samples)
+        usual = default_batch_size(samples) if self.batch_size is None else self.batch_size
         return Plan(
             samples,
-            default_batch_size(samples) if self.batch_size is None else self.batch_size,
+            usual if adaptive is None else adaptive.low,
             epochs=DEFAULT_EPOCHS if unlimited else self.epochs,
             iterations=self.iterations,
             budget=self.budget,
             last=self.last,
         )
+
+    def adaptive(self, samples: int) -> Adaptive | None:
+        """Return where a batch size begins and ends that adapts to the training; ``None`` for any other."""
+        return read_adaptive(self.batch_size, default_batch_size(samples))
 
     @property
     def loading(self) -> dict[str, Any]:

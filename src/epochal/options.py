@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from epochal.batch_sizes import read_batch_sizes
+from epochal.batch_sizes import read_adaptive, read_batch_sizes
 from epochal.clock import Span, Unit
 from epochal.counts import parse_count, shortened, shown
 from epochal.errors import OptionError, PlanError, unknown_name
@@ -200,6 +200,8 @@ def _read_warmup(name: str, value: Any) -> str:
 
 
 def _read_batch_size(name: str, value: Any) -> int | str:
+    if isinstance(value, str) and read_adaptive(value) is not None:
+        return value.strip()
     if isinstance(value, Mapping) or (isinstance(value, str) and "@" in value):
         return ",".join(map(str, read_batch_sizes(value)))
     if not isinstance(value, str):

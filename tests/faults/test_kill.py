@@ -31,6 +31,7 @@ SCENARIOS = [
     Scenario("ragged B, adam, dropout", f"{MLP} --dropout 0.2 --batch-size 17 --optimizer adam --epochs 100"),
     Scenario("B=N", f"{MLP} --batch-size all --optimizer momentum --schedule cosine --epochs 300"),
     Scenario("growing B", f"{MLP} --batch-size 1,17@20ep,64@4200it,all@60ep --epochs 200"),
+    Scenario("adaptive B", f"{MLP} --batch-size adaptive:1-64 --epochs 120"),
     Scenario("cnn", "--model cnn --batch-size 32 --optimizer adam --epochs 12"),
 ]  # fmt: skip
 

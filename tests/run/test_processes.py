@@ -90,3 +90,39 @@ def test_a_first_process_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert second.status == 2
     assert second.errors.startswith("epochal: process 0 does not answer at 127.0.0.1:")
     assert second.errors.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mlp", "cnn", "rnn"])
+def test_bits_and_figures_do_not_depend_on_processes_and_devices(tmp_path: Path, model: str) -> None:
+    """With several slices to evaluate; a sum by the library would give others (test_placement)."""
+    words = ("train", "digits-60k", "-m", model, "-b", 200, "--shards", 4, "--iterations", 40, "--seed", 3, "--json")
+    found = {}
+    for count, devices in [(1, 1), (1, 2), (2, 1), (4, 1), (2, 2)]:
+        folder = tmp_path / f"{count}x{devices}"
+        with several((*words, "--run", folder / "run"), folder, count, devices=devices) as processes:
+            ended = processes.wait(600)
+        assert [one.status for one in ended] == [0] * count, ended[0].errors
+        shown = json.loads(ended[0].output)
+        found[count, devices] = (shown["weights_sha256"], [{**row, "seconds": 0} for row in shown["epochs"]])
+    assert all(one == found[1, 1] for one in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_whoever_is_lost_the_other_leaves_in_time(tmp_path: Path, rank: int, number: signal.Signals) -> None:
+    run = tmp_path / "run"
+    with several((*LONG, "--run", run), tmp_path / "output") as processes:
+        processes.wait_for(run / "checkpoints")
+        processes.running[rank].send_signal(number)
+        assert processes.running[1 - rank].wait(10 + 5) == 75
+
+
+@pytest.mark.slow
+def test_a_loss_that_diverges_ends_all(tmp_path: Path) -> None:
+    words = (*WORDS, "--epochs", 20, "--lr", 1e9, "--run", tmp_path / "run")
+    with several(words, tmp_path / "output") as processes:
+        ended = processes.wait()
+    assert [one.status for one in ended] == [2, 2]
+    assert "not finite" in ended[0].errors or "no longer finite" in ended[0].errors

@@ -58,10 +58,8 @@ def test_a_run_that_diverges_is_alone_in_that(tmp_path: Path) -> None:
     assert [run.status for run in study.runs.values()] == ["finished", "diverged", "finished"]
     assert study.is_finished
     assert len(log.warnings) == 1
-    assert (
-        hashes(study)["batch-10-lr-0.2"]
-        == hashes(small_study(tmp_path / "t", lrs=[0.1, 0.2], epochs=3))["batch-10-lr-0.2"]
-    )
+    others = small_study(tmp_path / "t", lrs=[0.1, 0.2], epochs=3)
+    assert study.runs["batch-10-lr-0.2"].weights_sha256 == hashes(others)["batch-10-lr-0.2"]
 
 
 def test_a_stop_ends_all_that_run_and_the_same_call_goes_on(tmp_path: Path) -> None:
@@ -184,20 +182,8 @@ def test_repeat_counts_from_the_seed(tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_what_is_side_by_side(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "compare",
-        "digits",
-        "--batch-size",
-        "100",
-        "--repeat",
-        "3",
-        "--epochs",
-        "2",
-        "--run",
-        "s",
-        "--no-landscape",
-    ]
-    assert main([*words, "--at-once", "2"]) == 0
+    words = "compare digits --batch-size 100 --repeat 3 --epochs 2 --no-landscape --run s --at-once 2"
+    assert main(words.split()) == 0
     said = capsys.readouterr().out
     assert "2 side by side  mlp: MBGD" in said
     lines = [line for line in said.splitlines() if "of 3  batch-100-seed-" in line]

@@ -21,7 +21,8 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMES = tuple(
     re.findall(
         r"\S+",
-        "Epochal HTML JSON CSV Parquet Polars TensorBoard StableHLO ONNX NumPy PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
+        "Epochal HTML JSON CSV Parquet Polars TensorBoard adaptive StableHLO ONNX NumPy "
+        "PCA CPU UTF-8 Tab Ctrl-C Bash Zsh Fish",
     )
 )
 """Names of programs, formats and keys."""
@@ -82,7 +83,9 @@ def left_in_english(shown: str, command: str | None) -> list[str]:
     return re.findall("[A-Za-z]{2,}", text)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], *([*name.split(), "--help"] for name in (*COMMANDS, *SUBCOMMANDS))], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([*name.split(), "--help"] for name in (*COMMANDS, *SUBCOMMANDS))], ids=" ".join
+)
 def test_no_english_is_left_in_chinese_help(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from epochal.block_order import BlockOrder
 from epochal.cli.data import print_data
 from epochal.cli.plan import print_plan
+from epochal.cli.text_lines import print_wrapped
 from epochal.run.setup import Setup
 from epochal.words.catalogue import tell
 
@@ -26,6 +28,13 @@ def print_setup(setup: Setup, console: Console) -> None:
         console.print(tell("before.own_rate", **parts))
     else:
         console.print(tell("before.model", **parts, lr=f"{config.lr:g}"))
+    if isinstance(order := setup.engine.order, BlockOrder):
+        size = {"rows": f"{order.block_rows:,}", "blocks": f"{order.window_blocks:,}"}
+        console.print(tell("before.order", **size))
     console.print()
     print_plan(setup.plan, console)
+    adaptive = config.adaptive(setup.plan.samples)
+    if adaptive is not None:
+        high = adaptive.high if isinstance(adaptive.high, int) else setup.plan.samples
+        print_wrapped(console, tell("plan_table.adaptive", high=f"{high:,}"), indent="  ")
     console.print()

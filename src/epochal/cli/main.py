@@ -127,7 +127,9 @@ def _named(arguments: list[str]) -> tuple[str, list[str]]:
     seconds = [one.partition(" ")[2] for one in SUBCOMMANDS if one.partition(" ")[0] == name]
     places = [word for word in words[:2] if not word.startswith("-")]
     if seconds and len(places) == 2 and not os.path.exists(places[0]):
-        raise OptionError(f"{unknown_name(f'command of epochal {name}', places[0], seconds)}; see epochal {name} --help")
+        raise OptionError(
+            f"{unknown_name(f'command of epochal {name}', places[0], seconds)}; see epochal {name} --help"
+        )
     return name, words
 
 

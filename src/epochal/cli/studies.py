@@ -89,7 +89,7 @@ class StudyProgress(StudyCallback):
 
     def _say_group(self, run: RunStart) -> None:
         """Say what runs side by side, before the first of them."""
-        group = (run.config.model, run.config.optimizer, run.plan.batch_size)
+        group = (run.config.model, run.config.optimizer, run.plan.batch_sizes)
         if group != self._told_of:
             self._told_of = group
             self._print(

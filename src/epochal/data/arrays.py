@@ -14,6 +14,7 @@ from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.split import Split
 from epochal.data.splitting import (
     Fold,
+    Readable,
     as_fraction,
     blocks,
     default_preprocessing,
@@ -309,7 +310,7 @@ def to_float32(array: Array, which: str) -> Float32[np.ndarray, ...]:
     return short
 
 
-def check_resolution(array: Array, short: Float32[np.ndarray, ...], which: str) -> None:
+def check_resolution(array: Readable, short: Readable, which: str) -> None:
     """Refuse values such as 1,700,000,000 ± 50, which float32 would round to a handful of steps."""
     axis = 0 if array.ndim == 2 else None
     lost = np.max([np.abs(block - short[at : at + len(block)]).max(axis=axis) for at, block in blocks(array)], axis=0)

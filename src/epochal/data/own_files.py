@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -177,18 +177,24 @@ def from_named_arrays(arrays: Arrays, options: LoadOptions, *, name: str) -> Dat
 
     Each may end or begin with train, test or validation (val). Raises `DataError` for other names, with those found.
     """
-    splits: dict[str, tuple[Any, Any]] = {}
-    used: set[str] = set()
-    for split, forms in _SPLITS.items():
-        names = [_find(arrays, words, forms) for words in (_SAMPLES, _TARGETS)]
-        if names[0] is not None and names[1] is not None:
-            splits[split] = (arrays[names[0]], arrays[names[1]])
-            used.update(one for one in names if one is not None)
-
-    if "train" not in splits or set(arrays) - used - {"feature_names", "target_names"}:
-        found = ", ".join(sorted(map(str, arrays))) or "nothing"
-        raise DataError(f"holds {found}; expected x and y, or x_train, y_train, x_test and y_test (x_val and y_val)")
+    splits = {split: (arrays[x], arrays[y]) for split, (x, y) in splits_of(arrays).items()}
     return _from_splits(splits, options, name=name)
+
+
+def splits_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the names of each split's samples and targets. Raises `DataError` for other names, with those found."""
+    known = {name: np.empty(0) for name in names}
+    splits: dict[str, tuple[str, str]] = {}
+    for split, forms in _SPLITS.items():
+        x, y = (_find(known, words, forms) for words in (_SAMPLES, _TARGETS))
+        if x is not None and y is not None:
+            splits[split] = (x, y)
+
+    used = {name for pair in splits.values() for name in pair}
+    if "train" not in splits or set(known) - used - {"feature_names", "target_names"}:
+        found = ", ".join(sorted(map(str, known))) or "nothing"
+        raise DataError(f"holds {found}; expected x and y, or x_train, y_train, x_test and y_test (x_val and y_val)")
+    return splits
 
 
 def _from_splits(splits: dict[str, tuple[Any, Any]], options: LoadOptions, *, name: str) -> Dataset:

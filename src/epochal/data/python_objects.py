@@ -195,7 +195,7 @@ def _from_hugging_face(source: Any, options: LoadOptions) -> Dataset:
     names = features[target].names if target in labels else None
 
     def pair(split: Any) -> tuple[Any, Any]:
-        return stacked([as_plain(one) for one in split[whole[0]]]), np.asarray(split[target])
+        return _stacked([as_plain(one) for one in split[whole[0]]]), np.asarray(split[target])
 
     others = {name: pair(split) for name, split in held.items() if split is not None}
     return _from_parts(*pair(splits["train"]), dataclasses.replace(options, target=None), class_names=names, **others)
@@ -225,10 +225,11 @@ def _from_pairs(items: Iterator[tuple[Any, Any]], options: LoadOptions) -> Datas
         ys.append(np.asarray(as_plain(y)))
     if not xs:
         raise DataError("the data set is empty; give at least one sample")
-    return _from_parts(stacked(xs), stacked(ys), options)
+    return _from_parts(_stacked(xs), _stacked(ys), options)
 
 
-def stacked(samples: list[Any]) -> Any:
+def _stacked(samples: list[Any]) -> Any:
+    """Return samples as one array. Raises `DataError` for one of another shape."""
     arrays = [np.asarray(sample) for sample in samples]
     odd = next((number for number, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
     if odd is not None:

@@ -22,6 +22,9 @@ _BLOCK = 4096  # rows that are looked at together, so that a check never copies 
 
 Array: TypeAlias = Shaped[np.ndarray, "..."]
 
+Readable: TypeAlias = Any
+"""An array, or what has its type, its shape and its rows by slices: samples that are read when they are cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -156,7 +159,7 @@ def default_preprocessing(x: Tree) -> Preprocessing:
     return Preprocessing(map_arrays(lambda _, one: one.shift, x, each), map_arrays(lambda _, one: one.scale, x, each))
 
 
-def _preprocessing_of(x: Array) -> Preprocessing:
+def _preprocessing_of(x: Readable) -> Preprocessing:
     if x.dtype == np.uint8:
         return Preprocessing.of(shift=0, scale=1 / 255)
     if x.dtype.kind in "ib":
@@ -184,12 +187,12 @@ def scaling_of(y: Float32[np.ndarray, "n *target"]) -> TargetScaling:
     return TargetScaling(frozen(shift.astype(np.float32)), frozen(scale.astype(np.float32)))
 
 
-def blocks(array: Array) -> Iterator[tuple[int, Array]]:
+def blocks(array: Readable) -> Iterator[tuple[int, Array]]:
     """Yield an array in blocks of rows, each with its first row's number."""
     return ((start, array[start : start + _BLOCK]) for start in range(0, len(array), _BLOCK))
 
 
-def moments(array: Array) -> tuple[Float64[np.ndarray, ...], Float64[np.ndarray, ...]]:
+def moments(array: Readable) -> tuple[Float64[np.ndarray, ...], Float64[np.ndarray, ...]]:
     """Return mean and standard deviation: of each feature of a table, of all values of any other array."""
     axis = 0 if array.ndim == 2 else None
     count = len(array) if array.ndim == 2 else array.size
@@ -198,7 +201,7 @@ def moments(array: Array) -> tuple[Float64[np.ndarray, ...], Float64[np.ndarray,
     return np.asarray(mean), np.asarray(np.sqrt(np.sum(squares, axis=0) / count))
 
 
-def extremes(array: Array) -> tuple[Array, Array]:
+def extremes(array: Readable) -> tuple[Array, Array]:
     """Return the least and the greatest value: of each feature of a table, of all values of any other array."""
     axis = 0 if array.ndim == 2 else None
     low = np.min([block.min(axis=axis) for _, block in blocks(array)], axis=0)

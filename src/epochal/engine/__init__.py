@@ -3,6 +3,7 @@
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
+from epochal.engine.noise_scale import NoiseScale, measure_noise
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import (
@@ -25,6 +26,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Metric",
+    "NoiseScale",
     "Optimizer",
     "State",
     "Task",
@@ -37,6 +39,7 @@ __all__ = [
     "check_warmup",
     "default_learning_rate",
     "keep_compiled_programs",
+    "measure_noise",
     "named_leaves",
     "offer_cores",
     "present_settings",

@@ -49,9 +49,6 @@ class Peer(NamedTuple):
             return Path("/proc/self").exists()
         return about.rpartition(")")[2].split()[0] == "Z"
 
-    def __str__(self) -> str:
-        return f"process {self.rank} on {self.host}"
-
 
 class Failure(NamedTuple):
     """Why a process ended all of them: its number, the exit status, and its error's text."""
@@ -93,8 +90,12 @@ class Cluster:
         if self.is_alone:
             return
         own = json.dumps({name: str(value) for name, value in facts.items()})
-        if differing := [line for line in self._compare(what, own) if line]:
-            raise OptionError(differing[0])
+        if differing := self._compare(what, own):
+            name, first, other, rank = differing
+            raise OptionError(
+                f"processes that train together must be alike: {name} is {first} in process 0 and {other} in process "
+                f"{rank}; start all of them in the same way"
+            )
 
     def peers(self) -> tuple[Peer, ...]:
         """Return all processes; a comparison of the facts of this process with itself where it is alone."""
@@ -116,14 +117,14 @@ class Cluster:
         client.key_value_set(f"{place}/{self.rank}", own)
         return [client.blocking_key_value_get(f"{place}/{rank}", _PATIENCE) for rank in range(self.processes)]
 
-    def _compare(self, what: str, own: str) -> list[str]:
+    def _compare(self, what: str, own: str) -> list[Any]:
         """Let the first process compare what all of them say; return its verdict."""
         client, place = _client(), self._place(what)
         client.key_value_set(f"{place}/{self.rank}", own)
         if self.rank == 0:
             all_facts = [client.blocking_key_value_get(f"{place}/{rank}", _PATIENCE) for rank in range(self.processes)]
-            client.key_value_set(f"{place}/verdict", json.dumps(_differences(all_facts)))
-        verdict: list[str] = json.loads(client.blocking_key_value_get(f"{place}/verdict", _PATIENCE))
+            client.key_value_set(f"{place}/verdict", json.dumps(differences(all_facts)))
+        verdict: list[Any] = json.loads(client.blocking_key_value_get(f"{place}/verdict", _PATIENCE))
         return verdict
 
     def _place(self, what: str) -> str:
@@ -192,10 +193,9 @@ def present_cluster() -> Cluster:
     return Cluster(distributed.global_state.num_processes, distributed.global_state.process_id)
 
 
-def lost_peers(peers: Sequence[Peer], rank: int) -> str:
+def lost_peer(peers: Sequence[Peer], rank: int) -> Peer | None:
     """Return which process is gone, as far as this host can tell."""
-    gone = [str(peer) for peer in peers if peer.rank != rank and peer.is_gone]
-    return " and ".join(gone) or "another process"
+    return next((peer for peer in peers if peer.rank != rank and peer.is_gone), None)
 
 
 def _gather(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
@@ -210,16 +210,16 @@ def _client() -> Any:
     return distributed.global_state.client
 
 
-def _differences(all_facts: Sequence[str]) -> list[str]:
-    """Return a sentence for the first fact in which a process differs from the first one; nothing where none does."""
+def differences(all_facts: Sequence[str]) -> list[Any]:
+    """Return the first fact in which a process differs from the first one; nothing where none does.
+
+    That is its name, its value in the first process, its value in the other, and the other's number.
+    """
     first = json.loads(all_facts[0])
     for rank, text in enumerate(all_facts):
         facts = json.loads(text)
         for name in sorted(first.keys() | facts.keys()):
             one, other = (known.get(name, "nothing") for known in (first, facts))
             if one != other:
-                return [
-                    f"processes that train together must be alike: {name} is {one} in process 0 and {other} in "
-                    f"process {rank}; start all of them in the same way"
-                ]
+                return [name, one, other, rank]
     return []

@@ -69,8 +69,10 @@ def join() -> Cluster:
     abort = on_abort()
     abort.say(
         2,
-        f"not all {launched.processes} processes came to {launched.address} within {timeout} s; see that all of them "
-        f"were started, or allow more time with {JOIN_TIMEOUT}=SECONDS",
+        translate(
+            f"not all {launched.processes} processes came to {launched.address} within {timeout} s; see that all of "
+            f"them were started, or allow more time with {JOIN_TIMEOUT}=SECONDS"
+        ),
     )
     jax.distributed.initialize(
         launched.address,
@@ -80,7 +82,7 @@ def join() -> Cluster:
         heartbeat_timeout_seconds=_seconds(HEARTBEAT, 30),
         shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
     )
-    abort.say(GONE, "another process of the training is gone; resume goes on from the last checkpoint")
+    abort.say(GONE, translate("another process of the training is gone; resume goes on from the last checkpoint"))
     return Cluster(launched.processes, launched.rank)
 
 
@@ -192,7 +194,7 @@ class Abort:
 
     def say(self, status: int, message: str = "") -> None:
         """Let the end be with this status, and this message where there is one."""
-        self.status, self.line = status, f"epochal: {translate(message)}\n" if message else ""
+        self.status, self.line = status, f"epochal: {message}\n" if message else ""
 
     def leave(self, *_: object) -> None:
         """End this process at once: nothing in it can be waited for."""

@@ -218,12 +218,9 @@ def usual_shards(batch_sizes: Iterable[int]) -> int:
             return count
         count //= 2
 
-    hint = f"take a batch size that is a multiple, such as {processes * _FEWEST_SAMPLES}, or fewer processes"
-    if processes & (processes - 1):
-        hint = f"{hint}, or give shards"
     raise OptionError(
         f"a batch of {min(sizes):,} cannot be cut for {processes} processes, each with at least {_FEWEST_SAMPLES} "
-        f"samples; {hint}"
+        f"samples; take a batch size that is a multiple, such as {processes * _FEWEST_SAMPLES}, or fewer processes"
     )
 
 

@@ -185,30 +185,31 @@ class RunRecord:
         with the samples that the device gathered. A plan without a known end has fewer facts.
         """
         plan, rows = self.plan, self.history.epochs
+        has_changed = any("batch_size" in change.options for change in self.file.changes)
         epochs = [row for row in rows if row.complete]
         facts = []
         if epochs:
             # in every full epoch alike
             used = _shared([row.samples for row in epochs])
-            if not plan.is_schedule:
+            if not (plan.is_schedule or has_changed):
                 batches = _shared([row.iterations for row in epochs])
                 facts = [
                     Fact("batches_per_epoch", plan.batches_per_epoch, batches),
                     Fact("samples_per_epoch", plan.samples_per_epoch, used),
                 ]
-            elif plan.last == "keep":
+            elif plan.last == "keep":  # whatever the batch size
                 facts = [Fact("samples_per_epoch", plan.samples_per_epoch, used)]
 
         if plan.is_open:
             return [*facts, Fact("exact_epochs", len(epochs), sum(row.is_exact for row in epochs))]
 
-        if len(epochs) >= 10 and plan.full_epochs > 10:
+        if len(epochs) >= 10 and plan.full_epochs > 10 and not has_changed:
             facts.append(Fact("updates_after_10", plan.iterations_after(epochs=10), epochs[9].end_iteration))
         return [
             *facts,
             Fact("full_epochs", plan.full_epochs, len(epochs)),
-            Fact("updates", plan.updates, self.history.iterations),
-            Fact("samples_used", plan.samples_used, sum(row.samples for row in rows)),
+            Fact("updates", self.file.present_lengths.updates or plan.updates, self.history.iterations),
+            *([] if has_changed else [Fact("samples_used", plan.samples_used, sum(row.samples for row in rows))]),
             Fact("exact_epochs", plan.full_epochs, sum(row.is_exact for row in epochs)),
         ]
 

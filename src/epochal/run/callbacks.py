@@ -123,6 +123,9 @@ class Callback:
     should_stop: bool = False
     """Asked before each chunk: set it, and the training stops there."""
 
+    is_change: bool = False
+    """Whether it stops the training so that it goes on with other options."""
+
     stop_status: int = 1
     """Why it stops: 128 and the number of a signal, or else 1."""
 
@@ -184,6 +187,10 @@ class Callbacks:
     def stop_with(self, status: int) -> None:
         """Tell all of them why all processes stop."""
         self._tell(lambda member: member.stop_with(status))
+
+    def is_change(self) -> bool:
+        """Return whether one of them stops the training so that it goes on with other options."""
+        return any(member.is_change for member in self.members)
 
     def next_stop(self, position: Position) -> int | None:
         """Return the nearest iteration at which one of them wants a chunk to end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from epochal.run.callbacks import Callback, ChunkEnd, Start
 
 _CHUNKS = 3
@@ -18,11 +20,11 @@ class ExchangeNote(Callback):
     def __init__(self, processes: int, seconds: float) -> None:
         self._processes, self._exchange = processes, seconds
         self._chunks, self._iterations, self._seconds = 0, 0, 0.0
-        self._start: Start | None = None
+        self._warn: Callable[[str], object] | None = None
 
     def on_start(self, start: Start) -> None:
         """Note whom to tell."""
-        self._start = start
+        self._warn = start.warn
 
     def on_chunk(self, chunk: ChunkEnd) -> None:
         """Count; the first chunk may have to warm up."""
@@ -31,16 +33,15 @@ class ExchangeNote(Callback):
             return
         self._iterations += chunk.losses.size
         self._seconds += chunk.seconds
-        if self._chunks == _CHUNKS and self._start is not None and (message := self._message()):
-            self._start.warn(message)
+        if self._chunks == _CHUNKS:
+            self._tell()
 
-    def _message(self) -> str:
-        """Return what is to be said: nothing where one process would take longer."""
+    def _tell(self) -> None:
+        """Say what is to be said: nothing where one process would take longer."""
         iteration = self._seconds / self._iterations
         exchange = min(self._exchange, iteration)
-        if (iteration - exchange) * (self._processes - 1) >= exchange:
-            return ""
-        return (
-            f"an iteration takes {iteration * 1e3:.1f} ms, and its exchange between {self._processes} processes takes "
-            f"{exchange * 1e3:.1f} ms of them: one process would be faster"
-        )
+        if self._warn is not None and (iteration - exchange) * (self._processes - 1) < exchange:
+            self._warn(
+                f"an iteration takes {iteration * 1e3:.1f} ms, and its exchange between {self._processes} processes "
+                f"takes {exchange * 1e3:.1f} ms of them: one process would be faster"
+            )

@@ -84,6 +84,7 @@ def fit(
         if is_over and point.position.offset:
             _end_epoch(engine, point, audit, point.position.offset, callbacks, cluster, evaluate=True)
         stopped = at_until if point.position.iteration == until else "stopped"
+        stopped = "changed" if callbacks.is_change() else stopped
         callbacks.end(End(point, "finished" if is_over else stopped))
     except BaseException as error:
         callbacks.fail(End(point, _status_of(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
 from epochal.run.exchange import ExchangeNote
 from epochal.run.fit import fit
+from epochal.run.growth import Decision, Growth
 from epochal.run.point import Point, restored
 from epochal.run.recorder import Recorder
 from epochal.run.setup import Setup, set_up
@@ -83,7 +85,8 @@ class Session:
         if BUDGETS & changes.keys():
             options["budget"] = str(plan.budget)
         if "batch_size" in options:
-            options["batch_size"] = plan.batch_sizes
+            adaptive = config.adaptive(plan.samples)
+            options["batch_size"] = plan.batch_sizes if adaptive is None else str(adaptive)
 
         file = self.file.with_change(position, options)
         changed = _set_up_again(setup, file.present_config, file.present_lengths)
@@ -132,7 +135,8 @@ class Session:
                 )
 
                 best = checkpoints.best
-                if is_last or point.position.iteration != change:
+                has_grown = callbacks.is_change()
+                if not has_grown and (is_last or point.position.iteration != change):
                     return setup
 
     def _callbacks(
@@ -148,7 +152,30 @@ class Session:
         patience = None
         if config.patience is not None:
             patience = Patience(setup.plan, Span.parse(config.patience), best, self._warn)
-        return checkpoints, Callbacks.of(recorder, divergence, checkpoints, snapshots, patience, told=self.told)
+        growth = self._growth(setup)
+        return checkpoints, Callbacks.of(recorder, growth, divergence, checkpoints, snapshots, patience, told=self.told)
+
+    def _growth(self, setup: Setup) -> Growth | None:
+        """Return what lets an adaptive batch grow; a run that is repeated repeats decisions, and measures nothing.
+
+        It comes before the checkpoints: no point is saved after whose decision nobody would ask again.
+        """
+        adaptive = setup.config.adaptive(setup.plan.samples)
+        if adaptive is None or self.until is not None:
+            return None
+        decided = self.file.changes[-1].iteration if self.file.changes else 0
+        return Growth(setup.engine, setup.plan, adaptive, decided, self._grow)
+
+    def _grow(self, decision: Decision) -> None:
+        """Write a larger batch into `run.toml`, and what was measured into the history."""
+        position, measured = decision.point.position, decision.measured
+        self.file = self.file.with_change(position, {"batch_size": str(decision.batch_size)})
+        write_run_toml(self.folder.run_toml, self.file)
+        self.recorder.writer.add_event(
+            position.iteration, "grew", batch_size=decision.batch_size.low, noise_scale=_shown(measured.value),
+            small=measured.small, large=measured.large,
+            small_square=measured.small_square, large_square=measured.large_square,
+        )  # fmt: skip
 
     def _warn(self, message: str) -> None:
         """Put a warning into the history and tell the caller's callbacks."""
@@ -170,7 +197,8 @@ class Session:
                 changed.append(f"{name} {then} → {now}")
 
         # three shards or fewer are the same tree either way
-        if known.summation != present.summation and setup.engine.cut(setup.plan.batch_size).count > 3:
+        most = max(setup.engine.cut(phase.batch_size).count for phase in setup.plan.phases)
+        if known.summation != present.summation and most > 3:
             changed.append(f"sum of shards {known.summation} → {present.summation}")
 
         if known.device.gives_other_bits(present.device):
@@ -215,6 +243,11 @@ class Session:
                     path.unlink()
         except OSError as error:
             raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error
+
+
+def _shown(value: float) -> float | str:
+    """Return a number as JSON has it, which knows no infinity."""
+    return value if math.isfinite(value) else str(value)
 
 
 def _set_up_again(setup: Setup, config: TrainConfig, lengths: Lengths) -> Setup:

@@ -46,7 +46,7 @@ from epochal.engine.optimizer import check_rate, option_names
 from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
 from epochal.engine.task import input_spec
-from epochal.errors import OptionError
+from epochal.errors import OptionError, PlanError
 from epochal.models import Model, build_model
 from epochal.models.adapters.recognise import adapt, check_known
 from epochal.order import Order
@@ -246,6 +246,17 @@ def set_up(
     if config.shards is not None:
         for phase in plan.phases:
             check_shards(phase.batch_size, config.shards)
+    adaptive = config.adaptive(plan.samples)
+    if adaptive is not None and jax.process_count() > 1:
+        raise OptionError(
+            "an adaptive batch size is measured in one process, and this training has several; write a schedule, such "
+            "as 100,200@10ep"
+        )
+    if adaptive is not None and isinstance(adaptive.high, int) and adaptive.high > plan.samples:
+        raise PlanError(
+            f"an adaptive batch size of at most {adaptive.high:,} is above the {plan.samples:,} training samples; "
+            f"use at most {plan.samples:,}, or 'all'"
+        )
 
     if config.patience is not None and data.validation is None:
         raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
@@ -276,9 +287,10 @@ def set_up(
     )
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
+    size = plan.batch_sizes if adaptive is None else str(adaptive)
     resolved = dataclasses.replace(
         resolved,
-        batch_size=plan.batch_sizes,
+        batch_size=size,
         epochs=None,
         iterations=None,
         budget=str(plan.budget),

@@ -21,7 +21,7 @@ import jax
 import epochal
 from epochal.clock import Position
 from epochal.engine import available_cores, offer_cores, present_settings
-from epochal.engine.cluster import Cluster, Failure, Peer, lost_peers
+from epochal.engine.cluster import Cluster, Failure, Peer, lost_peer
 from epochal.engine.joining import GONE, join, on_abort
 from epochal.errors import EpochalError
 from epochal.record.checkpoint_file import from_bytes, to_bytes
@@ -115,8 +115,10 @@ def _leave_lost(cluster: Cluster, peers: tuple[Peer, ...]) -> None:
     failure = cluster.failure() if cluster.rank else None
     if failure is not None:
         _leave_failed(cluster, failure)
-    message = f"{lost_peers(peers, cluster.rank)} is gone; resume goes on from the last checkpoint"
-    os.write(2, f"epochal: {translate(message)}\n".encode())
+    message = translate("another process of the training is gone; resume goes on from the last checkpoint")
+    if (gone := lost_peer(peers, cluster.rank)) is not None:
+        message = translate(f"process {gone.rank} on {gone.host} is gone; resume goes on from the last checkpoint")
+    os.write(2, f"epochal: {message}\n".encode())
     _leave(GONE)
 
 
@@ -138,13 +140,13 @@ def watched(cluster: Cluster, told: tuple[Callback, ...]) -> tuple[Callback, ...
 def _environment() -> dict[str, Any]:
     """Return what decides the bits of a result and is known before anything is loaded."""
     return {
-        "Epochal's code": code_hash()[:12],
+        "code": code_hash()[:12],
         **present_versions(()),
-        "JAX's settings": json.dumps(present_settings(), sort_keys=True, default=str),
-        "the platform": jax.default_backend(),
-        "the kind of device": jax.local_devices()[0].device_kind,
-        "the number of devices": jax.local_device_count(),
-        "the number of CPU cores": available_cores(),
+        "settings": json.dumps(present_settings(), sort_keys=True, default=str),
+        "platform": jax.default_backend(),
+        "device": jax.local_devices()[0].device_kind,
+        "devices": jax.local_device_count(),
+        "CPU cores": available_cores(),
     }
 
 
@@ -152,7 +154,7 @@ def training_facts(setup: Setup) -> dict[str, Any]:
     """Return what decides a training: its data and its configuration."""
     config = {name: value for name, value in setup.config.to_dict().items() if name != "data"}
     return {
-        "the data's fingerprint": setup.data.fingerprint[:12],
+        "fingerprint": setup.data.fingerprint[:12],
         **config,
         "parameters": setup.engine.count_parameters(),
     }

@@ -49,7 +49,9 @@ def read_records(paths: list[Path]) -> Iterator[bytes]:
                 yield from reader.read(list(range(start, stop)))
             except Exception as error:  # its library raises plain RuntimeErrors, and others
                 reason = " ".join(str(error).split())[:100]
-                raise DataError(f"{path}: damaged among the records {start:,} to {stop:,} ({reason}); get it again") from error
+                raise DataError(
+                    f"{path}: damaged among the records {start:,} to {stop:,} ({reason}); get it again"
+                ) from error
 
 
 def decode_arrays(record: bytes) -> tuple[Any, Any]:

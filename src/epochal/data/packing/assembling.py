@@ -151,7 +151,9 @@ def _check_resolution(samples: Samples, change: Change | None, which: str) -> No
 def _check_alike(given: dict[str, Samples]) -> None:
     for which, one in given.items():
         if one.source.samples != len(one.y):
-            raise DataError(f"{which}x has {one.source.samples:,} samples but {which}y has {len(one.y):,}; each needs one")
+            raise DataError(
+                f"{which}x has {one.source.samples:,} samples but {which}y has {len(one.y):,}; each needs one"
+            )
         shape, known = shape_of(one.source.layout.x), shape_of(given[""].source.layout.x)
         if shape != known:
             raise DataError(f"{which}samples have shape {shape}, training samples {known}; they must agree")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Shaped
@@ -17,7 +17,12 @@ from epochal.data.tables.table import Column, ColumnKind
 from epochal.data.tables.values import to_numbers
 from epochal.errors import DataError
 
-_TYPES: dict[str, Any] = {"number": np.float64, "boolean": np.float64, "date": np.dtype("datetime64[s]"), "text": np.int32}
+_TYPES: dict[str, Any] = {
+    "number": np.float64,
+    "boolean": np.float64,
+    "date": np.dtype("datetime64[s]"),
+    "text": np.int32,
+}
 _MISSING = -1
 
 
@@ -50,7 +55,6 @@ class ColumnFile:
     whole: bool = False
     texts: dict[str, int] = field(default_factory=dict)
     rows: int = 0
-    _file: IO[bytes] | None = None
 
     def add(self, column: Column) -> None:
         """Write the next values. Raises `NotNumbers` where they are texts and were numbers before."""
@@ -62,18 +66,9 @@ class ColumnFile:
             values = numbers
         if self.kind == "text":
             values = self._numbered(values)
-        if self._file is None:
-            self._file = self.path.open("wb")
-        with writing_in(self.path.parent):
-            self._file.write(np.ascontiguousarray(values, _TYPES[self.kind]).data)
+        with writing_in(self.path.parent), self.path.open("ab" if self.rows else "wb") as file:
+            file.write(np.ascontiguousarray(values, _TYPES[self.kind]).data)
         self.rows += len(values)
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self._file is not None:
-            with writing_in(self.path.parent):
-                self._file.close()
-            self._file = None
 
     def numbers(self, start: int = 0, stop: int | None = None) -> Shaped[np.ndarray, " n"]:
         """Read the values from ``start`` to ``stop``, not included; of texts their numbers, -1 for a missing one."""
@@ -98,7 +93,7 @@ class ColumnFile:
         return known
 
     def become(self, meant: Column) -> None:
-        """Become a column of other values: ``meant`` says what each different text is, and what a missing one is last."""
+        """Become a column of other values: ``meant`` says what each text is, and at its end what a missing one is."""
         if meant.kind != "text":
             kind = np.dtype(_TYPES[meant.kind])
             values = meant.values.astype(kind)[self.numbers()]

@@ -122,8 +122,11 @@ def _of_rows(
     )
 
 
-def _of_path(source: str, spools: Path, options: LoadOptions, decode: Decode | None, progress: Progress | None) -> Dataset:
+def _of_path(
+    source: str, spools: Path, options: LoadOptions, decode: Decode | None, progress: Progress | None
+) -> Dataset:
     """Return the data set in a file or folder, read in pieces where that can be."""
+    from epochal.data.packing import array_files
     from epochal.data.packing.picture_rows import pictures_of_archives, pictures_of_folder
     from epochal.data.packing.table_rows import is_streamed, table_of_file
     from epochal.data.packing.tar_shards import find_archives
@@ -155,6 +158,9 @@ def _of_path(source: str, spools: Path, options: LoadOptions, decode: Decode | N
     if path.is_dir() and has_picture_classes(path):
         options.check(source, "pictures")
         return pictures_of_folder(path, options, spools, progress)
+    if array_files.is_streamed(path, options):
+        options.check(source, "arrays")
+        return array_files.arrays_of_file(path, options, spools, progress)
     if is_table(path) and is_streamed(path):
         options.check(source, "table")
         return table_of_file(path, options, spools, progress)
@@ -180,9 +186,7 @@ def _check_folder(folder: Path, source: Any, *, force: bool) -> None:
         raise DataError(f"{folder} holds other files; a pack needs a folder of its own: give a new one")
 
 
-def _write(
-    folder: Path, data: Dataset, *, what: str, shard_bytes: int, force: bool, progress: Progress | None
-) -> None:
+def _write(folder: Path, data: Dataset, *, what: str, shard_bytes: int, force: bool, progress: Progress | None) -> None:
     """Write the pack; where one is to be replaced, beside it first."""
     if not (force and is_pack(folder)):
         write_pack(folder, data, what=what, shard_bytes=shard_bytes, progress=progress)

@@ -122,14 +122,15 @@ def pictures_of_archives(
                 splits[split] = _Spooled(spool)
                 done = 0
                 for block in blocks(read_samples(paths), _rows_of(size, in_grey)):
-                    bad = splits[split].add(
-                        [one.content for one in block], [one.label for one in block], size, in_grey
-                    )
+                    bad = splits[split].add([one.content for one in block], [one.label for one in block], size, in_grey)
                     broken += [f"{block[row].file} ({why})" for row, why in bad.items()]
                     done += len(block)
                     if progress is not None:
                         progress("pictures", done, len(heads[split]))
 
+    empty = next((one for one in splits.values() if not one.spool.taken), None)
+    if empty is not None:
+        raise DataError(f"{source}: no picture can be read; the first is {broken[0]}; get the archives again")
     notes = [f"{counted(broken, 'picture')} could not be read: {some(broken)}"] if broken else []
     notes += note_of_sizes(seen, size)
     samples = {name: Samples(one.spool.source(), labels_of(one.labels)) for name, one in splits.items()}

@@ -125,8 +125,8 @@ def _check_alike(number: int, x: Tree, y: Any, known: tuple[Tree, Any]) -> None:
         is_alike = array.dtype == first.dtype or (label == "y" and _kind(array) == _kind(first))
         if array.shape != first.shape or not is_alike:
             raise DataError(
-                f"row {number:,} (from 0): {label} is {_shown(array)}, and row 0's is {_shown(first)}; make them alike, "
-                "or give a decode function that cuts or pads them"
+                f"row {number:,} (from 0): {label} is {_shown(array)}, and row 0's is {_shown(first)}; make them "
+                "alike, or give a decode function that cuts or pads them"
             )
 
 

@@ -1,4 +1,4 @@
-"""What is packed, in a text: the source, the state of its files, and the options. An interrupted packing compares it."""
+"""What is packed, in a text: the source, the state of its files, and the options; what goes on compares it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from epochal.data.packing.assembling import Samples, dataset_of
 from epochal.data.packing.column_files import ColumnFile, NotNumbers
 from epochal.data.packing.frame_blocks import read_frame_blocks
 from epochal.data.packing.spool import Spool
-from epochal.data.packing.text_blocks import read_text_blocks
+from epochal.data.packing.text_blocks import TextColumns, read_text_blocks
 from epochal.data.row_source import ArraySource
 from epochal.data.split import Split
 from epochal.data.splitting import as_fraction, split_rows
@@ -144,8 +144,10 @@ def _data_set(
     # from here on, only the training rows decide
     labels = ys[0] if is_classes else np.zeros(len(kept), np.int32)
     held = {"test": options.held_out, "validation": as_share(options.validation)}
-    shares = [None if key in rest or (key, one) == ("validation", None) else as_fraction(one) for key, one in held.items()]
-    train = split_rows(labels, *shares, options.seed).train
+    shares = {
+        key: as_fraction(one) for key, one in held.items() if key not in rest and (key, one) != ("validation", None)
+    }
+    train = split_rows(labels, shares.get("test"), shares.get("validation"), options.seed).train
     dropped = dropped_columns(columns.empty, targets, said)
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
     samples = _encode(columns, encoding, kept, ys[0], place, progress)
@@ -176,7 +178,9 @@ def _read_columns(path: Path, options: LoadOptions, place: Path, progress: Progr
         try:
             if path.name.lower().endswith(frame_reader.SUFFIXES):
                 if options.encoding or options.no_header:
-                    raise DataError(f"{path}: an encoding and a line of names are things of text tables, and this is none")
+                    raise DataError(
+                        f"{path}: an encoding and a line of names are things of text tables, and this is none"
+                    )
                 frames = read_frame_blocks(path, options.of_table.categorical)
                 return _of_frames(str(path), frames, place, progress)
             return _of_text(path, options, texts, place, progress)
@@ -187,29 +191,29 @@ def _read_columns(path: Path, options: LoadOptions, place: Path, progress: Progr
 def _of_text(path: Path, options: LoadOptions, texts: list[str], place: Path, progress: Progress | None) -> _Columns:
     """Write the columns of a text to files, and let each become what its texts mean."""
     files: list[ColumnFile] = []
-    form = kept = None
-    comma, rows = False, 0
-    for form, arrays, kept, comma in read_text_blocks(path, options, texts):
-        read = [Column(name, _kind(values), values) for name, values in zip(form.names, arrays, strict=True)]
+    block: TextColumns | None = None
+    rows = 0
+    for block in read_text_blocks(path, options, texts):
+        read = [Column(name, _kind(one), one) for name, one in zip(block.form.names, block.columns, strict=True)]
         if not files:
             files = [ColumnFile(one.name, one.kind, place / f"column-{at}") for at, one in enumerate(read)]
         for file, column in zip(files, read, strict=True):
             file.add(column)
-        rows += len(arrays[0])
+        rows += len(read[0].values)
         if progress is not None:
             progress("rows", rows, rows)
-    if form is None or kept is None or not rows:
+    if block is None or not rows:
         raise DataError(f"{path}: has a line of column names but no rows")
 
     used = []
     for file in files:
-        file.close()
-        _become_meant(file, path, kept, comma)
+        _become_meant(file, path, block.kept, block.has_decimal_comma)
         # a column without name and values is a separator too many
-        if not (file.name in form.unnamed and file.column().missing.all()):
+        if not (file.name in block.form.unnamed and file.column().missing.all()):
             used.append(file)
-    notes = () if form.has_header else (f"{path.name}: no line of column names; they are called {form.names[0]} …",)
-    return _Columns(str(path), tuple(used), form.has_header, notes)
+    has_header, names = block.form.has_header, block.form.names
+    notes = () if has_header else (f"{path.name}: no line of column names; they are called {names[0]} …",)
+    return _Columns(str(path), tuple(used), has_header, notes)
 
 
 def _kind(values: Any) -> ColumnKind:
@@ -249,8 +253,6 @@ def _of_frames(name: str, frames: Iterable[Table], place: Path, progress: Progre
             progress("rows", rows, rows)
     if not files:
         raise DataError(f"{name}: has no rows")
-    for file in files:
-        file.close()
     return _Columns(name, tuple(files), has_header=True)
 
 

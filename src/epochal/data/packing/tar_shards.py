@@ -6,6 +6,7 @@ read from beginning to end, and nothing is unpacked to the disk.
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ _SPLITS: dict[str, SplitName] = {
     "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation",
 }  # fmt: skip
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_TAR_MAGIC = slice(257, 262)
+_END = 512  # bytes of zeros, at least
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 
 
@@ -84,9 +87,10 @@ def _choices(text: str) -> list[str]:
 
 
 def read_samples(archives: Iterable[Path]) -> Iterator[TarSample]:
-    """Yield the samples of archives, in their order. Raises `DataError` for a damaged one, and for one without class."""
+    """Yield the samples of archives, in their order. Raises `DataError` for what is damaged, or without a class."""
     for path in archives:
-        key, files = "", {}
+        key = ""
+        files: dict[str, tuple[str, bytes]] = {}
         for name, content in _members(path):
             stem, ending = _parted(name)
             if stem != key and files:
@@ -101,6 +105,7 @@ def read_samples(archives: Iterable[Path]) -> Iterator[TarSample]:
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the names and contents of an archive's files, without those that are hidden."""
     try:
+        _check_end(path)
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
             for member in archive:
                 name = member.name
@@ -115,6 +120,19 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield name, content
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{path}: damaged or truncated, or no tar archive ({error}); get it again") from error
+
+
+def _check_end(path: Path) -> None:
+    """Raise `DataError` for an archive that is cut off between two files, which reading it would not notice."""
+    with path.open("rb") as file:
+        is_plain = len(file.read(_TAR_MAGIC.stop)) == _TAR_MAGIC.stop
+        file.seek(_TAR_MAGIC.start)
+        is_plain = is_plain and file.read(5) == b"ustar"
+        if is_plain and file.seek(0, os.SEEK_END) >= _END:
+            file.seek(-_END, os.SEEK_END)
+            is_plain = any(file.read(_END))
+        if is_plain:
+            raise DataError(f"{path}: damaged or truncated: it does not end as a tar archive does; get it again")
 
 
 def _sample(key: str, files: dict[str, tuple[str, bytes]], path: Path) -> TarSample:
@@ -151,5 +169,3 @@ def _split_of(path: Path, root: Path) -> SplitName:
     inside = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
     words = re.split(r"[-_./]", inside.lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), "train")
-
-

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -101,7 +101,8 @@ def _pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
         with open_regular(path) as file:
             start = file.read(4)
             file.seek(0)
-            source: IO[bytes] = gzip.open(file) if start.startswith(b"\x1f\x8b") else file  # type: ignore[assignment]
+            is_packed = start.startswith(b"\x1f\x8b")
+            source: Any = gzip.GzipFile(fileobj=file) if is_packed else file
             yield from _decoded(source, path, encoding)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
@@ -109,7 +110,7 @@ def _pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _decoded(source: IO[bytes], path: Path, encoding: str | None) -> Iterator[bytes]:
+def _decoded(source: Any, path: Path, encoding: str | None) -> Iterator[bytes]:
     raw = source.read(BLOCK)
     marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
     chosen = encoding or marked or "utf-8"

@@ -29,6 +29,7 @@ from epochal.errors import DataError
 __all__ = ["Pictures", "has_picture_classes", "is_picture", "read_picture", "read_picture_folder"]
 
 _T = TypeVar("_T")
+_P = TypeVar("_P", bound=Path | bytes)
 
 _DEFAULT_SIDE = 64
 _CHUNK = 64  # pictures that a thread reads before it reports
@@ -117,7 +118,7 @@ def read_picture_folder(
 
 
 def read_all(
-    paths: Sequence[Path], size: tuple[int, int], grey: bool, progress: Progress | None
+    paths: Sequence[Path | bytes], size: tuple[int, int], grey: bool, progress: Progress | None
 ) -> tuple[UInt8[np.ndarray, "n height width *rgb"], list[bool | str]]:
     """Return the pictures, and for each whether it is grey, or why it cannot be read: its row is then undefined."""
     try:
@@ -137,7 +138,7 @@ def read_all(
     return x, in_threads(fill, len(paths), "pictures", progress)
 
 
-def sound(read: Callable[[Path], _T], path: Path) -> _T | str:
+def sound(read: Callable[[_P], _T], path: _P) -> _T | str:
     """Return what ``read`` makes of a file, or why it cannot."""
     try:
         return read(path)

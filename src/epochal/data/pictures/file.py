@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -144,7 +144,7 @@ def _opened(path: Path | bytes) -> Iterator[Any]:
         raise UnreadableError(_reason(path, error)) from error
 
 
-def _file_of(path: Path | bytes) -> IO[bytes]:
+def _file_of(path: Path | bytes) -> Any:
     """Open a picture's file, or its content."""
     return io.BytesIO(path) if isinstance(path, bytes) else open_regular(path)
 

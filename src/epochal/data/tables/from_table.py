@@ -107,7 +107,9 @@ def from_table(
     dropped = dropped_columns(table, targets, options)
     encoding = fit_encoding(table, train, targets=targets, categorical=options.categorical, dropped=dropped)
     samples = [encoding.encode(one) for one in (table, *rest)]
-    ys = [y if is_classes else target_values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)]
+    ys = [
+        y if is_classes else target_values(y, one, targets) for y, one in zip(meaning.ys, (table, *rest), strict=True)
+    ]
 
     def part(rows: Int[np.ndarray, " rows"] | None, number: int) -> Split:
         x, y = (samples[0], ys[0]) if rows is not None else (samples[number], ys[number])
@@ -154,6 +156,7 @@ def new_targets(
 
 
 def check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> None:
+    """Raise `DataError` where a column is named as two things, or nothing is left beside the target."""
     for name in targets:
         if name in options.drop or name in options.features:
             where = "--drop" if name in options.drop else "--features"
@@ -163,6 +166,7 @@ def check_roles(table: Table, targets: Sequence[str], options: TableOptions) -> 
 
 
 def dropped_columns(table: Table, targets: Sequence[str], options: TableOptions) -> list[str]:
+    """Return the columns that are left out because the user says so."""
     unused = [name for name in table.names if options.features and name not in (*options.features, *targets)]
     return [name for name in table.names if name in options.drop or name in unused]
 

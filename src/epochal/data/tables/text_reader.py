@@ -195,6 +195,7 @@ def _is_blank(row: Sequence[str]) -> bool:
 def recognise(
     path: Path, separator: str, rows: list[list[str]], has_header: bool | None, names: Sequence[str] | None
 ) -> TextFormat:
+    """Return how a table is written, as its first rows say. Raises `DataError` where that is unclear."""
     first = [cell.strip() for cell in rows[0]]
     if len(first) < 2 and "\n" in first[0]:
         raise DataError(f"{path}: line 1: a quote that is never closed; close it, or write a quote within text twice")
@@ -259,9 +260,7 @@ def is_written_number(text: str) -> bool:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def read_fast(
-    content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]
-) -> list[Texts] | None:
+def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]) -> list[Texts] | None:
     """Return the columns as Polars reads them: numbers or texts; ``None`` where it is not there or anything is odd."""
     encoded = content.encoded
     ends_otherwise = b"\r" in encoded and encoded.count(b"\r") != encoded.count(b"\r\n")

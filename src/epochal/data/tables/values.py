@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -180,9 +181,11 @@ def _parse_all(texts: dict[str, None], form: str) -> dict[str, datetime] | None:
 
 def odd_one(texts: Shaped[np.ndarray, " n"]) -> tuple[int, str] | None:
     """Return the row and text of the first word in a column of numbers; ``None`` where words are what it holds."""
-    known = [(row, text) for row, text in enumerate(texts) if text is not None]
-    words = [(row, text) for row, text in known if not is_number(text)]
-    return words[0] if words and len(words) < (1 - _MOSTLY) * len(known) else None
+    counts = Counter(text for text in texts if text is not None)
+    words = {text for text in counts if not is_number(text)}
+    if not words or sum(counts[text] for text in words) >= (1 - _MOSTLY) * counts.total():
+        return None
+    return next((row, text) for row, text in enumerate(texts) if text in words)
 
 
 def as_meant(column: Column) -> Column:
