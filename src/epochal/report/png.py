@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR = 0, 2
+_HEADER = struct.Struct(">IIBBBBB")
 
 
 def png_file(image: UInt8[np.ndarray, "height width *colours"]) -> bytes:
@@ -24,7 +25,7 @@ def png_file(image: UInt8[np.ndarray, "height width *colours"]) -> bytes:
     unfiltered = np.zeros((height, 1), np.uint8)
     return (
         _SIGNATURE
-        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+        + _chunk(b"IHDR", _HEADER.pack(width, height, 8, kind, 0, 0, 0))
         + _chunk(b"IDAT", zlib.compress(np.hstack([unfiltered, rows]).tobytes(), 9))
         + _chunk(b"IEND", b"")
     )

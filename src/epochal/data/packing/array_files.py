@@ -58,7 +58,9 @@ def _spool_array(file: Any, spool: Spool, progress: Progress | None) -> None:
     version = npy.read_magic(file)
     shape, is_by_columns, kind = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
     if is_by_columns and len(shape) > 1:
-        raise ValueError("an array lies column by column, which is not read in blocks: numpy.ascontiguousarray")
+        raise ValueError(
+            "an array lies column by column, which is not read in blocks; save numpy.ascontiguousarray of it"
+        )
     if kind.hasobject:
         raise ValueError("an array of Python objects")
 

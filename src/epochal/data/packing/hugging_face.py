@@ -73,9 +73,7 @@ def _of_rows(
 ) -> Dataset:
     options.check("a data set of Hugging Face", "arrays")
     samples = {
-        name: spool_rows(
-            split, place / name, samples=_length(split), decode=decode, title=f"{name} rows", progress=progress
-        )
+        name: spool_rows(split, place / name, samples=_length(split), decode=decode, progress=progress)
         for name, split in splits.items()
     }
     held = held_out(samples, options, "the data set")

@@ -113,10 +113,7 @@ def _of_rows(
     """Return the data set of rows that come one by one."""
     train = spool_rows(rows, spools / "train", samples=samples, decode=decode, progress=progress)
     shares: dict[str, Any] = {"test": options.held_out, "validation": options.validation}
-    others = {
-        key: spool_rows(one, spools / key, decode=decode, progress=progress, title=f"{key} rows")
-        for key, one in held.items()
-    }
+    others = {key: spool_rows(one, spools / key, decode=decode, progress=progress) for key, one in held.items()}
     return dataset_of(
         train, name=name, seed=options.seed, task=options.task, class_names=class_names, **{**shares, **others}
     )

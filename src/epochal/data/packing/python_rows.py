@@ -30,7 +30,6 @@ def spool_rows(
     *,
     samples: int | None = None,
     decode: Decode | None = None,
-    title: str = "rows",
     progress: Progress | None = None,
 ) -> Samples:
     """Keep rows in a temporary file, and return them as samples.
@@ -40,8 +39,7 @@ def spool_rows(
         path: of the file.
         samples: how many will come, where that is known.
         decode: makes such a pair of each row.
-        title: of the progress.
-        progress: called with it, the rows that are read, and the rows there are, if that is known.
+        progress: called with a title, the rows that are read, and the rows there are, if that is known.
 
     Raises:
         DataError: for a row that is no such pair, or differs from the first in shape or type, with its number.
@@ -52,7 +50,7 @@ def spool_rows(
             spool.add(check_numbers(x, spool.taken))
             targets.append(y)
             if progress is not None:
-                progress(title, spool.taken, samples or spool.taken)
+                progress("rows", spool.taken, samples or spool.taken)
     if samples is not None and spool.taken != samples:
         raise DataError(f"the source gave {spool.taken:,} rows, and {samples:,} were announced; give the right number")
     return Samples(spool.source(), joined(targets))

@@ -82,7 +82,7 @@ def _choices(text: str) -> list[str]:
         return text.split(",")
     first, last = int(match[1]), int(match[2])
     if not 0 <= last - first < 10**6:
-        raise DataError(f"{{{text}}} names {last - first + 1:,} archives; write the lower number first")
+        raise DataError(f"the pattern {text} names {last - first + 1:,} archives; write the lower number first")
     return [f"{number:0{len(match[1])}d}" for number in range(first, last + 1)]
 
 

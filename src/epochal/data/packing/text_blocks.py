@@ -87,7 +87,7 @@ def _blocks(path: Path, encoding: str | None) -> Iterator[bytes]:
         block = rest + piece
         end = _last_end(block)
         if not end and len(block) > _MOST:
-            raise DataError(f"{path}: a quote that is never closed, or a line of more than {_MOST >> 20} MB; mend it")
+            raise DataError(f"{path}: a quote that is never closed, or a line of more than {_MOST >> 20} MB; fix it")
         rest = block[end:]
         if end:
             yield block[:end]
