@@ -95,10 +95,21 @@ def warm(folder: str, batch: str, rounds: str) -> dict[str, Any]:
     runners = [_Runner(one, int(batch)) for one in (memory, data)]
     for runner in runners:
         runner.run(0.5)
-    rates = [[runner.run(1.0) for runner in runners] for _ in range(int(rounds))]
+    turns = [[_with_processor(runner) for runner in runners] for _ in range(int(rounds))]
+    rates, costs = ([[pair[kind] for pair in turn] for turn in turns] for kind in (0, 1))
     resident, packed = (statistics.median(column) for column in zip(*rates, strict=True))
-    ratio = statistics.median(packed / resident for resident, packed in rates)
-    return {"batch": int(batch), "resident": resident, "packed": packed, "ratio": ratio}
+    return {
+        "batch": int(batch), "resident": resident, "packed": packed,
+        "ratio": statistics.median(packed / resident for resident, packed in rates),
+        "processor_ratio": statistics.median(resident / packed for resident, packed in costs),
+    }  # fmt: skip
+
+
+def _with_processor(runner: _Runner) -> tuple[float, float]:
+    """Train for a second; return samples a second, and the processor's seconds a sample, which others disturb less."""
+    began, started = time.process_time(), time.perf_counter()
+    rate = runner.run(1.0)
+    return rate, (time.process_time() - began) / (rate * (time.perf_counter() - started))
 
 
 class _Runner:
@@ -321,9 +332,10 @@ def print_scale(found: dict[str, Any]) -> None:
     for name in ("exact", "blocks"):
         print(f"start of a training on 10¹² rows, {name}: {found['start'][name]['seconds']:.1f} s")
     print(f"packed {found['pack']['bytes'] / 1e9:.2f} GB in {found['pack']['seconds']:.0f} s")
-    print("warm: batch size    in memory, samples/s    packed    ratio")
+    print("warm: batch size    in memory, samples/s    packed    ratio    ratio by processor time")
     for one in found["warm"]:
-        print(f"{one['batch']:16,} {one['resident']:23,.0f} {one['packed']:9,.0f} {one['ratio']:8.2f}")
+        rates = f"{one['resident']:23,.0f} {one['packed']:9,.0f} {one['ratio']:8.2f}"
+        print(f"{one['batch']:16,} {rates} {one['processor_ratio']:26.2f}")
     other = found["change"]
     beside = other["first"] - other["compilation"] - other["usual"]
     print(f"change of the batch size: {beside:.3f} s beside its compilation of {other['compilation']:.1f}")
@@ -336,10 +348,10 @@ def print_scale(found: dict[str, Any]) -> None:
             else f"{one['order']:>17} {one['rate']:12,.0f} {one['peak']:11,.0f}    {all(one['exact'])}"
         )
     print("cold, batch size 1,000: order    samples/s")
-    rates = {}
+    by_order: dict[str, list[float]] = {}
     for one in found["cold"]:
-        rates.setdefault(one.get("order", "failed"), []).append(one.get("rate", 0.0))
-    for name, values in rates.items():
+        by_order.setdefault(one.get("order", "failed"), []).append(one.get("rate", 0.0))
+    for name, values in by_order.items():
         print(f"{name:>29} {statistics.median(values):12,.0f}")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _SHARDS = 4
-_EXCHANGE = re.compile(r"an iteration takes ([\d.]+) ms.*?exchange ([\d.]+) ms", re.DOTALL)
+_EXCHANGE = re.compile(r"an iteration takes ([\d.]+) ms, and its exchange between \d+ processes takes ([\d.]+) ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def train(model: str, data: str, iterations: int, division: Division) -> Trained
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         words: list[Any] = [
-            "train", data, "--model", model, "--batch-size", 100, "--iterations", iterations, "--shards", _SHARDS,
+            "train", data, "--model", model, "--batch-size", 128, "--iterations", iterations, "--shards", _SHARDS,
             "--evaluate-every", 10**6, "--processes", division.processes, "--run", run,
         ]  # fmt: skip
         done = subprocess.run(

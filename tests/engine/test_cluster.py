@@ -56,7 +56,7 @@ def test_slices_are_dealt_once_each_and_never_one_alone(samples: int, processes:
 
 def test_sums_of_slices_survive_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first process sees the sums of all, in their order and to the last bit."""
-    parts = [(np.float64(-0.0), np.array([number, 2**60])) for number in range(3)]
+    parts = [(np.array(-0.0), np.array([number, 2**60])) for number in range(3)]
     others = b"".join(leaf.tobytes() for part in parts[2:] for leaf in part)
     monkeypatch.setattr(Cluster, "gather", lambda self, content: [content, others])
     monkeypatch.setattr(Cluster, "share", lambda self, content=b"": content)

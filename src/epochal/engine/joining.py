@@ -105,7 +105,7 @@ def find_launcher() -> Launched | None:
         return found
     if given:
         missing = ", ".join(name for name in (_ADDRESS, _COUNT, _NUMBER) if name not in given)
-        raise OptionError(f"{' and '.join(given)} is set, but {missing} is not; set all three, or none of them")
+        raise OptionError(f"{', '.join(given)} is set, but {missing} is not; set all three, or none of them")
     if int(os.environ.get(_MPI_COUNT, "1") or "1") > 1:
         raise OptionError(
             f"MPI started {os.environ[_MPI_COUNT]} processes, but JAX does not know this MPI; set "
@@ -162,18 +162,19 @@ def _check_name(launched: Launched) -> None:
 def _reach(launched: Launched, timeout: int) -> None:
     """Wait until the first process answers. Raises `RunError` where it does not in time."""
     host, _, port = launched.address.rpartition(":")
-    end, problem = time.monotonic() + timeout, ""
-    while time.monotonic() < end:
+    end = time.monotonic() + timeout
+    while True:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=max(0.1, end - time.monotonic())):
                 return
         except OSError as error:
-            problem = error.strerror or str(error)
+            if time.monotonic() > end:
+                raise RunError(
+                    f"process 0 does not answer at {launched.address} ({error.strerror or error}) within {timeout} s; "
+                    "see that it was started, that this host has a route to it, and that no firewall closes the port "
+                    f"({JOIN_TIMEOUT}=SECONDS waits longer)"
+                ) from error
             time.sleep(0.1)
-    raise RunError(
-        f"process 0 does not answer at {launched.address} ({problem}) within {timeout} s; see that it was started, "
-        f"that this host has a route to it, and that no firewall closes the port ({JOIN_TIMEOUT}=SECONDS waits longer)"
-    )
 
 
 def _seconds(variable: str, default: int) -> int:
