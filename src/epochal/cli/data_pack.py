@@ -24,9 +24,9 @@ class DataPackCommand:
 
     Example: epochal data pack photos packed-photos --image-size 64
 
-    A source is whatever epochal train takes, a tar archive or a folder of them (webdataset; write
-    'train-{000..099}.tar' for some), or ArrayRecord files. What is interrupted goes on when the same command is given
-    again. Training then takes the folder: epochal train packed-photos.
+    A source is whatever epochal train takes, a tar archive or a folder of them (webdataset), or ArrayRecord files.
+    What is interrupted goes on when the same command is given again. Training then takes the folder: epochal train
+    FOLDER.
     """
 
     source: str = option(

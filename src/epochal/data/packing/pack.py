@@ -170,7 +170,8 @@ def _given(options: LoadOptions) -> dict[str, Any]:
 
 def _check_folder(folder: Path, source: Any, *, force: bool) -> None:
     """Raise `DataError` for a folder that a pack cannot be made in, before anything is read."""
-    if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
+    is_named = isinstance(source, str) and source in DATA_SETS
+    if isinstance(source, (str, os.PathLike)) and not is_named and os.path.isdir(source):
         if folder.resolve().is_relative_to(Path(source).resolve()):
             raise DataError(f"{folder} lies within the source {source}; give a folder elsewhere")
         if is_pack(Path(source)):
