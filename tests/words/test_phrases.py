@@ -35,6 +35,7 @@ FROM_ELSEWHERE: Final = {
     },
     "{}: holds no pictures{}; {}": {1},
     "left out: {}": {0},
+    "{} has {} samples of its own; leave out {}={}": {1},
     "model '{}': {}": {1},
     "none of the checkpoints in {} can be used: {}": {1},
     "{} is damaged: {}; {}": {1},

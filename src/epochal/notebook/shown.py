@@ -64,7 +64,7 @@ def dataset(data: Dataset) -> str:
     splits = {name: split for name, split in _splits(data) if len(split)}
     headings = [say(f"cell.{name}") for name in ("split", "samples_of", "shape", "type", "memory")]
     rows: list[list[Text]] = [
-        [say(f"cell.{name}"), count(len(one)), _shape(one), str(one.x.dtype), _bytes(one.x.nbytes + one.y.nbytes)]
+        [say(f"cell.{name}"), count(len(one)), _shape(one), str(one.x.dtype), _megabytes(one.x.nbytes + one.y.nbytes)]
         for name, one in splits.items()
     ]
     return write.whole(
@@ -88,7 +88,7 @@ def _shape(split: Split) -> str:
     return " × ".join(map(str, split.x.shape[1:])) or "1"
 
 
-def _bytes(number: int) -> str:
+def _megabytes(number: int) -> str:
     return f"{number / 1e6:,.1f} MB" if number >= 1e5 else f"{number / 1e3:,.1f} kB"
 
 

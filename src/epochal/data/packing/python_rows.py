@@ -19,7 +19,7 @@ from epochal.errors import DataError
 _BATCH = 4 << 20  # bytes
 _MOST = 4096  # rows
 
-_KINDS = {"U": "a text", "b": "a truth value", "i": "a whole number", "u": "a whole number", "f": "a number"}
+_KINDS = {"U": "a text", "b": "a truth value", "i": "an integer", "u": "an integer", "f": "a number"}
 
 Decode = Callable[[Any], Any]
 
