@@ -27,6 +27,7 @@ from epochal.options import (
     SIZES,
     SWITCH,
     WARMUP,
+    Option,
     check_options,
     choice,
     count,
@@ -243,7 +244,9 @@ class TrainConfig:
         """
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         changed = {field.name for field in dataclasses.fields(self) if given[field.name] != field.default}
-        options = option_words({name: given[name] for name in given if name in changed and name != "data"})
+        options = option_words(
+            {name: given[name] for name in given if name in changed and name != "data"}, options_of(type(self))
+        )
         return shlex.join(["epochal", "train", as_argument(self.data), *options])
 
     def to_dict(self) -> dict[str, Any]:
@@ -263,10 +266,10 @@ CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
 """What a run may change at any position and still be one run."""
 
 
-def option_words(values: Mapping[str, Any]) -> list[str]:
+def option_words(values: Mapping[str, Any], options: Mapping[str, Option]) -> list[str]:
     """Return the words of a command line that give a training these options; ``None`` gives nothing.
 
-    >>> option_words({"batch_size": 100, "hidden": (64, 32), "snapshots": True})
+    >>> option_words({"batch_size": 100, "hidden": (64, 32), "snapshots": True}, TRAIN)
     ['--batch-size', '100', '--hidden', '64,32', '--snapshots']
     """
     words: list[str] = []
@@ -278,7 +281,7 @@ def option_words(values: Mapping[str, Any]) -> list[str]:
         elif isinstance(value, tuple):
             value = ",".join(map(_as_argument, value))
 
-        flag = f"--{TRAIN[name].flag or name.replace('_', '-')}"
+        flag = f"--{options[name].flag or name.replace('_', '-')}"
         several = () if value is True else value if isinstance(value, tuple) else (value,)
         texts = [_as_argument(one) for one in several]
         # a value that looks like an option is written as --name=value

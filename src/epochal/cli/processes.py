@@ -16,7 +16,7 @@ from typing import Any
 from epochal.cli.screen import command_line, open_console, print_notes
 from epochal.cli.supervised import LOST
 from epochal.cli.supervisor import Ending, Job, supervising
-from epochal.config import TrainConfig, option_words
+from epochal.config import TRAIN, TrainConfig, option_words
 from epochal.errors import OptionError
 from epochal.record.folder import RunFolder, create_run_folder
 from epochal.record.run_toml import read_run_toml
@@ -77,7 +77,7 @@ def resume_together(
     def words() -> list[str]:
         """Return the command; a change that is in `run.toml` already is not made again, at a later iteration."""
         is_made = len(read_run_toml(RunFolder(folder).run_toml).changes) > known
-        return ["resume", str(folder), *([] if is_made else option_words(changes)), *own]
+        return ["resume", str(folder), *([] if is_made else option_words(changes, TRAIN)), *own]
 
     return _work(together, folder, words)
 

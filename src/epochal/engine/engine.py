@@ -40,7 +40,7 @@ from epochal.engine.runtime import check_process
 from epochal.engine.state import Params, State, initial_state
 from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
-from epochal.engine.windows import WINDOW_BYTES, HeldFeed, WindowReader
+from epochal.engine.row_windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
 

@@ -22,7 +22,7 @@ from epochal.data import Dataset, Split, from_arrays
 from epochal.data.row_source import ArraySource, RowBuffer, RowSource, StoredSplit
 from epochal.engine import Engine, named_leaves
 from epochal.engine.placement import in_one_piece
-from epochal.engine.windows import WindowReader
+from epochal.engine.row_windows import WindowReader
 from epochal.errors import DataError
 from epochal.order import Order
 
