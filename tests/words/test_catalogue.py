@@ -35,7 +35,7 @@ def test_chinese_is_chinese() -> None:
 
 BY_NAME = re.compile(
     r"(status|method|split|metric|fact|how|notice|script|cell|count|lesson|standing)\.[\w-]+"
-    r"|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|dataset\.about_\w+"
+    r"|land\.(heading_\w+|\w+_[xy])|plan\.\w+_one|dataset\.about_\w+|pack\.(test|validation)"
 )
 """Keys of groups whose members are found by their names."""
 

@@ -36,11 +36,11 @@ from epochal.engine.feed import EVERYWHERE, Feed, put_on_device
 from epochal.engine.micro_batch import fast_micro_batch, search_micro_batch
 from epochal.engine.optimizer import Optimizer
 from epochal.engine.placement import Residence, Shards, cut, in_one_piece
+from epochal.engine.row_windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.engine.runtime import check_process
 from epochal.engine.state import Params, State, initial_state
 from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
 from epochal.engine.task import Task
-from epochal.engine.row_windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
 
