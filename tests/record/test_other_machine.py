@@ -58,3 +58,15 @@ def test_what_may_not_is_no_reason_for_a_warning(run: Path, values: dict[str, An
     """The number of devices; and runs of before the processors were written down."""
     pretend(run, "device", **values)
     assert warnings_of_resuming(run) == []
+
+
+@pytest.mark.parametrize(("shards", "is_told"), [(4, True), (2, False)])
+def test_a_run_whose_shards_were_added_one_after_another_says_so(tmp_path: Path, shards: int, is_told: bool) -> None:
+    """As former versions did, which wrote no word about it; of two shards, the sum is the same either way."""
+    path = tmp_path / "run"
+    train("digits", model="linear", batch_size=128, shards=shards, iterations=3, run=path)
+    content = tomllib.loads((path / "run.toml").read_text())
+    assert content.pop("summation") == "tree"
+    (path / "run.toml").write_text(tomli_w.dumps(content))
+    told = warnings_of_resuming(path)
+    assert [one.endswith(": sum of shards chain → tree") for one in told] == [True] * is_told
