@@ -31,7 +31,7 @@ DATA = labelled(n=160)
 def test_all_devices_compute_as_many_shards_and_no_shard_is_tiny(batch_size: int, wanted: int, devices: int) -> None:
     one = jax.devices()[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "local_devices", lambda: [one] * devices)
+        patch.setattr(jax, "devices", lambda: [one] * devices)
         done = cut(batch_size, wanted)
     assert done.count in (1, wanted)
     assert done.each * len(done.devices) == done.count
@@ -137,10 +137,10 @@ CHILD = """
 import sys, jax, epochal
 from epochal.engine import named_leaves
 from epochal.record.checkpoint_file import weights_sha256
-offered = jax.local_devices
+offered = jax.devices
 for model in sys.argv[1:]:
     for count in (1, 2, 4):
-        jax.local_devices = lambda: offered()[:count]
+        jax.devices = lambda: offered()[:count]
         options = {"dropout": 0.3} if model == "mlp" else {}
         run = epochal.train(
             "digits", model=model, **options, batch_size=128, shards=4, iterations=6, run=f"{model}-{count}"

@@ -96,7 +96,7 @@ def checksum_is_not_compared(patch: pytest.MonkeyPatch) -> None:
 
     def load(path: Path) -> Checkpoint:
         try:
-            return checkpoint._from_bytes(path.read_bytes())
+            return checkpoint.from_bytes(path.read_bytes())
         except Exception as error:
             raise RunError(f"checkpoint {path} is damaged: {error}") from error
 

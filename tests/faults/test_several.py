@@ -137,9 +137,9 @@ def test_a_signal_to_one_stops_all_at_the_same_iteration(
 
 
 DIFFERENT = {
-    "data": ({"arguments_data": "other"}, "the data's fingerprint"),
-    "cores": ({"cores": 1}, "the number of CPU cores"),
-    "code": ({"sabotage": "other_code"}, "Epochal's code"),
+    "data": ({"arguments_data": "other"}, "fingerprint is"),
+    "cores": ({"cores": 1}, "CPU cores is"),
+    "code": ({"sabotage": "other_code"}, "code is"),
     "options": ({"arguments_lr": "0.05"}, "lr is"),
 }
 

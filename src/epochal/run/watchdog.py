@@ -26,6 +26,7 @@ STUCK = 75
 
 _LEAST = 60.0
 _TIMES = 20
+_GRACE = 2.0
 
 
 class Watchdog(Callback):
@@ -125,4 +126,6 @@ def _leave(seconds: float) -> None:
         f"say; resume goes on from the last checkpoint ({LIMIT}=SECONDS allows more time, 0 any)"
     )
     os.write(2, f"epochal: {translate(message)}\n".encode())
+    # the first that leaves ends the others: the one that is stuck shall have said where by then
+    time.sleep(_GRACE)
     os._exit(STUCK)
