@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from workbench import batches_of, drive, engine_for, labelled, linear, noisy, number_of_sample, numbered, output_itself
 
 from epochal.audit import Audit, ExpectedAudit
@@ -55,8 +53,12 @@ class Wrong(ArraySource):
         self.change(into)
 
 
-@settings(max_examples=25)
-@given(st.integers(1, 103), st.integers(1, 40), st.integers(1, 4_000), st.sampled_from(["keep", "drop"]))
+# fixed cases: threads of windows draw from `random` beside a test, which hypothesis does not allow
+CASES = [(1, 40, 64, "keep"), (7, 3, 300, "keep"), (10, 1, 4_000, "drop"), (33, 2, 1, "keep"), (64, 9, 900, "drop"),
+         (100, 40, 2_000, "keep"), (103, 5, 50, "keep"), (2, 17, 150, "drop")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("batch_size", "longest", "window", "last"), CASES)
 def test_training_has_the_bits_of_memory(batch_size: int, longest: int, window: int, last: str) -> None:
     data = labelled(n=103)
     plan = Plan(103, batch_size, epochs=3, last=last)
