@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from epochal.batch_sizes import Adaptive, read_adaptive
 from epochal.clock import Last, Plan, Span
+from epochal.command_words import as_argument, option_words
 from epochal.errors import OptionError, unknown_name
 from epochal.files import as_file_name
 from epochal.options import (
@@ -27,7 +28,6 @@ from epochal.options import (
     SIZES,
     SWITCH,
     WARMUP,
-    Option,
     check_options,
     choice,
     count,
@@ -266,29 +266,6 @@ CHANGEABLE = tuple(name for name, one in TRAIN.items() if one.resume)
 """What a run may change at any position and still be one run."""
 
 
-def option_words(values: Mapping[str, Any], options: Mapping[str, Option]) -> list[str]:
-    """Return the words of a command line that give a training these options; ``None`` gives nothing.
-
-    >>> option_words({"batch_size": 100, "hidden": (64, 32), "snapshots": True}, TRAIN)
-    ['--batch-size', '100', '--hidden', '64,32', '--snapshots']
-    """
-    words: list[str] = []
-    for name, value in values.items():
-        if value is None or value is False:
-            continue
-        if isinstance(value, dict):
-            value = tuple(f"{key}={_as_argument(one)}" for key, one in value.items())
-        elif isinstance(value, tuple):
-            value = ",".join(map(_as_argument, value))
-
-        flag = f"--{options[name].flag or name.replace('_', '-')}"
-        several = () if value is True else value if isinstance(value, tuple) else (value,)
-        texts = [_as_argument(one) for one in several]
-        # a value that looks like an option is written as --name=value
-        words.extend([f"{flag}={texts[0]}"] if len(texts) == 1 and texts[0][:1] == "-" else [flag, *texts])
-    return words
-
-
 _READ_IN_FORMAT_1 = {"momentum": {"momentum", "nesterov"}, "weight_decay": {"adamw"}}
 
 
@@ -307,30 +284,6 @@ def migrate_config(values: Mapping[str, Any], optimizers: Iterable[str] | None =
     if used != {"adamw"} and kept.get("weight_decay") == 1e-4:
         del kept["weight_decay"]
     return kept
-
-
-def as_argument(path: object) -> str:
-    """Return a path as a word of a command line, where nobody takes it for an option.
-
-    >>> as_argument("digits"), as_argument("-data.csv")
-    ('digits', './-data.csv')
-    """
-    return f"./{path}" if str(path).startswith("-") else str(path)
-
-
-def shell_word(path: object) -> str:
-    """Return a path as it is pasted into a shell, within a sentence.
-
-    >>> shell_word("my run"), shell_word("-run")
-    ("'my run'", './-run')
-    """
-    return shlex.quote(as_argument(path))
-
-
-def _as_argument(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_as_argument, value))
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def _each(name: str, default: tuple[Any, ...], **more: Any) -> Any:

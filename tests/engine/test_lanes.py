@@ -23,7 +23,8 @@ from epochal.engine.lanes import Lanes, lanes_for
 from epochal.engine.step import StepConfig, build_chunk, chunk_arguments
 from epochal.record.checkpoint_file import weights_sha256
 from epochal.run.api import train_in_memory
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.custom import Custom
+from epochal.run.setup import Setup, set_up
 
 SEEDS = (0, 1, 2**40)
 TRAININGS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,8 @@ from epochal.config import TrainConfig
 from epochal.data import Dataset, from_arrays
 from epochal.engine import METRICS
 from epochal.errors import OptionError
-from epochal.run.setup import Custom, set_up
+from epochal.run.custom import Custom
+from epochal.run.setup import set_up
 
 PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
 

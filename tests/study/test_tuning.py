@@ -14,7 +14,8 @@ from epochal.clock import Position
 from epochal.config import TrainConfig
 from epochal.data import from_arrays
 from epochal.errors import DataError, OptionError
-from epochal.run.setup import Custom, set_up
+from epochal.run.custom import Custom
+from epochal.run.setup import set_up
 from epochal.study import Study
 from epochal.study.tuning import Stopped, _search, _search_plan, tune, validation_split
 from small import Log, small_study, three_clouds

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from epochal.config import as_argument
+from epochal.command_words import as_argument
 from epochal.words.catalogue import tell
 from epochal.words.layout import said_width, screen_width
 from epochal.words.phrases import translate

@@ -55,8 +55,9 @@ class TrainCommand:
         from epochal.cli.screen import libraries_silenced, open_console
         from epochal.engine.joining import is_launched
         from epochal.run.api import start
+        from epochal.run.custom import Custom
         from epochal.run.own_model import own_model
-        from epochal.run.setup import Custom, set_up
+        from epochal.run.setup import set_up
         from epochal.run.together import as_one
 
         config = TrainConfig(**self.given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from jaxtyping import Float32, Int, Shaped
@@ -38,6 +39,11 @@ class Split:
         """Bytes that its arrays take."""
         arrays = (*arrays_of(self.x), self.y, self.weight)
         return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample and its targets, also where there is none."""
+        return sum(prod(array.shape[1:]) * array.itemsize for array in (*arrays_of(self.x), self.y))
 
     def whole(self) -> Split:
         """Return the split with all of its samples in memory: itself."""

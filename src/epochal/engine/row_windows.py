@@ -100,7 +100,7 @@ class WindowReader:
     _shards: Shards | None = field(default=None, init=False, repr=False)
     _layout: _Layout | None = field(default=None, init=False, repr=False)
     _present: HeldFeed | None = field(default=None, init=False, repr=False)
-    _epoch: int = field(default=0, init=False, repr=False)
+    _stretch: _Stretch | None = field(default=None, init=False, repr=False)
     _ahead: deque[_Waiting] = field(default_factory=deque, init=False, repr=False)
     _stretches: Iterator[_Stretch] = field(default_factory=lambda: iter(()), init=False, repr=False)
     _free: list[RowBuffer] = field(default_factory=list, init=False, repr=False)
@@ -123,10 +123,9 @@ class WindowReader:
                 return self._alone(position, batch_size, shards)
             self._begin(position, batch_size, shards)
 
-        held = self._present
-        if held is None or self._epoch != position.epoch or not held.first <= position.offset < held.stop:
-            held = self._next(position, batch_size, shards)
-        return held
+        if self._present is not None and self._stretch is not None and _holds(self._stretch, position):
+            return self._present
+        return self._next(position, shards)
 
     def shapes(self, batch_size: int, shards: Shards) -> Window:
         """Return what a window looks like, without any rows."""
@@ -158,16 +157,16 @@ class WindowReader:
         self._ahead.clear()
 
         self._layout, self._shards = self._layout_for(batch_size, shards), shards
-        self._present, self._used = None, None
+        self._present = self._stretch = self._used = None
         self._free = [_buffer(self.source, self._layout.rows) for _ in range(self._buffers(self._layout))]
         self._stretches = self._from(position, self._layout)
         self._read_ahead()
 
-    def _next(self, position: Position, batch_size: int, shards: Shards) -> HeldFeed:
+    def _next(self, position: Position, shards: Shards) -> HeldFeed:
         """Move on to the next window; begin anew where it is not the one that is asked for."""
-        if not self._ahead or not _holds(self._ahead[0][0], position):
-            self._begin(position, batch_size, shards)
         assert self._layout is not None
+        if not self._ahead or not _holds(self._ahead[0][0], position):
+            self._begin(position, self._layout.batch_size, shards)
         stretch, reading = self._ahead.popleft()
         rows = reading.result()
 
@@ -177,7 +176,7 @@ class WindowReader:
         self._used = rows
         self._read_ahead()
 
-        self._epoch = stretch.epoch
+        self._stretch = stretch
         self._present = HeldFeed(self._put(rows, self._layout, shards), stretch.first, stretch.stop)
         return self._present
 

@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 
 from epochal.audit import Audit
 from epochal.clock import Position
-from epochal.config import shell_word
+from epochal.command_words import shell_word
 from epochal.errors import RunError
 from epochal.files import atomic_write, make_folder, open_regular, read_regular, refuse_link
 

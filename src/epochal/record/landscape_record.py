@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from epochal.config import shell_word
+from epochal.command_words import shell_word
 from epochal.errors import RunError
 from epochal.files import atomic_write, read_regular
 

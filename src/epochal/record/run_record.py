@@ -11,7 +11,8 @@ from typing import Any
 
 from epochal import formats
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig, shell_word
+from epochal.command_words import shell_word
+from epochal.config import TrainConfig
 from epochal.errors import RunError
 from epochal.lock import is_locked
 from epochal.plan_rows import counters

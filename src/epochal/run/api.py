@@ -29,6 +29,7 @@ from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, read_run_toml, write_run_toml
 from epochal.record.writer import HistoryWriter
 from epochal.run.callbacks import Callback, Callbacks, followers
+from epochal.run.custom import Custom
 from epochal.run.divergence import Divergence
 from epochal.run.fit import fit
 from epochal.run.interrupts import stop_on_interrupt
@@ -39,7 +40,7 @@ from epochal.run.progress import progress_bar
 from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session, at_present
-from epochal.run.setup import Custom, Setup, anchored, set_up
+from epochal.run.setup import Setup, anchored, set_up
 from epochal.run.together import Beginning, as_one, follow, follow_file, share_beginning, training_facts, watched
 
 

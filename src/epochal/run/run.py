@@ -42,10 +42,11 @@ from epochal.record.history import History
 from epochal.record.rows import best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile
+from epochal.run.custom import Custom
 from epochal.run.kept_files import read_beginning, read_form, read_schema
 from epochal.run.own_model import own_model
 from epochal.run.point import restored_weights
-from epochal.run.setup import Custom, Setup, prediction_engine, set_up
+from epochal.run.setup import Setup, prediction_engine, set_up
 
 DataSource: TypeAlias = Any
 """What `epochal.data.load_data` takes."""

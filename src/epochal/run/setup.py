@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +16,13 @@ import optax
 from epochal.block_order import BlockSize, order_named
 from epochal.clock import Lengths, Plan
 from epochal.config import TrainConfig
-from epochal.counts import shown
 from epochal.data import Dataset
 from epochal.data.data_schema import Schema
 from epochal.data.load_options import as_file
 from epochal.data.registry import DATA_SETS
 from epochal.data.splitting import with_balanced_classes
-from epochal.data.trees import arrays_of
 from epochal.engine import (
     Engine,
-    Metric,
     Optimizer,
     Task,
     available_cores,
@@ -45,74 +41,17 @@ from epochal.engine.compile import PROGRAMS, Programs
 from epochal.engine.optimizer import check_rate, option_names
 from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
-from epochal.engine.task import input_spec
 from epochal.errors import OptionError, PlanError
 from epochal.models import Model, build_model
-from epochal.models.adapters.recognise import adapt, check_known
 from epochal.order import Order
 from epochal.record.checkpoint_file import Checkpoint
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
+from epochal.run.custom import Custom
 from epochal.run.defaults import usual_rate, with_defaults
 from epochal.run.own_model import ModelSource
 from epochal.run.point import restored_weights
 
 _OWN = "custom"  # the name of an optimizer that was given as an object
-
-
-@dataclass(frozen=True, slots=True)
-class Custom:
-    """Parts given as Python objects, which stand in place of what the configuration names.
-
-    Attributes:
-        model: a `Model`, a module of another library, or where a function that makes one stands.
-        source: where the model came from, if that was a file.
-        data: whether the data came as an object.
-        tried: whether the parts were tried on real samples already, as for a run that continues.
-        at_once: how many trainings share the processors, this one included.
-    """
-
-    model: Any = None
-    optimizer: optax.GradientTransformation | None = None
-    loss: Callable[..., Any] | None = None
-    data: bool = False
-    metrics: Sequence[str | Metric] | None = None
-    tried: bool = False
-    source: ModelSource | None = None
-    at_once: int = 1
-
-    def __post_init__(self) -> None:
-        if self.model is not None and not isinstance(self.model, ModelSource):
-            check_known(self.model)
-        if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
-            raise OptionError(f"optimizer must be a name or an Optax transformation, got {shown(self.optimizer)}")
-
-    def for_data(self, config: TrainConfig, data: Dataset) -> Custom:
-        """Return the parts with the model as the engine needs it, whatever it was given as.
-
-        Raises `ModelError` where it does not fit the data, or its file cannot be run.
-        """
-        if self.model is None or isinstance(self.model, Model):
-            return self
-        source = self.model if isinstance(self.model, ModelSource) else None
-        thing = self.model if source is None else source.build(config, data)
-        return dataclasses.replace(self, model=adapt(thing, input_spec(data, count=2)), source=source)
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether there are parts that may hold values which change from one training to the next, unseen."""
-        own_metrics = any(not isinstance(metric, str) for metric in self.metrics or ())
-        return own_metrics or any(part is not None for part in (self.model, self.optimizer, self.loss))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the parts that were given."""
-        given = {
-            "data": self.data,
-            "model": self.model is not None,
-            "optimizer": self.optimizer is not None,
-            "loss": self.loss is not None,
-        }
-        return tuple(name for name, is_given in given.items() if is_given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +258,7 @@ def _sized_order(config: TrainConfig, data: Dataset) -> str | None:
     """Return the order's name with the size of its blocks, which is a run's own from its start on."""
     if config.order != "blocks":
         return config.order
-    layout = data.train.layout
-    row_bytes = sum(math.prod(array.shape[1:]) * array.itemsize for array in (*arrays_of(layout.x), layout.y))
-    return f"blocks:{BlockSize.for_rows(row_bytes)}"
+    return f"blocks:{BlockSize.for_rows(data.train.layout.row_bytes)}"
 
 
 def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:

@@ -21,8 +21,9 @@ from epochal.errors import OptionError
 from epochal.record.folder import create_run_folder
 from epochal.run.api import start
 from epochal.run.callbacks import Callback, StopWhen
+from epochal.run.custom import Custom
 from epochal.run.run import Run
-from epochal.run.setup import Custom, Setup, set_up
+from epochal.run.setup import Setup, set_up
 from epochal.study.in_turn import FollowedInTurn
 
 Follow = Callable[[int, Setup], AbstractContextManager[Sequence[Callback]]]

@@ -25,8 +25,9 @@ from epochal.record.folder import create_run_folder
 from epochal.record.study_record import StudyData, TuningResult
 from epochal.run.api import resume_with, start
 from epochal.run.callbacks import Callback, StopWhen
+from epochal.run.custom import Custom
 from epochal.run.run import Run
-from epochal.run.setup import Custom, Setup, anchored, set_up
+from epochal.run.setup import Setup, anchored, set_up
 from epochal.study.in_turn import FollowedInTurn
 from epochal.study.study import Study
 from epochal.study.tuning import Stopped, tune

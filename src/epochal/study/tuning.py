@@ -26,9 +26,10 @@ from epochal.errors import DataError, OptionError
 from epochal.order import Order
 from epochal.record.study_record import Trial, TuningResult
 from epochal.run.callbacks import Callbacks, ChunkEnd, EpochEnd, StopWhen
+from epochal.run.custom import Custom
 from epochal.run.fit import fit
 from epochal.run.point import Point
-from epochal.run.setup import Custom, set_up
+from epochal.run.setup import set_up
 
 _FACTOR = 3.0
 _SHARE_HELD_OUT, _MOST_HELD_OUT = 6, 10_000

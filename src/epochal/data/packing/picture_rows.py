@@ -20,11 +20,10 @@ from epochal.data.packing.tar_shards import SplitName, TarSample, read_samples
 from epochal.data.pictures.class_folders import (
     check_classes,
     default_size,
-    in_threads,
     note_of_broken,
     note_of_sizes,
     read_all,
-    sound,
+    read_headers,
 )
 from epochal.data.pictures.file import Header, UnreadableError, check_size, quiet_pillow, read_header
 from epochal.data.pictures.listing import counted, list_pictures, some
@@ -66,9 +65,7 @@ def pictures_of_folder(folder: Path, options: LoadOptions, place: Path, progress
     listing = list_pictures(folder)
     paths = [sample.path for sample in listing.samples]
     with quiet_pillow():
-        headers = in_threads(lambda i: sound(read_header, paths[i]), len(paths), "headers of pictures", progress)
-        seen = [header for header in headers if isinstance(header, Header)]
-        reasons = {i: header for i, header in enumerate(headers) if isinstance(header, str)}
+        seen, reasons = read_headers(paths, progress)
         size = size or default_size(seen)
         in_grey = all(header.grey for header in seen) if grey is None else grey
 

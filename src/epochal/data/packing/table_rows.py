@@ -30,7 +30,7 @@ from epochal.data.splitting import as_fraction, split_rows
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader
 from epochal.data.tables.encoding import TableEncoding
-from epochal.data.tables.fitting import fit_column
+from epochal.data.tables.fitting import encoding_of, fit_column
 from epochal.data.tables.from_table import (
     about_gone,
     check_roles,
@@ -309,10 +309,7 @@ def _fit(
             left_out[file.name] = fitted
         else:
             encoders.append(fitted)
-    if not encoders:
-        why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise DataError(f"{columns.name}: no feature is left ({why or 'there is the target alone'})")
-    return TableEncoding(tuple(encoders), left_out, tuple(targets), columns.has_header)
+    return encoding_of(encoders, left_out, columns.name, targets, has_header=columns.has_header)
 
 
 def _encode(

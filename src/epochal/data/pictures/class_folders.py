@@ -93,14 +93,12 @@ def read_picture_folder(
 
     # headers first: they decide the size, and how much memory there must be
     with quiet_pillow():
-        headers = in_threads(lambda i: sound(read_header, paths[i]), len(paths), "headers of pictures", progress)
-        seen = [header for header in headers if isinstance(header, Header)]
-        good = [i for i, header in enumerate(headers) if isinstance(header, Header)]
+        seen, reasons = read_headers(paths, progress)
+        good = [i for i in range(len(paths)) if i not in reasons]
         size = size or default_size(seen)
         in_grey = all(header.grey for header in seen) if grey is None else grey
         x, answers = read_all([paths[i] for i in good], size, in_grey, progress)
 
-    reasons = {i: header for i, header in enumerate(headers) if isinstance(header, str)}
     reasons |= {good[row]: answer for row, answer in enumerate(answers) if isinstance(answer, str)}
     check_classes(listing, reasons)
     if len(x) + len(reasons) > len(paths):
@@ -115,6 +113,13 @@ def read_picture_folder(
     if grey is None and greys and not in_grey:
         notes.append(f"{greys:,} of {len(x):,} pictures are grey, made RGB")
     return _pictures(listing, x, in_grey, reasons, notes)
+
+
+def read_headers(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Header], dict[int, str]]:
+    """Return the headers of the sound pictures, and why others are not, by their number."""
+    headers = in_threads(lambda i: sound(read_header, paths[i]), len(paths), "headers of pictures", progress)
+    seen = [header for header in headers if isinstance(header, Header)]
+    return seen, {i: header for i, header in enumerate(headers) if isinstance(header, str)}
 
 
 def read_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -54,10 +54,20 @@ def fit_encoding(
             left_out[column.name] = fitted
         else:
             encoders.append(fitted)
+    return encoding_of(encoders, left_out, table.name, targets, has_header=table.has_header)
+
+
+def encoding_of(
+    encoders: Sequence[Encoder], left_out: Mapping[str, str], table: str, targets: Sequence[str], *, has_header: bool
+) -> TableEncoding:
+    """Return the encoding of a table from what `fit_column` says of its features, and of those that are left out.
+
+    Raises `DataError` where no feature is left, with the ``table``'s name.
+    """
     if not encoders:
         why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise DataError(f"{table.name}: no feature is left ({why or 'there is the target alone'})")
-    return TableEncoding(tuple(encoders), left_out, tuple(targets), table.has_header)
+        raise DataError(f"{table}: no feature is left ({why or 'there is the target alone'})")
+    return TableEncoding(tuple(encoders), left_out, tuple(targets), has_header)
 
 
 def fit_column(column: Column, rows: Rows, *, asked: bool, table: Table) -> Encoder | str:
