@@ -26,6 +26,10 @@ _FAILED = "epochal/failed"
 _WORD, _HALF = 0xFFFFFFFF, 32
 
 
+class UnlikeError(OptionError):
+    """Processes that train together differ; all of them say so."""
+
+
 class Peer(NamedTuple):
     """Another process: its number, its host's name, and its number on that host."""
 
@@ -83,7 +87,7 @@ class Cluster:
     # --- by the coordination service --------------------------------------------------------------------------------
 
     def check_same(self, what: str, facts: Mapping[str, Any]) -> None:
-        """Refuse to go on where processes differ: raises `OptionError`, in all of them, naming process and difference.
+        """Refuse to go on where processes differ: raises `UnlikeError`, in all of them, naming process and difference.
 
         ``what`` names the comparison, for which each process waits for all others.
         """
@@ -92,7 +96,7 @@ class Cluster:
         own = json.dumps({name: str(value) for name, value in facts.items()})
         if differing := self._compare(what, own):
             name, first, other, rank = differing
-            raise OptionError(
+            raise UnlikeError(
                 f"processes that train together must be alike: {name} is {first} in process 0 and {other} in process "
                 f"{rank}; start all of them in the same way"
             )
@@ -125,6 +129,8 @@ class Cluster:
             all_facts = [client.blocking_key_value_get(f"{place}/{rank}", _PATIENCE) for rank in range(self.processes)]
             client.key_value_set(f"{place}/verdict", json.dumps(differences(all_facts)))
         verdict: list[Any] = json.loads(client.blocking_key_value_get(f"{place}/verdict", _PATIENCE))
+        if verdict:  # the first process takes the service along when it leaves: not before all have read why
+            client.wait_at_barrier(f"{place}/read", _PATIENCE)
         return verdict
 
     def _place(self, what: str) -> str:

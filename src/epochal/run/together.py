@@ -21,7 +21,7 @@ import jax
 import epochal
 from epochal.clock import Position
 from epochal.engine import available_cores, offer_cores, present_settings
-from epochal.engine.cluster import Cluster, Failure, Peer, lost_peer
+from epochal.engine.cluster import Cluster, Failure, Peer, UnlikeError, lost_peer
 from epochal.engine.joining import GONE, join, on_abort
 from epochal.errors import EpochalError
 from epochal.record.checkpoint_file import from_bytes, to_bytes
@@ -42,6 +42,7 @@ from epochal.run.watchdog import Watchdog, watchdog_limit
 from epochal.words.phrases import translate
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
+_REFUSED = 2  # the exit status of what the user can fix
 _LOST = ("gloo", "nccl", "coordination service", "heartbeat", "unavailable:", "deadline_exceeded")
 
 
@@ -69,7 +70,9 @@ def as_one() -> Iterator[Cluster]:
         over.set()
         if _is_lost(error):
             _leave_lost(cluster, peers)
-        if not (isinstance(error, EpochalError) and "must be alike" in str(error)):  # that all of them say
+        if isinstance(error, UnlikeError):
+            on_abort().say(_REFUSED)
+        else:
             _end_all(cluster, error)
         raise
     finally:
@@ -78,7 +81,7 @@ def as_one() -> Iterator[Cluster]:
 
 def _end_all(cluster: Cluster, error: BaseException) -> None:
     """Tell the others that this error ends them, and wait until they have heard it."""
-    status = 2 if isinstance(error, EpochalError) else 1
+    status = _REFUSED if isinstance(error, EpochalError) else 1
     if isinstance(error, KeyboardInterrupt):
         status = 128 + signal.SIGINT
     message = str(error) if isinstance(error, EpochalError) else type(error).__name__
