@@ -10,27 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epochal.study.batch_size.curve import LEAST_SIZES, Curve, fit_curve
+from measured_sizes import MEASURED
 
 SIZES = (1, 4, 16, 64, 256, 1024, 4096)
-
-# updates to a target of the seeds that were measured, by batch size; two cores, mlp 784-128-10 but for the digits
-MEASURED: dict[str, dict[int, list[int]]] = {
-    "sgd, 10,000 samples": {
-        1: [20_939, 18_503], 4: [4_181, 4_448], 16: [1_259, 1_493], 64: [291, 350], 256: [207, 230],
-        1_024: [232, 277], 4_096: [225, 243], 10_000: [210, 202],
-    },
-    "momentum, 10,000 samples": {
-        1: [18_242], 4: [4_567], 16: [1_257], 64: [271], 256: [116], 1_024: [61], 4_096: [52], 10_000: [56],
-    },
-    "sgd, 60,000 samples": {
-        1: [72_030, 82_469], 4: [24_007, 19_912], 16: [6_741, 6_659], 64: [1_582, 1_315], 256: [777, 784],
-        1_024: [639, 664], 4_096: [529, 762], 16_384: [649],
-    },
-    "adam, 10,000 samples": {
-        1: [15_567], 4: [3_574], 16: [760, 1_307], 64: [297], 256: [98], 1_024: [48], 4_096: [48],
-    },
-    "sgd, digits": {1: [1_233], 4: [325], 16: [138], 64: [58], 256: [41], 1_437: [44]},
-}  # fmt: skip
 
 
 def steps_of(

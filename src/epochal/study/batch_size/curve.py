@@ -20,13 +20,14 @@ LEAST_SIZES = 5
 """Batch sizes that a fit of three parameters needs before it says anything."""
 DRAWS = 200
 """Of a bootstrap."""
+BLUNTEST, SHARPEST = 0.7, 8.0
+"""Between which α is looked for; measured ones lie between 0.9 and 5."""
 
 _SEED = 20_181_214  # of the draws, so that the same points have the same interval
 _NOISE = 0.1  # of the logarithm of one training's updates: the seeds', the grid of evaluations' and of rates'
 _SOFT = 0.1  # residuals of logarithms above this count less than squared
 _FEWEST_DISTINCT = 4  # sizes of a draw
 _INTERVAL = (5.0, 95.0)
-_SHARPEST, _BLUNTEST = 8.0, 0.7  # α; measured ones lie between 0.9 and 5
 _BEYOND = 4.0  # B_crit is looked for so many times outside the measured sizes
 
 Points = Float[np.ndarray, " sizes"]
@@ -154,8 +155,8 @@ def _slopes(law: Law, logs: Points) -> Float[np.ndarray, "sizes 3"]:
 def _fit(logs: Points, means: Points, start: Law, measured: Points) -> Law:
     """Return the law that fits these points best; B_crit is looked for around the ``measured`` sizes."""
     room = np.log(_BEYOND)
-    low = np.array([-np.inf, measured.min() - room, np.log(_BLUNTEST)])
-    high = np.array([np.inf, measured.max() + room, np.log(_SHARPEST)])
+    low = np.array([-np.inf, measured.min() - room, np.log(BLUNTEST)])
+    high = np.array([np.inf, measured.max() + room, np.log(SHARPEST)])
     found = least_squares(
         lambda law: _log_steps(law, logs) - means,
         np.clip(start, low + 1e-6, high - 1e-6),
