@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from epochal.command_words import as_argument, option_words
+from epochal.config import TRAIN
 from epochal.study.batch_size.curve import Curve, fit_curve
 from epochal.study.batch_size.rate_rule import RateRule
 from epochal.study.batch_size.trials import BatchSizes, SizeRow
@@ -147,6 +150,17 @@ class Answer:
         known = {row.batch_size: row.lr for row in self.rows if row.lr is not None and row.steps is not None}
         return None if self.is_rate_given else RateRule.of(known)
 
+    # --- what to do with it --------------------------------------------------------------------------------------
+
+    @property
+    def next_command(self) -> str | None:
+        """The command that trains with the best size at its best rate, as it is typed; ``None`` where there is none."""
+        row = self.study.fastest
+        if row is None or row.steps is None or row.lr is None:
+            return None
+        options = {**self.study.options, "batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
+        return shlex.join(["epochal", "train", as_argument(self.study.data), *option_words(options, TRAIN)])
+
     # --- for programs --------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,6 +181,7 @@ class Answer:
             "critical": self._critical_values(),
             "fit": self._fit_values(),
             "learning_rate": None if self.rates is None else dataclasses.asdict(self.rates),
+            "next": self.next_command,
             "extrapolated": [{"batch_size": size, "steps": steps} for size, steps in self.extrapolated],
             **study,
         }

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from epochal.formats import count
 from epochal.study.batch_size.answer import AS_FAST, Answer
-from epochal.study.batch_size.curve import BLUNTEST, SHARPEST, Curve
+from epochal.study.batch_size.curve import Curve
+from epochal.study.batch_size.law import BLUNTEST, SHARPEST
 from epochal.study.batch_size.trials import SizeRow
 from epochal.words.catalogue import Words, duration, say
 
