@@ -8,6 +8,7 @@ the batch saved less than 15 % of the updates, and smaller ones where a quarter 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ _MOST_CLIMBS = 8
 _SAVES = 0.85  # of the updates, or samples, that the neighbour needs: a size that needs more saves nothing
 _TWICE = 2
 _WORTH = 0.15  # of a factor of 2: nearer, another rate could not be told from this one
+_PATIENCE = 4
 _ROOM = 1.5  # times the updates that are expected from the neighbour
 
 
@@ -158,6 +160,11 @@ class Search:
         rates = _Rates(self.try_all, question.target, first)
 
         best = rates.at(first.lr) if question.is_rate_given else rates.climb()
+        if best.steps is None and neighbour is not None and neighbour.steps is not None:
+            # more updates than the neighbour let expect: once more, from the rate that came nearest
+            patient = dataclasses.replace(first, lr=best.lr, limit=_PATIENCE * first.limit)
+            rates = _Rates(self.try_all, question.target, patient)
+            best = rates.at(patient.lr) if question.is_rate_given else rates.climb()
         if best.steps is None:
             return SizeRow(size, None, False, (best,))
 
