@@ -173,6 +173,10 @@ class ToTarget:
                     return
             train_loss = float(np.mean(np.concatenate(losses), dtype=np.float64))
 
+    def stop_when(self, should_stop: Callable[[], bool]) -> None:
+        """Ask this from here on whether to stop."""
+        self._should_stop = should_stop
+
     @property
     def is_stopping(self) -> bool:
         """Whether a stop is asked for."""
