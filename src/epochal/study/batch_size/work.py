@@ -42,8 +42,8 @@ _FEWEST_STEPS = 3
 class BatchSizesCallback:
     """Follows a study of batch sizes; this one does nothing. Override what you need."""
 
-    def on_study(self, record: BatchSizeRecord) -> None:
-        """Note a study that is set up and about to be worked on."""
+    def on_study(self, record: BatchSizeRecord, samples: int, held_out: int, notes: Sequence[str]) -> None:
+        """Note a study that is set up and about to be worked on: on so many samples, judged by those held out."""
 
     def on_pilot(self, pilot: Pilot) -> None:
         """Note the target that a first training said."""
@@ -75,7 +75,7 @@ def work(
     record = _record_at(None if path is None else Path(path), prepared)
     with locked(record.path / "study.lock"):
         worker = _Worker(record, prepared, callback or BatchSizesCallback(), should_stop or (lambda: False), began)
-        worker.callback.on_study(record)
+        worker.callback.on_study(record, prepared.samples, prepared.held_out, prepared.notes)
         if not record.is_finished:
             record.write()
             worker.run()
