@@ -15,7 +15,7 @@ from epochal.engine.runtime import (
     present_settings,
 )
 from epochal.engine.state import State, named_leaves
-from epochal.engine.step import CAPACITY
+from epochal.engine.chunk import CAPACITY
 from epochal.engine.task import Task, build_task
 
 __all__ = [
