@@ -7,7 +7,7 @@ S/‖G‖², with G the gradient of the whole training set: the batch size at wh
 
 ‖G‖² is the difficult part. The squared norm of a batch's gradient exceeds it by S·(1/B − 1/N), where batches are drawn
 without replacement from N samples: late in a training, nearly all of it. So it is measured on many samples at once, and
-an estimate whose ‖G‖² is within two errors of nothing is a lower bound: it says "more than", and never a negative number.
+an estimate whose ‖G‖² is within two errors of nothing is a lower bound: "more than", and never a negative number.
 
 Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1.
 """
@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 
 MEASURED_EVERY = 20
 """Every which iteration is measured."""
@@ -82,6 +82,11 @@ class NoiseBlock:
     def last(self) -> int:
         """The last measured iteration."""
         return self.first + (len(self.sums) - 1) * self.every
+
+    @property
+    def iterations(self) -> Int64[np.ndarray, " measured"]:
+        """The measured iterations."""
+        return self.first + self.every * np.arange(len(self.sums), dtype=np.int64)
 
     @property
     def traces(self) -> Floats:
@@ -155,6 +160,12 @@ class ScaleEstimate:
         """Its upper end; infinite for a bound."""
         return math.inf if self.is_bound else self.value + self.error
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values; ``more_than`` in place of ``value`` and ``error`` for a bound."""
+        told = {"more_than": self.value} if self.is_bound else {"value": self.value, "error": self.error}
+        names = ("start", "end", "measured", "trace", "square", "square_error")
+        return {**told, **{name: getattr(self, name) for name in names}}
+
 
 def over_run(blocks: Sequence[NoiseBlock], samples: int) -> ScaleEstimate | None:
     """Return ΣS/Σ‖G‖² over all measured iterations, from their halves alone; ``None`` where they are too few.
@@ -178,15 +189,16 @@ def at_evaluation(
         blocks: of the whole run.
         gradient: of the evaluation.
         samples: N, the size of the training set.
-        since: where the window begins: the evaluation before. It begins earlier where it would hold few measured
-            iterations.
+        since: the evaluation before. The window is the second half of what was measured since, because S falls while
+            a model learns; but at least the last 20 measured iterations.
     """
     end = gradient.iteration
     before = list(_within(blocks, 0, end))
-    numbers = np.concatenate([block.first + block.every * np.arange(len(block.sums)) for block in before] or [[]])
+    numbers = np.concatenate([np.zeros(0, np.int64), *(block.iterations for block in before)])
     if numbers.size < _FEWEST:
         return None
-    start = min(since, int(numbers[-_WINDOW:][0]))
+    lately = int((numbers >= since).sum())
+    start = int(numbers[-max(_WINDOW, -(-lately // 2)) :][0])
 
     window = list(_within(before, start, end))
     traces = _joined(window, lambda block: block.traces)
@@ -219,15 +231,13 @@ def gram_error(gram: Float[np.ndarray, "groups groups"], share: float) -> float:
         gram: the products of each with each.
         share: of the training set that they are the gradients of: no error is left once it is all of it.
     """
-    count = len(gram)
 
-    def product(kept: Sequence[int] | np.ndarray) -> float:
-        """Return the mean product of two different gradients, which noise does not lengthen."""
-        some = gram[np.ix_(kept, kept)]
+    def product(left_out: int) -> float:
+        """Return the mean product of two different gradients of the others, which noise does not lengthen."""
+        some = np.delete(np.delete(gram, left_out, 0), left_out, 1)
         return float((some.sum() - np.trace(some)) / (len(some) * (len(some) - 1)))
 
-    each = [product([number for number in range(count) if number != out]) for out in range(count)]
-    return _spread(each) * math.sqrt(max(0.0, 1 - share))
+    return _spread([product(number) for number in range(len(gram))]) * math.sqrt(max(0.0, 1 - share))
 
 
 def _estimate(

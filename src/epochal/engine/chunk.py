@@ -177,10 +177,12 @@ def _loop_around(
 
         noise = lax.fori_loop(jnp.int32(0), jnp.minimum(stretch, 1), put, carry.record.noise)
         carry = carry._replace(record=carry.record._replace(noise=noise))
-        return lax.fori_loop(start(stretch), start(stretch + 1), iterate, carry)
+        carry = lax.fori_loop(start(stretch), start(stretch + 1), iterate, carry)
+        return carry
 
     begin = begin._replace(record=begin.record._replace(noise=jnp.zeros((-(-CAPACITY // every), 2))))
-    return lax.fori_loop(jnp.int32(0), measured + 1, run, begin)
+    end: _Carry = lax.fori_loop(jnp.int32(0), measured + 1, run, begin)
+    return end
 
 
 def _difference(first: Params, second: Params) -> Params:

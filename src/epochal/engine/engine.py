@@ -49,6 +49,7 @@ from epochal.engine.runtime import check_process
 from epochal.engine.state import Params, State, initial_state
 from epochal.engine.step import StepConfig
 from epochal.engine.task import Task
+from epochal.gradient_noise import NoiseBlock
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
 
@@ -60,14 +61,13 @@ class ChunkResult:
     """What a chunk of iterations did: each one's loss, the audit of their samples, and the seconds that they took.
 
     Attributes:
-        noise: of each measured iteration, the squared norms of the difference of its halves' gradients and of their
-            mean.
+        noise: what was measured of the gradients' noise; ``None`` where that is not wanted, or batches have one sample.
     """
 
     losses: Float[np.ndarray, " iterations"]
     audit: Audit
     seconds: float
-    noise: Float[np.ndarray, "measured 2"] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    noise: NoiseBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,13 @@ class _Chunk:
     micro_batch: int
     shards: Shards
     noise_every: int | None
+
+    def block(self, position: Position, batch_size: int, sums: Float[np.ndarray, "measured 2"]) -> NoiseBlock:
+        """Return what iterations from a position on measured."""
+        assert self.noise_every is not None
+        first = position.iteration + -position.iteration % self.noise_every
+        halved = batch_size // self.shards.count // 2 * 2 * self.shards.count
+        return NoiseBlock(first, self.noise_every, halved, sums)
 
 
 @dataclass(slots=True)
@@ -240,7 +247,9 @@ class Engine:
                 noise.append(np.asarray(record.noise)[: count_measured(start, some, every)])
             audit += Audit(int(record.samples), int(record.hash_low), int(record.hash_high))
             offset += some * batch_size
-        return state, ChunkResult(np.concatenate(losses), audit, time.perf_counter() - started, np.concatenate(noise))
+        seconds = time.perf_counter() - started
+        block = None if every is None else chunk.block(position, batch_size, np.concatenate(noise))
+        return state, ChunkResult(np.concatenate(losses), audit, seconds, block)
 
     def evaluate(self, state: State, split: AnySplit, cluster: Cluster = ALONE) -> Evaluation:
         """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind.

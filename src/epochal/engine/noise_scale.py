@@ -169,6 +169,7 @@ def _single(engine: Engine, count: int) -> Callable[..., Any]:
         def square(number: Any) -> Any:
             return optax.tree.norm(gradient(params, model_state, samples, rows_from(number, 1)), squared=True)
 
-        return lax.map(square, jnp.arange(count), batch_size=_SIDE_BY_SIDE)
+        squares: Array = lax.map(square, jnp.arange(count), batch_size=_SIDE_BY_SIDE)
+        return squares
 
     return single

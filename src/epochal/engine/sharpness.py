@@ -83,13 +83,14 @@ def measure_sharpness(engine: Engine, state: State, seed: int = 0, most: int = 1
 def _build(engine: Engine, count: int) -> Callable[..., Any]:
     """Return the function that computes tr(H·Σ) by each probe, and GᵀHG; not compiled."""
     mean, gradient = mean_loss(engine), gradient_of(engine)
-    curved, slices = min(count, _CURVED), _slices(count)
+    most, slices = min(count, _CURVED), _slices(count)
 
     def build(params: Params, model_state: Any, samples: Any, key: Any) -> Any:
         def added(factors: Float[Array, " count"]) -> Params:
             """Return Σ factor·gradient over the samples."""
             total = jax.tree.map(jnp.zeros_like, params)
             for start, size, times in slices:
+
                 def add(number: Any, total: Params, start: int = start, size: int = size) -> Params:
                     rows = rows_from(start + number * size, size)
                     one = gradient(params, model_state, samples, rows, rows(factors))
@@ -101,16 +102,18 @@ def _build(engine: Engine, count: int) -> Callable[..., Any]:
         def curvature(direction: Params) -> Float[Array, ""]:
             """Return dᵀHd, as the derivative along d of the gradient along d: backward twice, as own kernels know."""
 
-            def along(params: Params) -> Float[Array, ""]:
-                total = jnp.float32(0)
-                for start, size, times in _slices(curved):
+            def along(params: Params) -> Any:
+                total: Any = jnp.float32(0)
+                for start, size, times in _slices(most):
                     for number in range(times):
                         rows = rows_from(start + number * size, size)
                         slope = jax.grad(lambda weights, rows=rows: mean(weights, model_state, samples, rows))(params)
-                        total += optax.tree.vdot(slope, direction) * (size / curved)
+                        total += optax.tree.vdot(slope, direction) * (size / most)
                 return total
 
-            return optax.tree.vdot(fast_function(jax.grad(along), engine.model)(params), direction)
+            product = fast_function(jax.grad(along), engine.model)(params)
+            curved: Float[Array, ""] = optax.tree.vdot(product, direction)
+            return curved
 
         def probe(key: Any) -> Float[Array, ""]:
             signs = jax.random.rademacher(key, (count,), jnp.float32)

@@ -107,7 +107,7 @@ def half_gradients(config: StepConfig, feed: Feed, state: State, batch: BatchSpe
     def shard(number: jax.Array | int) -> tuple[tuple[Params, Params], tuple[()]]:
         piece = _piece(batch, number, whole)
         halves = (_in_slices(config, feed, state, _piece(piece, half, size), size)[0].gradient for half in range(2))
-        return tuple(halves), ()  # type: ignore[return-value]
+        return tuple(halves), ()
 
     return config.shards.add_up(shard, batch.shards_each)[0]
 
