@@ -167,6 +167,39 @@ class ScaleEstimate:
         return {**told, **{name: getattr(self, name) for name in names}}
 
 
+@dataclass(frozen=True, slots=True)
+class Sharpness:
+    """The sharpness-weighted noise scale tr(H·Σ)/GᵀHG at one place: noise, weighed with the Hessian H (section 2.2).
+
+    Attributes:
+        trace: tr(H·Σ), and ``trace_error`` one standard error of it by the spread of the probes.
+        curvature: GᵀHG.
+    """
+
+    trace: float
+    trace_error: float
+    curvature: float
+
+    @property
+    def value(self) -> float:
+        """The scale in samples; infinite where the loss does not curve upwards along its gradient.
+
+        >>> Sharpness(trace=30.0, trace_error=3.0, curvature=0.5).value
+        60.0
+        """
+        return max(self.trace, 0.0) / self.curvature if self.curvature > 0 else math.inf
+
+    @property
+    def error(self) -> float:
+        """One standard error of it, by the probes alone."""
+        return self.trace_error / self.curvature if self.curvature > 0 else math.inf
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return it as plain values; JSON knows no infinite ones."""
+        facts = {name: getattr(self, name) for name in ("trace", "trace_error", "curvature", "value", "error")}
+        return {name: value if math.isfinite(value) else None for name, value in facts.items()}
+
+
 def over_run(blocks: Sequence[NoiseBlock], samples: int) -> ScaleEstimate | None:
     """Return ΣS/Σ‖G‖² over all measured iterations, from their halves alone; ``None`` where they are too few.
 

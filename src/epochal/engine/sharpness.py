@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -28,38 +27,11 @@ from epochal.engine.feed import put_on_device
 from epochal.engine.noise_scale import gradient_of, mean_loss, rows_from
 from epochal.engine.placement import in_one_piece
 from epochal.engine.state import NOISE_PROBES, Params, State, purpose_key
+from epochal.gradient_noise import Sharpness
 
 PROBES = 24
 _CURVED = 2_000  # samples whose loss the Hessian is of
 _SLICE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Sharpness:
-    """What random probes say of noise and curvature.
-
-    Attributes:
-        trace: tr(H·Σ), and ``trace_error`` one standard error of it by the spread of the probes.
-        curvature: GᵀHG.
-    """
-
-    trace: float
-    trace_error: float
-    curvature: float
-
-    @property
-    def value(self) -> float:
-        """The scale in samples; infinite where the loss does not curve upwards along its gradient.
-
-        >>> Sharpness(trace=30.0, trace_error=3.0, curvature=0.5).value
-        60.0
-        """
-        return max(self.trace, 0.0) / self.curvature if self.curvature > 0 else math.inf
-
-    @property
-    def error(self) -> float:
-        """One standard error of it, by the probes alone."""
-        return self.trace_error / self.curvature if self.curvature > 0 else math.inf
 
 
 def measure_sharpness(engine: Engine, state: State, seed: int = 0, most: int = 10_000) -> Sharpness:
