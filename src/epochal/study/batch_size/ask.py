@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from epochal.data import load_data
+from epochal.data import Dataset, load_data
 from epochal.errors import RunError
 from epochal.run.custom import Custom
 from epochal.run.interrupts import stop_on_interrupt
@@ -86,9 +86,9 @@ def prepare_all(
         from epochal.study.batch_size.branching import prepare_branch
 
         return prepare_branch(request, data)
-    loading = request.shared.loading
+    more = {"as_given": True} if custom.model is not None else {}
     source = request.shared.data if data is None else data
-    dataset = load(source, **loading, as_given=True) if custom.model is not None else load(source, **loading)
+    dataset: Dataset = load(source, **request.shared.loading, **more)
     if custom.data:
         request = request.with_data(dataset.name)
     return prepare(request, dataset, custom)

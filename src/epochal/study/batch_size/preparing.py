@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from epochal.data import Dataset
 from epochal.errors import DataError, OptionError, PlanError
 from epochal.run.custom import Custom
 from epochal.run.setup import anchored
+from epochal.study.batch_size.predicted import refuse_quick
 from epochal.study.batch_size.request import SHARED, Request
 from epochal.study.held_out import validation_split
 from epochal.study.to_target import ToTarget
@@ -69,34 +70,42 @@ class Prepared:
         return self.branched_from is not None
 
 
-def prepare(
-    request: Request,
-    data: Dataset,
-    custom: Custom | None = None,
-    *,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Prepared:
+def prepare(request: Request, data: Dataset, custom: Custom | None = None) -> Prepared:
     """Set up what a request needs. Raises `EpochalError` for what cannot be studied."""
-    _check(request, data)
+    check_request(request, data)
     custom = custom or Custom()
     if not custom.data:
         request = dataclasses.replace(request, shared=anchored(request.shared))
     split = validation_split(data, request.shared.seed)
-    samples = len(split.train)
-    sizes = _sizes(request, samples, len(split.test))
-    start = min(sizes, key=lambda size: (abs(math.log(size / _MIDDLE)), size))
+    sizes = _sizes(request, len(split.train), len(split.test))
+    return prepare_trials(request, data, ToTarget(request.shared, split, custom), split, sizes, custom=custom)
 
-    trials = ToTarget(request.shared, split, custom, should_stop)
-    setup = trials.set_up(start)
+
+def prepare_trials(
+    request: Request,
+    data: Dataset,
+    trials: ToTarget,
+    split: Dataset,
+    sizes: tuple[int, ...],
+    *,
+    middle: int = _MIDDLE,
+    custom: Custom | None = None,
+) -> Prepared:
+    """Set up the trials of these sizes, from the one nearest to ``middle`` outward."""
+    custom = custom or Custom()
+    start = min(sizes, key=lambda size: (abs(math.log(size / middle)), size))
+    setup = trials.set_up(start, request.shared.lr)
     optimizer, rate = setup.config.optimizer or "", setup.config.lr
     assert rate is not None
-    notes = _notes(setup.model.name, uses_batch=setup.model.uses_batch_statistics)
+    if request.quick:
+        refuse_quick(optimizer)
 
+    config = setup.config if request.branch is not None else request.shared
     return Prepared(
         request=request,
         data=data,
         trials=trials,
-        samples=samples,
+        samples=len(split.train),
         held_out=len(split.test),
         sizes=sizes,
         start=start,
@@ -105,9 +114,9 @@ def prepare(
         default_rate=rate,
         power=0.5 if optimizer in _BY_ROOT else 1.0,
         parameters=setup.engine.count_parameters(),
-        shown_data=data.name if custom.data else request.shared.data,
-        notes=(*notes, *setup.warnings),
-        options=options_of_trials(request.shared),
+        shown_data=data.name if custom.data else config.data,
+        notes=(*_notes(setup.model.name, uses_batch=setup.model.uses_batch_statistics), *setup.warnings),
+        options=options_of_trials(config),
         own_data=custom.data,
         have_objects=custom.has_objects,
         is_quick=request.quick,
@@ -122,7 +131,8 @@ def options_of_trials(config: TrainConfig) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
-def _check(request: Request, data: Dataset) -> None:
+def check_request(request: Request, data: Dataset) -> None:
+    """Refuse what cannot be asked of these data: raises `OptionError` or `DataError`."""
     if data.class_names is None and request.target_accuracy is not None:
         raise OptionError(
             f"{data.name} is a regression, which has no accuracy; give a loss instead: --target-loss, or leave it out"
@@ -154,8 +164,3 @@ def _notes(model: str, *, uses_batch: bool) -> tuple[str, ...]:
         f"model '{model}' uses statistics of the batch: the batch size changes the model itself, and not its training "
         "alone, so its curve is one of several models",
     )
-
-
-def with_branch(prepared: Prepared, **changes: Any) -> Prepared:
-    """Return what is prepared with what a branch changes."""
-    return dataclasses.replace(prepared, **changes)

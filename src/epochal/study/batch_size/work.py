@@ -18,7 +18,7 @@ from typing import Any
 
 from epochal.engine import available_cores
 from epochal.engine.lanes import Lanes, lanes_for
-from epochal.errors import DataError, OptionError
+from epochal.errors import DataError, OptionError, RunError
 from epochal.lock import locked
 from epochal.record.folder import create_run_folder
 from epochal.record.study_record import StudyData
@@ -37,6 +37,7 @@ _PASSES, _FEWEST_UPDATES = 100, 2_000
 _RESERVE = 0.1  # of the time, for the speeds
 _MAY_CHANGE = ("within",)
 _FEWEST_STEPS = 3
+_LEARNED_ON_BRANCH = 0.99  # a run that has learned much gets no further than a little
 
 
 class BatchSizesCallback:
@@ -89,6 +90,10 @@ def _record_at(path: Path | None, prepared: Prepared) -> BatchSizeRecord:
         record = BatchSizeRecord.read(path)
         if record.data.fingerprint != data.fingerprint:
             raise DataError(f"'{request.shared.data}' does not hold the data that {path} was made with")
+        if record.study is not None and record.study.branched_from != prepared.branched_from:
+            raise RunError(
+                f"{request.branch} is not where it was when {path} branched off; begin another study in another folder"
+            )
         # what the time left out before is tried now where there is more of it
         is_longer = request.within != record.request.within
         return dataclasses.replace(record, request=request, is_finished=record.is_finished and not is_longer)
@@ -214,6 +219,7 @@ class _Worker:
                 seed=request.shared.seed,
                 samples=prepared.samples,
                 climbs=is_free,
+                **({"learned": _LEARNED_ON_BRANCH} if prepared.is_branch else {}),
             )
             pilot = dataclasses.replace(found, seconds=time.perf_counter() - started)
             self.callback.on_pilot(pilot)
@@ -228,7 +234,7 @@ class _Worker:
             start=prepared.start,
             rate=pilot.lr,
             limit=max(_PASSES * prepared.samples // prepared.start, _FEWEST_UPDATES),
-            seeds=request.all_seeds,
+            seeds=request.all_seeds[:1] if prepared.is_quick else request.all_seeds,
             power=prepared.power,
             rates=prepared.rates,
             is_rate_given=request.shared.lr is not None or prepared.is_branch,
