@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "continue a stopped or killed run",
     "rerun": "repeat a run and check that its weights are bit-identical",
     "compare": "train side by side: batch sizes, models, optimizers, rates, seeds",
+    "batch-size": "say which batch size to use, with evidence",
     "evaluate": "evaluate a run's model, each sample once",
     "predict": "apply a run's model to files",
     "show": "describe a run",
@@ -166,6 +167,7 @@ def find_command(name: str) -> type[Command]:
     """Import the one command of this name. Raises `OptionError` for an unknown name."""
     if name not in COMMANDS and name not in SUBCOMMANDS:
         raise OptionError(unknown_name("command", name, COMMANDS))
-    module, kind = name.replace(" ", "_"), name.title().replace(" ", "")
+    words = name.replace("-", " ")
+    module, kind = words.replace(" ", "_"), words.title().replace(" ", "")
     command: type[Command] = getattr(import_module(f"epochal.cli.{module}"), f"{kind}Command")
     return command

@@ -212,8 +212,9 @@ def resume(
         should_stop: as for `train`.
         progress: as for `train`.
         changes: options that apply from the current iteration on: ``epochs``, ``iterations`` or ``budget`` (in all),
-            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``.
-            They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run ends there.
+            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``measure``, ``evaluate_every``, ``checkpoint_every``,
+            ``on_nan``. They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run
+            ends there.
 
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
