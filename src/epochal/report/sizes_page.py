@@ -13,12 +13,12 @@ from jinja2 import Environment
 from epochal.errors import OptionError, unknown_name
 from epochal.formats import count
 from epochal.study.batch_size.answer import Answer
-from epochal.study.batch_size.sentences import about, answer_sentences, caveats, interval, subject, target
+from epochal.study.batch_size.sentences import about, answer_sentences, brief, caveats, interval, subject, target
 from epochal.study.batch_size.size_cells import MARKS, rate_text, seeds_text, short
 from epochal.study.batch_size.trials import SizeRow
 from epochal.version import __version__
 from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
-from epochal.words.catalogue import Words, duration, messages, say
+from epochal.words.catalogue import Words, messages, say
 from epochal.words.language import LANGUAGES
 
 _SOURCES = Sources(
@@ -105,7 +105,7 @@ def _keys(answer: Answer) -> Iterator[tuple[Words, Words | str]]:
     if answer.range is not None and fastest is not None and fastest.seconds is not None:
         low, high = answer.range
         yield say("sizes.key_range"), count(low) if low == high else f"{count(low)}–{count(high)}"
-        yield say("sizes.key_fastest"), say("sizes.in_time", size=count(answer.best), time=duration(fastest.seconds))
+        yield say("sizes.key_fastest"), say("sizes.in_time", size=count(answer.best), time=brief(fastest.seconds))
     if answer.curve is not None and answer.curve.has_knee:
         yield say("sizes.key_critical"), say("sizes.to", **interval(answer))
     if fastest is not None and fastest.lr is not None:

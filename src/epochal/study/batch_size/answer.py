@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -116,9 +116,10 @@ class Answer:
         """
         if row.steps is None or row.samples is None:
             return "missed"
-        if row.samples <= _FEW_SAMPLES * min(self._known("samples")):
+        fewest_steps, fewest_samples = self._fewest
+        if row.samples <= _FEW_SAMPLES * fewest_samples:
             return "scaling"
-        return "flat" if row.steps <= _FEW_STEPS * min(self._known("steps")) else "diminishing"
+        return "flat" if row.steps <= _FEW_STEPS * fewest_steps else "diminishing"
 
     def marked(self, mark: Mark) -> tuple[int, ...]:
         """Return the sizes with a mark."""
@@ -133,9 +134,15 @@ class Answer:
         steps = self.curve.steps(np.array(sizes, np.float64))
         return tuple(zip(sizes, steps.tolist(), strict=True))
 
-    def _known(self, name: Literal["samples", "steps"]) -> Iterator[float]:
-        values = (row.samples if name == "samples" else row.steps for row in self.rows)
-        return (value for value in values if value is not None)
+    @property
+    def _fewest(self) -> tuple[float, float]:
+        """The fewest updates and samples; a single lucky size does not decide them where there is a law."""
+        steps = min(row.steps for row in self.rows if row.steps is not None)
+        samples = min(row.samples for row in self.rows if row.samples is not None)
+        curve = self.curve
+        if curve is None or not curve.has_knee:
+            return steps, samples
+        return max(steps, curve.s_min), max(samples, curve.e_min)
 
     # --- the learning rate ---------------------------------------------------------------------------------------
 
