@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from epochal.errors import EpochalError, RunError
+from epochal.web.one_file import page_json
 from epochal.words.phrases import translate
 
 ADDRESS = "127.0.0.1"
@@ -192,7 +193,7 @@ class _PageHandler(BaseHTTPRequestHandler):
         if isinstance(content, str):
             self._answer(200, "text/html", content)
         else:
-            self._answer(200, "application/json", json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+            self._answer(200, "application/json", page_json(content))
 
     def _refuse(self, status: int, why: str) -> None:
         """Say why not: in every language as JSON to what asks, in one line to what reads."""
@@ -200,7 +201,7 @@ class _PageHandler(BaseHTTPRequestHandler):
             self._answer(status, "text/plain", why if self.site.token is None else translate(why))
             return
         error = {"en": why, "zh": translate(why, "zh")}
-        self._answer(status, "application/json", json.dumps({"ok": False, "error": error}, ensure_ascii=False))
+        self._answer(status, "application/json", page_json({"ok": False, "error": error}))
 
     def _answer(self, status: int, kind: str, text: str) -> None:
         """Send an answer; whoever asked may have gone meanwhile, which is no error."""
