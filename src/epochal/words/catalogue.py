@@ -20,7 +20,7 @@ from epochal.words.phrases import translate
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_FILES = ("pages", "terminal", "learn", "lessons")
+_FILES = ("pages", "terminal", "learn", "lessons", "experiments")
 
 
 @cache
