@@ -44,9 +44,7 @@ def test_a_model_that_takes_no_sizes_says_which_do(text: str) -> None:
 
 
 def test_runs_of_a_comparison_have_names_for_every_file_system() -> None:
-    config = StudyConfig(
-        shared=TrainConfig(), models=tuple("linear mlp:300 mlp:300-100 lenet".split()), batch_sizes=(100,)
-    )
+    config = StudyConfig(shared=TrainConfig(), models=("linear", "mlp:300", "mlp:300-100", "lenet"), batch_sizes=(100,))
     names = [member.name for member in config.members()]
     assert names == ["linear-batch-100", "mlp-300-batch-100", "mlp-300-100-batch-100", "lenet-batch-100"]
     assert [member.config.model for member in config.members()] == ["linear", "mlp:300", "mlp:300-100", "lenet"]

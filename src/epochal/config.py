@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
-from epochal.batch_sizes import Adaptive, read_adaptive
 from epochal.clock import Last, Plan, Span
 from epochal.command_words import as_argument, option_words
 from epochal.errors import OptionError, unknown_name
@@ -41,6 +40,7 @@ from epochal.options import (
     text,
     written,
 )
+from epochal.size_schedule import Adaptive, read_adaptive
 
 Task: TypeAlias = Literal["classification", "regression"]
 OnNan: TypeAlias = Literal["stop", "continue"]
