@@ -15,6 +15,7 @@ from epochal.options import FILE, SWITCH, count, option, text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from epochal.config import TrainConfig
     from epochal.run.callbacks import Callback
     from epochal.study.lessons.lesson_result import LessonResult
     from epochal.study.runner import RunStart
@@ -192,6 +193,9 @@ def _progress(console: Console) -> Any:
     bars = LaneBars(console)
 
     class LessonProgress(StudyCallback):
+        def on_tuning(self, config: TrainConfig) -> None:
+            console.print(tell("taught.searching", optimizer=config.optimizer, size=config.batch_size))
+
         @contextmanager
         def follow(self, run: RunStart) -> Iterator[Sequence[Callback]]:
             title = tell("study.number_of", number=run.number, count=run.count, name=run.name)

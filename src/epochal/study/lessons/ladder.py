@@ -22,11 +22,12 @@ from epochal.study.lessons.lesson_result import (
     mean_of,
 )
 from epochal.study.lessons.lesson_trainings import Case, Outcome, Work, first_samples, learned, train_cases
-from epochal.words.catalogue import Words, percent, say
+from epochal.words.catalogue import Words, counted, percent, say
 
 MODELS = ("linear", "mlp:300", "mlp:300-100", "lenet")
 _IN_1998 = (0.12, 0.047, 0.0305, 0.0095)
 """Test errors of LeCun et al. (1998), without distorted images."""
+_SAMPLES_IN_1998 = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,10 @@ def teach_ladder(data: Dataset, plan: LadderPlan, work: Work, *, is_quick: bool)
     """Train the four models, and say what is to be seen."""
     data = data if plan.samples is None else first_samples(data, plan.samples)
     outcomes = dict(zip(MODELS, train_cases(plan.cases(), data, work), strict=True))
-    is_mnist = data.name == "mnist"
-    rows = tuple(_row(plan, place, outcomes[model], is_mnist=is_mnist) for place, model in enumerate(MODELS))
+    is_as_then = data.name == "mnist" and len(data.train) == _SAMPLES_IN_1998
+    rows = tuple(_row(plan, place, outcomes[model], is_as_then=is_as_then) for place, model in enumerate(MODELS))
     errors = {model: _mean_error(outcomes[model]) for model in MODELS}
-    then = (column("taught.error_1998", "percent"),) if is_mnist else ()
+    then = (column("taught.error_1998", "percent"),) if is_as_then else ()
     columns = (
         column("taught.model", "text"), column("taught.parameters", "count"), column("taught.epochs", "count"), *then,
         column("taught.test_error", "percent"),
@@ -83,7 +84,7 @@ def teach_ladder(data: Dataset, plan: LadderPlan, work: Work, *, is_quick: bool)
             rate=f"{plan.lr:g}", seeds=len(work.seeds),
         ),
         tables=(LessonTable(columns, rows),),
-        findings=_findings(errors, outcomes, len(data.test), is_mnist=is_mnist),
+        findings=_findings(errors, outcomes, len(data.test), is_as_then=is_as_then),
         steps=(
             (
                 say("ladder.step_compare"),
@@ -92,32 +93,35 @@ def teach_ladder(data: Dataset, plan: LadderPlan, work: Work, *, is_quick: bool)
             ),
             (say("ladder.step_own"), f"epochal train {data.name} --model mlp:500-150"),
         ),
-        panels=(_panel(outcomes, is_mnist=is_mnist),),
+        panels=(_panel(outcomes, is_as_then=is_as_then),),
         numbers={f"error_{model}": errors[model] for model in MODELS},
     )  # fmt: skip
 
 
 def _mean_error(outcomes: tuple[Outcome, ...]) -> float:
-    return mean_of(tuple(1 - one.test_accuracy for one in outcomes))
+    return mean_of(tuple(map(_error, outcomes)))
 
 
-def _row(plan: LadderPlan, place: int, outcomes: tuple[Outcome, ...], *, is_mnist: bool) -> Row:
+def _error(one: Outcome) -> float:
+    """Return the share of wrong answers: all, where it did not train."""
+    return 1 - one.test_accuracy if one.has_learned else 1.0
+
+
+def _row(plan: LadderPlan, place: int, outcomes: tuple[Outcome, ...], *, is_as_then: bool) -> Row:
     return {
         "model": MODELS[place],
         "parameters": outcomes[0].parameters,
         "epochs": plan.epochs[place],
-        "error_1998": _IN_1998[place] if is_mnist else None,
-        "test_error": learned(outcomes, lambda one: 1 - one.test_accuracy),
+        "error_1998": _IN_1998[place] if is_as_then else None,
+        "test_error": learned(outcomes, _error),
     }
 
 
-def _panel(outcomes: dict[str, tuple[Outcome, ...]], *, is_mnist: bool) -> LessonPanel:
+def _panel(outcomes: dict[str, tuple[Outcome, ...]], *, is_as_then: bool) -> LessonPanel:
     places = [float(place) for place in range(len(MODELS))]
-    seeds = list(
-        zip(*(tuple(100 * (1 - one.test_accuracy) for one in outcomes[model]) for model in MODELS), strict=True)
-    )
+    seeds = list(zip(*(tuple(100 * _error(one) for one in outcomes[model]) for model in MODELS), strict=True))
     curves = [curve_of(say("ladder.today"), places, seeds, "marked")]
-    if is_mnist:
+    if is_as_then:
         percents = tuple(100 * share for share in _IN_1998)
         curves.append(LessonCurve(say("ladder.in_1998"), tuple(places), percents, look="marked"))
     y_name = say("ladder.percent_wrong")
@@ -125,11 +129,11 @@ def _panel(outcomes: dict[str, tuple[Outcome, ...]], *, is_mnist: bool) -> Lesso
 
 
 def _findings(
-    errors: dict[str, float], outcomes: dict[str, tuple[Outcome, ...]], tests: int, *, is_mnist: bool
+    errors: dict[str, float], outcomes: dict[str, tuple[Outcome, ...]], tests: int, *, is_as_then: bool
 ) -> tuple[Words, ...]:
     """Say what is to be seen, from the numbers."""
     order = sorted(MODELS, key=lambda model: errors[model], reverse=True)
-    seeds = len(outcomes[MODELS[0]])
+    seeds = counted(len(outcomes[MODELS[0]]), "seed")
     # the standard deviation of a share, counted on so many images with so many seeds
     middle = errors["mlp:300"]
     unsure = math.sqrt(max(middle * (1 - middle), 1 / tests) / tests)
@@ -143,7 +147,7 @@ def _findings(
     if near < 2 * unsure:
         found.append(say("ladder.see_near", near=f"{100 * near:.2f}", unsure=f"{100 * unsure:.2f}", tests=f"{tests:,}",
                          seeds=seeds))  # fmt: skip
-    if is_mnist:
+    if is_as_then and errors["mlp:300"] < _IN_1998[1]:
         found.append(say("ladder.see_1998", then=percent(_IN_1998[1]), now=percent(errors["mlp:300"])))
     parameters = {model: outcomes[model][0].parameters for model in MODELS}
     if parameters["lenet"] < parameters["mlp:300"]:

@@ -94,8 +94,7 @@ def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[
 
     Raises `LessonStopped` where a stop was asked for meanwhile.
     """
-    if data.class_names is None:
-        raise DataError(f"'{data.name}' is a regression, and lessons count what is classified right; choose other data")
+    classification(data)
     total = len(cases) * len(work.seeds)
     largest = max(_set_up(case, data, work.seeds[0], 1).engine.count_parameters() for case in cases)
     at_once = lanes_for(work.at_once, total, data, largest)
@@ -121,6 +120,13 @@ def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[
         raise LessonStopped
     each = len(work.seeds)
     return [tuple(outcomes[i : i + each]) for i in range(0, total, each)]
+
+
+def classification(data: Dataset) -> Dataset:
+    """Return the data if they have classes. Raises `DataError` for others."""
+    if data.class_names is None:
+        raise DataError(f"'{data.name}' is a regression, and lessons count what is classified right; choose other data")
+    return data
 
 
 def first_samples(data: Dataset, most: int) -> Dataset:

@@ -13,7 +13,6 @@ from typing import TypeAlias
 import numpy as np
 
 from epochal.data import Dataset
-from epochal.errors import DataError
 from epochal.study.lessons.convex import ConvexProblem, distances
 from epochal.study.lessons.lesson_result import (
     LessonColumn,
@@ -27,7 +26,7 @@ from epochal.study.lessons.lesson_result import (
     mean_of,
     significant,
 )
-from epochal.study.lessons.lesson_trainings import LessonStopped, Work, first_samples
+from epochal.study.lessons.lesson_trainings import LessonStopped, Work, classification, first_samples
 from epochal.study.lessons.row_orders import WAYS, Way, row_order
 from epochal.words.catalogue import Words, say
 
@@ -70,9 +69,7 @@ QUICK = ReshufflingPlan(rates=(0.006, 0.003), batch_size=None)
 
 def teach_reshuffling(data: Dataset, plan: ReshufflingPlan, work: Work, *, is_quick: bool) -> LessonResult:
     """Descend in all ways, and say what is to be seen."""
-    if data.class_names is None:
-        raise DataError(f"'{data.name}' is a regression, and lessons count what is classified right; choose other data")
-    data = first_samples(data, _SAMPLES)
+    data = first_samples(classification(data), _SAMPLES)
     far = _distances(ConvexProblem.of(data, _STRENGTH), plan, work)
     left = {key: tuple(map(float, one[:, -_AVERAGED:].mean(axis=1))) for key, one in far.items()}
     one, shuffled = (mean_of(left[(way, 1, plan.rates[-1])]) for way in ("replacement", "reshuffled"))
