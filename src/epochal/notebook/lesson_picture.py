@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,13 +58,21 @@ def draw_lesson(result: LessonResult, file: Path) -> Path:
         for axes, panel in zip(figure.subplots(1, len(result.panels), squeeze=False)[0], result.panels, strict=True):
             _draw(axes, panel)
         figure.suptitle(_plain(result.title), fontsize="large")
-        # no date, so that the same numbers give the same file
-        metadata = {"Date": None} if file.suffix.lower() == ".svg" else None
-        try:
-            figure.savefig(file, dpi=120, metadata=metadata)
-        except OSError as error:
-            raise OptionError(f"cannot write {file}: {error.strerror}") from error
+        content = _drawn(figure, file.suffix.removeprefix(".").lower())
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise OptionError(f"cannot write {file}: {error.strerror}") from error
     return file
+
+
+def _drawn(figure: Any, kind: str) -> bytes:
+    """Return a figure as a file's content, the same for the same numbers; an SVG to a hundredth of a point."""
+    with BytesIO() as stream:
+        # no date
+        figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
+        content = stream.getvalue()
+    return re.sub(rb"(\d\.\d\d)\d+", rb"\1", content) if kind == "svg" else content
 
 
 def _draw(axes: Any, panel: LessonPanel) -> None:
