@@ -35,6 +35,7 @@ COMMANDS = {
     "runs": "list runs",
     "export": "write a run's model for other programs: StableHLO, ONNX, NumPy …",
     "learn": "see it: one step at a time, on a page",
+    "lesson": "ask a question, and let trainings answer it",
     "report": "write a self-contained HTML report, or serve it live",
     "data": "list, download and describe data sets",
     "completion": "complete commands, options and names in your shell with Tab",

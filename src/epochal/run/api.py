@@ -65,9 +65,9 @@ def train(
     Args:
         data: a data set's name, a file or folder, arrays ``(x, y)``, a frame, or anything else that
             `epochal.load_data` takes.
-        model: linear, mlp, cnn or rnn; a module of Flax (NNX, Linen), Equinox, Keras, Haiku or PyTorch, which has the
-            trained weights afterwards (`Run.model` where it is immutable); ``file.py:function``, which makes one; or a
-            `Model` of your own (`epochal.from_functions`).
+        model: linear, mlp (``mlp:300-100`` with these hidden sizes), cnn, lenet or rnn; a module of Flax (NNX, Linen),
+            Equinox, Keras, Haiku or PyTorch, which has the trained weights afterwards (`Run.model` where it is
+            immutable); ``file.py:function``, which makes one; or a `Model` of your own (`epochal.from_functions`).
         optimizer: sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor; or an Optax
             transformation. Default: the model's.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
