@@ -96,7 +96,7 @@ class RowSpool:
 
     def _source(self) -> FileSource:
         fix = "remove the folder and pack again"
-        files = RowFiles([self._path], self._record, self.accepted, self.accepted, fix)
+        files = RowFiles([self._path], self._record, self.accepted, self.accepted, fix, are_mapped=False)
         return FileSource(files, None, hashlib.sha256(f"spool {self.accepted}".encode()).hexdigest())
 
     def _check(self, rows: Split) -> None:

@@ -27,7 +27,7 @@ from epochal.data.tables.values import has_decimal_comma
 from epochal.errors import DataError
 from epochal.files import open_regular
 
-BLOCK = 16 << 20
+BLOCK = 8 << 20
 """Bytes of text that are read as columns together."""
 
 _MOST = 1 << 28  # bytes without the end of a line
