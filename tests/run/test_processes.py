@@ -50,6 +50,7 @@ def test_two_processes_have_the_bits_and_figures_of_one_and_the_first_one_alone_
     assert epochal.rerun(run.path, tmp_path / "again").is_same
 
 
+@pytest.mark.slow  # tests/faults has a quick one
 def test_a_signal_to_one_stops_all_at_one_iteration_and_another_number_goes_on_with_the_same_bits(
     tmp_path: Path,
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_signal_to_one_stops_all_at_one_iteration_and_another_number_goes_on_w
     assert resumed.weights_sha256 == whole.weights_sha256
 
 
+@pytest.mark.slow  # tests/faults has a quick one
 def test_who_loses_another_says_which_and_leaves_a_run_to_go_on_with(tmp_path: Path) -> None:
     run = tmp_path / "run"
     first, second = stopped(tmp_path, run, rank=1, number=signal.SIGKILL)
