@@ -136,10 +136,11 @@ def _data_set(
     rest = {key: with_known_targets(same_columns(one, columns.empty), targets, notes) for key, one in rest.items()}
     meaning = _meaning_of(columns, targets, kept, said.task, [targets_of(one, targets) for one in rest.values()])
     is_classes = meaning.classes is not None
-    tables = [_taken(columns.table(targets), kept), *rest.values()]
     ys = meaning.ys
     if not is_classes:
+        tables = (_taken(columns.table(targets), kept), *rest.values())
         ys = [target_values(y, one, targets) for y, one in zip(ys, tables, strict=True)]
+        del tables
 
     # from here on, only the training rows decide
     labels = ys[0] if is_classes else np.zeros(len(kept), np.int32)
@@ -150,6 +151,7 @@ def _data_set(
     train = split_rows(labels, shares.get("test"), shares.get("validation"), options.seed).train
     dropped = dropped_columns(columns.empty, targets, said)
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
+    del train
     samples = _encode(columns, encoding, kept, ys[0], place, progress)
     for (key, one), y in zip(rest.items(), ys[1:], strict=True):
         x = encoding.encode(one)

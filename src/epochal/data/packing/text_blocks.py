@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.load_options import LoadOptions
+from epochal.data.tables.text_content import MARKS, Content
 from epochal.data.tables.text_reader import (
-    MARKS,
-    Content,
     TextFormat,
     first_rows,
     read_exactly,

@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from epochal.data.splitting import blocks
-from epochal.data.tables.encoding import (
+from epochal.data.tables.column_encoders import (
     MOST_CATEGORIES,
     Date,
     Encoder,
     Hashed,
     Number,
     OneHot,
-    TableEncoding,
     Truth,
 )
+from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.table import Column, Table
 from epochal.data.tables.values import as_meant, as_text, odd_one
 from epochal.errors import DataError
