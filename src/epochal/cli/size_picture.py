@@ -41,13 +41,13 @@ def picture_lines(answer: Answer, width: int) -> list[str]:
         return []
     steps = [value for _, value, _ in points]
     label = max(cells(count(round(value))) for value in steps)
-    x = _Scale(points[0][0], points[-1][0], min(_WIDEST, max(_NARROWEST, width - label - 4)))
+    x = _Scale(float(points[0][0]), float(points[-1][0]), min(_WIDEST, max(_NARROWEST, width - label - 4)))
     y = _Scale(min(steps), max(max(steps), 1.01 * min(steps)), _LINES)
 
     field = [[" "] * x.places for _ in range(_LINES)]
     _draw_curve(answer, field, x, y)
     for size, value, is_edge in points:
-        field[y.place(value)][x.place(size)] = _EDGE if is_edge else _MEASURED
+        field[y.place(value)][x.place(float(size))] = _EDGE if is_edge else _MEASURED
 
     key = tell("sizes.key" if answer.curve is not None else "sizes.key_plain")
     body = [_line(number, field[number], y, label) for number in reversed(range(_LINES))]
@@ -76,7 +76,7 @@ def _axis(sizes: Sequence[int], x: _Scale) -> list[str]:
     """Return the axis with a mark for each size, and below it those sizes that there is room for."""
     marks, names = ["─"] * x.places, ""
     for size in sizes:
-        place, text = x.place(size), count(size)
+        place, text = x.place(float(size)), count(size)
         marks[place] = "┴"
         start = min(max(0, place - len(text) // 2), x.places - len(text))
         if not names or start > len(names):
@@ -88,7 +88,7 @@ def _range(answer: Answer, x: _Scale) -> list[str]:
     """Return the line that shows which sizes are the fastest here, and its name where there is room for it."""
     if answer.range is None or answer.study.fastest is None or answer.study.fastest.seconds is None:
         return []
-    low, high = (x.place(size) for size in answer.range)
+    low, high = (x.place(float(size)) for size in answer.range)
     bar = " " * low + ("╵" if low == high else "╰" + "─" * (high - low - 1) + "╯")
     name = tell("sizes.fastest_here")
     if len(bar) + 1 + cells(name) <= x.places:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from epochal.command_words import as_argument, option_words
+from epochal.config import TRAIN
 from epochal.study.batch_size.curve import Curve, fit_curve
 from epochal.study.batch_size.rate_rule import RateRule
 from epochal.study.batch_size.trials import BatchSizes, SizeRow
@@ -113,9 +116,10 @@ class Answer:
         """
         if row.steps is None or row.samples is None:
             return "missed"
-        if row.samples <= _FEW_SAMPLES * min(self._known("samples")):
+        fewest_steps, fewest_samples = self._fewest
+        if row.samples <= _FEW_SAMPLES * fewest_samples:
             return "scaling"
-        return "flat" if row.steps <= _FEW_STEPS * min(self._known("steps")) else "diminishing"
+        return "flat" if row.steps <= _FEW_STEPS * fewest_steps else "diminishing"
 
     def marked(self, mark: Mark) -> tuple[int, ...]:
         """Return the sizes with a mark."""
@@ -130,9 +134,15 @@ class Answer:
         steps = self.curve.steps(np.array(sizes, np.float64))
         return tuple(zip(sizes, steps.tolist(), strict=True))
 
-    def _known(self, name: Literal["samples", "steps"]) -> Iterator[float]:
-        values = (row.samples if name == "samples" else row.steps for row in self.rows)
-        return (value for value in values if value is not None)
+    @property
+    def _fewest(self) -> tuple[float, float]:
+        """The fewest updates and samples; a single lucky size does not decide them where there is a law."""
+        steps = min(row.steps for row in self.rows if row.steps is not None)
+        samples = min(row.samples for row in self.rows if row.samples is not None)
+        curve = self.curve
+        if curve is None or not curve.has_knee:
+            return steps, samples
+        return max(steps, curve.s_min), max(samples, curve.e_min)
 
     # --- the learning rate ---------------------------------------------------------------------------------------
 
@@ -146,6 +156,17 @@ class Answer:
         """How the best rate grew with the batch size; ``None`` where it was given, or for fewer than three sizes."""
         known = {row.batch_size: row.lr for row in self.rows if row.lr is not None and row.steps is not None}
         return None if self.is_rate_given else RateRule.of(known)
+
+    # --- what to do with it --------------------------------------------------------------------------------------
+
+    @property
+    def next_command(self) -> str | None:
+        """The command that trains with the best size at its best rate, as it is typed; ``None`` where there is none."""
+        row = self.study.fastest
+        if row is None or row.steps is None or row.lr is None:
+            return None
+        options = {**self.study.options, "batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
+        return shlex.join(["epochal", "train", as_argument(self.study.data), *option_words(options, TRAIN)])
 
     # --- for programs --------------------------------------------------------------------------------------------
 
@@ -167,6 +188,7 @@ class Answer:
             "critical": self._critical_values(),
             "fit": self._fit_values(),
             "learning_rate": None if self.rates is None else dataclasses.asdict(self.rates),
+            "next": self.next_command,
             "extrapolated": [{"batch_size": size, "steps": steps} for size, steps in self.extrapolated],
             **study,
         }

@@ -14,21 +14,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import least_squares
+
+from epochal.study.batch_size.law import fit_laws, log_steps
 
 LEAST_SIZES = 5
 """Batch sizes that a fit of three parameters needs before it says anything."""
-DRAWS = 200
-"""Of a bootstrap."""
-BLUNTEST, SHARPEST = 0.7, 8.0
-"""Between which α is looked for; measured ones lie between 0.9 and 5."""
 
 _SEED = 20_181_214  # of the draws, so that the same points have the same interval
 _NOISE = 0.1  # of the logarithm of one training's updates: the seeds', the grid of evaluations' and of rates'
-_SOFT = 0.1  # residuals of logarithms above this count less than squared
 _FEWEST_DISTINCT = 4  # sizes of a draw
+_DRAWS = 200
 _INTERVAL = (5.0, 95.0)
-_BEYOND = 4.0  # B_crit is looked for so many times outside the measured sizes
 
 Points = Float[np.ndarray, " sizes"]
 Law = Float[np.ndarray, " 3"]
@@ -76,13 +72,12 @@ class Curve:
 
     def steps(self, batch_sizes: Points) -> Points:
         """Return the updates that the law gives at these batch sizes."""
-        steps: Points = np.exp(_log_steps(self._law, np.log(batch_sizes)))
+        steps: Points = np.exp(log_steps(self._law, np.log(batch_sizes)))
         return steps
 
     def band(self, batch_sizes: Points) -> tuple[Points, Points]:
         """Return the 5 % and 95 % of the bootstrap's laws at these batch sizes."""
-        logs = np.log(batch_sizes)
-        low, high = np.percentile([_log_steps(law, logs) for law in self.draws], _INTERVAL, axis=0)
+        low, high = np.percentile(log_steps(self.draws[:, None], np.log(batch_sizes)), _INTERVAL, axis=0)
         return np.exp(low), np.exp(high)
 
     @property
@@ -91,7 +86,7 @@ class Curve:
         return law
 
 
-def fit_curve(steps: Mapping[int, Sequence[float]], *, draws: int = DRAWS) -> Curve | None:
+def fit_curve(steps: Mapping[int, Sequence[float]]) -> Curve | None:
     """Fit the law to the updates that trainings needed: least squares of logarithms, large residuals counting less.
 
     The interval is a bootstrap's: sizes are drawn with replacement, then the seeds of each, and every draw has a
@@ -103,7 +98,6 @@ def fit_curve(steps: Mapping[int, Sequence[float]], *, draws: int = DRAWS) -> Cu
 
     Args:
         steps: of each batch size, the updates of each seed that reached the target; a size may have none.
-        draws: of the bootstrap.
 
     Returns:
         The law; ``None`` below `LEAST_SIZES` sizes that have some.
@@ -114,9 +108,10 @@ def fit_curve(steps: Mapping[int, Sequence[float]], *, draws: int = DRAWS) -> Cu
     logs = np.log(np.array(list(reached), np.float64))
     means = np.array([some.mean() for some in reached.values()])
 
-    law = _fit(logs, means, np.array([means.min(), (logs[0] + logs[-1]) / 2, 0.0]), logs)
-    laws = _bootstrap(logs, list(reached.values()), law, draws)
-    away = np.abs(_log_steps(law, logs) - means)
+    start = np.array([means.min(), (logs[0] + logs[-1]) / 2, 0.0])
+    (law,) = fit_laws(logs[None], means[None], start)
+    laws = _bootstrap(logs, list(reached.values()), law)
+    away = np.abs(log_steps(law, logs) - means)
 
     s_min, critical, alpha = np.exp(law)
     (_, critical_low, alpha_low), (_, critical_high, alpha_high) = np.exp(np.percentile(laws, _INTERVAL, axis=0))
@@ -136,53 +131,16 @@ def fit_curve(steps: Mapping[int, Sequence[float]], *, draws: int = DRAWS) -> Cu
     )
 
 
-def _log_steps(law: Law, logs: Points) -> Points:
-    """Return log S at these logarithms of B."""
-    alpha = np.exp(law[2])
-    bent: Points = law[0] + np.logaddexp(0.0, alpha * (law[1] - logs)) / alpha
-    return bent
-
-
-def _slopes(law: Law, logs: Points) -> Float[np.ndarray, "sizes 3"]:
-    """Return the derivatives of log S by the law's three logarithms."""
-    alpha = np.exp(law[2])
-    bent = alpha * (law[1] - logs)
-    share = np.exp(bent - np.logaddexp(0.0, bent))  # of perfect scaling at each size
-    by_alpha = share * (law[1] - logs) - np.logaddexp(0.0, bent) / alpha
-    return np.stack([np.ones_like(logs), share, by_alpha], axis=1)
-
-
-def _fit(logs: Points, means: Points, start: Law, measured: Points) -> Law:
-    """Return the law that fits these points best; B_crit is looked for around the ``measured`` sizes."""
-    room = np.log(_BEYOND)
-    low = np.array([-np.inf, measured.min() - room, np.log(BLUNTEST)])
-    high = np.array([np.inf, measured.max() + room, np.log(SHARPEST)])
-    found = least_squares(
-        lambda law: _log_steps(law, logs) - means,
-        np.clip(start, low + 1e-6, high - 1e-6),
-        jac=lambda law: _slopes(law, logs),
-        bounds=(low, high),
-        loss="soft_l1",
-        f_scale=_SOFT,
-    )
-    law: Law = found.x
-    return law
-
-
-def _bootstrap(
-    logs: Points, seeds: Sequence[Float[np.ndarray, " _"]], law: Law, draws: int
-) -> Float[np.ndarray, "draws 3"]:
+def _bootstrap(logs: Points, seeds: Sequence[Float[np.ndarray, " _"]], law: Law) -> Float[np.ndarray, "draws 3"]:
     """Return the laws of drawn sizes and drawn seeds."""
     draw = np.random.default_rng(_SEED)
-    laws = []
-    for _ in range(draws):
-        places = _drawn_sizes(len(logs), draw)
-        means = [
-            draw.choice(seeds[place], len(seeds[place])).mean() + draw.normal(scale=_NOISE / np.sqrt(len(seeds[place])))
-            for place in places
-        ]
-        laws.append(_fit(logs[places], np.array(means), law, logs))
-    return np.array(laws)
+    places = np.stack([_drawn_sizes(len(logs), draw) for _ in range(_DRAWS)])
+    means = np.empty(places.shape)
+    for row, column in np.ndindex(*places.shape):
+        some = seeds[int(places[row, column])]
+        noise = draw.normal(scale=_NOISE / np.sqrt(len(some)))
+        means[row, column] = draw.choice(some, len(some)).mean() + noise
+    return fit_laws(logs[places], means, law)
 
 
 def _drawn_sizes(number: int, draw: np.random.Generator) -> Int[np.ndarray, " sizes"]:

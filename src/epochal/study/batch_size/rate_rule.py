@@ -61,8 +61,3 @@ class RateRule:
                     then = math.exp(level) * until**power
                     best = distance, cls(growth, math.exp(level), until, then, is_to_the_end=until == sizes[-1])
         return None if best is None else best[1]
-
-    def rate(self, batch_size: float) -> float:
-        """Return the rate that the rule gives a batch size."""
-        power = _POWERS.get(self.growth, 0.0)
-        return self.factor * float(min(batch_size, self.until) ** power)

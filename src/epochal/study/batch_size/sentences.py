@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from epochal.formats import count
 from epochal.study.batch_size.answer import AS_FAST, Answer
-from epochal.study.batch_size.curve import BLUNTEST, SHARPEST, Curve
+from epochal.study.batch_size.curve import Curve
+from epochal.study.batch_size.law import BLUNTEST, SHARPEST
 from epochal.study.batch_size.trials import SizeRow
 from epochal.words.catalogue import Words, duration, say
 
+_SHORT = 0.1  # seconds
 _LEFT_OUT = {"flat": "sizes.left_flat", "scaling": "sizes.left_scaling", "budget": "sizes.left_budget"}
 _GROWING = {"linear": "sizes.linear", "root": "sizes.root"}
 _GROWING_TO_THE_END = {"linear": "sizes.linear_all", "root": "sizes.root_all"}
@@ -54,6 +56,17 @@ def measured(answer: Answer, value: float) -> Words:
     return say("sizes.loss", value=f"{value:.3g}")
 
 
+def brief(seconds: float) -> Words:
+    """Write a time; a short one in milliseconds.
+
+    >>> brief(0.0042).texts["en"], brief(0.37).texts["en"]
+    ('4.2 ms', '0.37 s')
+    """
+    if seconds >= _SHORT:
+        return duration(seconds)
+    return say("sizes.milliseconds", milliseconds=f"{1000 * seconds:.2g}")
+
+
 def about(number: float) -> str:
     """Write a number that is known roughly: two digits of it.
 
@@ -78,7 +91,7 @@ def _which(answer: Answer) -> Iterator[Words]:
         yield say("sizes.fewest", steps=count(round(fastest.steps or 0)), **named)
         return
 
-    named |= {"seconds": duration(fastest.seconds), "times": f"{AS_FAST:g}"}
+    named |= {"seconds": brief(fastest.seconds), "times": f"{AS_FAST:g}"}
     low, high = between
     if low != high:
         yield say("sizes.range", low=count(low), high=count(high), **named)
@@ -192,16 +205,16 @@ def _fit(answer: Answer, curve: Curve) -> Words:
         "sizes.fit",
         count=sum(row.steps is not None for row in answer.rows),
         s_min=about(curve.s_min), e_min=about(curve.e_min),
-        alpha=_exponent(curve.alpha), low=_exponent(curve.alpha_low), high=_exponent(curve.alpha_high),
+        alpha=f"α {_exponent(curve.alpha, '= ')}", low=_exponent(curve.alpha_low), high=_exponent(curve.alpha_high),
         size=count(curve.residual_at), away=f"{100 * curve.residual:.0f}\N{NO-BREAK SPACE}%",
     )  # fmt: skip
 
 
-def _exponent(alpha: float) -> str:
-    """Write a knee's exponent; one at the end of those that are looked for is a bound."""
+def _exponent(alpha: float, sign: str = "") -> str:
+    """Write a knee's exponent behind a sign; one at the end of those that are looked for is a bound."""
     if alpha > 0.99 * SHARPEST:
         return f"≥ {SHARPEST:g}"
-    return f"≤ {BLUNTEST:g}" if alpha < 1.01 * BLUNTEST else f"{alpha:.2g}"
+    return f"≤ {BLUNTEST:g}" if alpha < 1.01 * BLUNTEST else f"{sign}{alpha:.2g}"
 
 
 def _left_out(answer: Answer) -> Iterator[Words]:
