@@ -95,9 +95,9 @@ class ReportCommand:
         self._page({})  # what cannot be shown is said now, not in the browser
         routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
         server = PageServer.open(routes, self.port or 0)
-        print(tell("report_file.watching", url=server.url), flush=True)
+        print(tell("report_file.watching", url=server.address), flush=True)
         if self.open:
-            _show(server.url)
+            _show(server.address)
         server.run()
         return 0
 

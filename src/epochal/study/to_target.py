@@ -148,8 +148,8 @@ class ToTarget:
         """
         setup = self.set_up(batch_size, lr, seed, limit, at_once)
         engine, plan = setup.engine, setup.plan
-        engine.prepare(engine.initial_state(), batch_size)
         state, position, train_loss = self._begin(engine), Position(), math.nan
+        engine.prepare(state, batch_size)
         due = None if stops is None else iter(stops)
 
         while True:

@@ -202,6 +202,8 @@ class _Rates:
         """Climb to the best rate, then look where a parabola has its lowest point."""
         lr = self._first.lr
         best = self.at(lr)
+        if best.steps == 0:  # the target is met before any update, whatever the rate
+            return best
         # a training that does not even stay finite needs a smaller rate, not a larger one
         for factor in (1 / _STEP,) if best.why == "diverged" else (_STEP, 1 / _STEP):
             climbed = False

@@ -65,17 +65,19 @@ def work(
     callback: BatchSizesCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
     *,
+    clock: Callable[[], float] = time.perf_counter,
     started: float | None = None,
 ) -> BatchSizeRecord:
     """Begin or continue a study of batch sizes, to its end or until a stop is asked for.
 
-    ``started`` is when its time began, by `time.perf_counter`; now by default. Everything is set up before anything is
+    ``started`` is when its time began, by the clock; now by default. Everything is set up before anything is
     written. Raises `EpochalError` for what cannot be studied.
     """
-    began = time.perf_counter() if started is None else started
+    began = clock() if started is None else started
     record = _record_at(None if path is None else Path(path), prepared)
     with locked(record.path / "study.lock"):
-        worker = _Worker(record, prepared, callback or BatchSizesCallback(), should_stop or (lambda: False), began)
+        watch = callback or BatchSizesCallback()
+        worker = _Worker(record, prepared, watch, should_stop or (lambda: False), clock, began)
         worker.callback.on_study(record, prepared.samples, prepared.held_out, prepared.notes)
         if not record.is_finished:
             record.write()
@@ -136,6 +138,7 @@ class _Worker:
     prepared: Prepared
     callback: BatchSizesCallback
     should_stop: Callable[[], bool]
+    clock: Callable[[], float]
     began: float
     _done: dict[Wish, DoneTrial] = field(default_factory=dict, init=False)
     _order: list[Wish] = field(default_factory=list, init=False)
@@ -166,7 +169,7 @@ class _Worker:
         within = self.record.request.within
         if within is None:
             return float("inf")
-        return within * (1 - _RESERVE) - (time.perf_counter() - self.began) - self._spent_before
+        return within * (1 - _RESERVE) - (self.clock() - self.began) - self._spent_before
 
     @property
     def _is_late(self) -> bool:
@@ -207,7 +210,7 @@ class _Worker:
             return self.record.pilot
         prepared, request = self.prepared, self.record.request
         lr = prepared.default_rate if request.shared.lr is None else request.shared.lr
-        started, is_free = time.perf_counter(), request.shared.lr is None and not prepared.is_branch
+        started, is_free = self.clock(), request.shared.lr is None and not prepared.is_branch
 
         if request.target is not None:
             pilot = Pilot(request.target, lr * (_FASTER_START if is_free else 1), 0.0, 0.0, 0.0)
@@ -221,7 +224,7 @@ class _Worker:
                 climbs=is_free,
                 **({"learned": _LEARNED_ON_BRANCH} if prepared.is_branch else {}),
             )
-            pilot = dataclasses.replace(found, seconds=time.perf_counter() - started)
+            pilot = dataclasses.replace(found, seconds=self.clock() - started)
             self.callback.on_pilot(pilot)
         self._keep(pilot=pilot)
         return pilot
@@ -273,7 +276,7 @@ class _Worker:
     def _try(self, wish: Wish, at_once: int) -> None:
         assert self.record.pilot is not None
         trials = self.prepared.trials
-        compiled, started = trials.compile_seconds, time.perf_counter()
+        compiled, started = trials.compile_seconds, self.clock()
         trial = trials.train(
             self.record.pilot.target,
             batch_size=wish.batch_size,
@@ -284,7 +287,7 @@ class _Worker:
             at_once=at_once,
         )
 
-        seconds = (time.perf_counter() - started - (trials.compile_seconds - compiled)) / at_once
+        seconds = (self.clock() - started - (trials.compile_seconds - compiled)) / at_once
         with self._turn:
             self._done[wish] = DoneTrial(wish, trial, max(0.0, seconds))
             self._keep()
