@@ -106,12 +106,14 @@ def test_it_is_never_negative_and_a_bound_has_no_upper_end(
 
 def test_what_cannot_be_told_from_nothing_is_more_than_a_bound() -> None:
     noise = np.random.default_rng(3).normal(size=(N, SIZE))
-    estimate = over_run([measured(noise - noise.mean(0), 100, 30)], N)
-    assert estimate is not None
-    assert estimate.is_bound
-    assert estimate.value > 100, "which the batch alone would say"
-    assert "more_than" in estimate.to_dict()
-    json.dumps(estimate.to_dict(), allow_nan=False)
+    noise -= noise.mean(0)
+    estimates = [over_run([measured(noise, 100, 30, seed=seed)], N) for seed in range(20)]
+    bounds = [one for one in estimates if one is not None and one.is_bound]
+    assert len(bounds) >= 16, "two errors are passed by chance now and then"
+    assert min(one.value for one in bounds) > 100, "which the batch alone would say"
+    for one in bounds:
+        assert "more_than" in one.to_dict()
+        json.dumps(one.to_dict(), allow_nan=False)
 
 
 def test_a_gradient_of_the_whole_training_set_needs_no_correction_and_has_no_error() -> None:
@@ -145,14 +147,14 @@ def test_a_block_is_cut_by_iterations(start: int, end: int, left: list[int]) -> 
     assert part.sums[:, 0].tolist() == [iteration / 10 for iteration in left]
 
 
-def test_five_gradients_tell_the_error_of_their_mean() -> None:
+def test_five_gradients_tell_the_error_of_their_mean_and_rather_too_large_a_one() -> None:
     random, errors, squares = np.random.default_rng(5), [], []
     for _ in range(300):
         parts = MEAN + random.normal(size=(5, SIZE))
         gram = parts @ parts.T
         errors.append(gram_error(gram, share=0.0))
         squares.append((gram.sum() - np.trace(gram)) / 20)
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(squares), rel=0.25)
+    assert 0.9 < np.sqrt(np.mean(np.square(errors))) / np.std(squares) < 1.6
     assert gram_error(gram, share=1.0) == 0
 
 

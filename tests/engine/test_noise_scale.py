@@ -90,7 +90,7 @@ def test_weights_and_losses_have_the_same_bits_with_and_without(kind: str) -> No
         assert (losses.tobytes(), audit) == (other_losses.tobytes(), other_audit)
 
 
-@pytest.mark.parametrize(("batch", "left_out"), [(13, set()), (53, {3, 9})], ids=["ragged", "a last batch of one"])
+@pytest.mark.parametrize(("batch", "left_out"), [(13, set()), (53, {3})], ids=["ragged", "a last batch of one"])
 def test_which_iterations_are_measured_does_not_depend_on_chunks(batch: int, left_out: set[int]) -> None:
     """160 samples in batches of 13: an epoch's last batch has four; of 53, the last has one, and is left out."""
     engine = engine_for(linear(), DATA, noise_every=3)

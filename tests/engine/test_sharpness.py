@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from workbench import engine_for, labelled, linear
+from workbench import constant, engine_for, labelled, linear, numbered
 
 from epochal.engine import Engine, State, sharpness
 from epochal.engine.compile import Programs
 from epochal.engine.sharpness import measure_sharpness
+from epochal.gradient_noise import Sharpness
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +39,27 @@ def exact(engine: Engine, state: State) -> tuple[float, float]:
 def test_probes_come_near_the_matrices_within_their_error(engine: Engine) -> None:
     state = engine.initial_state()
     trace, curvature = exact(engine, state)
-    found = [measure_sharpness(engine, state, seed) for seed in range(6)]
+    found = [measure_sharpness(engine, state, seed) for seed in range(4)]
     for one in found:
         assert one.curvature == pytest.approx(curvature, rel=1e-3)
         assert one.trace == pytest.approx(trace, abs=4 * one.trace_error)
-    means = np.array([one.trace for one in found])
-    assert means.mean() == pytest.approx(trace, rel=0.2)
-    assert means.std(ddof=1) == pytest.approx(np.mean([one.trace_error for one in found]), rel=0.8)
+    assert np.mean([one.trace for one in found]) == pytest.approx(trace, rel=0.2)
 
 
-def test_signs_whose_mean_is_kept_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: with what all gradients share, the probes have tr(HΣ) + GᵀHG."""
+def test_what_all_gradients_share_is_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: where the signs' mean is kept, samples of equal gradients seem to have noise."""
+
+    def squared(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        return (outputs[:, 0] - 3) ** 2
+
+    def measure() -> Sharpness:
+        engine = engine_for(constant(), numbered(50), loss=squared, programs=Programs())
+        return measure_sharpness(engine, engine.initial_state())
+
+    assert measure().trace == pytest.approx(0, abs=1e-6)
+    assert measure().curvature == pytest.approx(6 * 2 * 6)
     monkeypatch.setattr(sharpness, "_centred", lambda signs: signs)
-    engine = engine_for(linear(), labelled(n=103), programs=Programs())
-    state = engine.initial_state()
-    state = state._replace(params={"matrix": state.params["matrix"], "bias": jnp.array([3.0, -3.0, 0.0])})
-    trace, curvature = exact(engine, state)
-    found = [measure_sharpness(engine, state, seed) for seed in range(8)]
-    mean, error = np.mean([one.trace for one in found]), np.mean([one.trace_error for one in found]) / np.sqrt(8)
-    assert mean == pytest.approx(trace + curvature, abs=4 * error)
-    assert mean != pytest.approx(trace, abs=4 * error)
+    assert measure().trace > 20
 
 
 def test_the_same_seed_gives_the_same_numbers_and_nothing_changes(engine: Engine) -> None:

@@ -54,7 +54,7 @@ def test_it_is_written_and_read() -> None:
 
 
 def test_five_places_in_the_middles_of_equal_parts() -> None:
-    assert checkpoints(1_000) == (100, 300, 500, 700, 900)
+    assert checkpoints(1_000.0) == (100, 300, 500, 700, 900)
     assert len(checkpoints(1.4)) >= 1
 
 
