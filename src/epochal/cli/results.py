@@ -10,6 +10,7 @@ from epochal import formats
 from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import command_line, print_next
 from epochal.config import TrainConfig
+from epochal.model_names import read_model_name
 from epochal.noise_words import noise_scale
 from epochal.record.rows import EvaluationRow, Metrics, best_evaluation
 from epochal.record.run_record import RunRecord
@@ -126,6 +127,6 @@ def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
     steps.append((tell("result.next_batch_size"), dataclasses.replace(same, batch_size=other).command()))
-    if config.model in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
+    if read_model_name(config.model).base in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
         steps.append((tell("result.next_model"), dataclasses.replace(same, model="cnn").command()))
     return steps

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import import_module
-from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from epochal.csv_cells import csv_text
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
@@ -138,9 +137,7 @@ def csv_blocks(history: Recorded, table: str) -> Iterator[str]:
     rows = zip(*(_values(column) for column in columns.values()), strict=True)
     block: list[Any] = [tuple(columns)]
     while block:
-        text = StringIO()
-        csv.writer(text, lineterminator="\n").writerows(block)
-        yield text.getvalue()
+        yield csv_text(block)
         block = list(islice(rows, 10_000))
 
 

@@ -141,6 +141,17 @@ class RunRecord:
         return self.file.position_after(self.history.iterations)
 
     @property
+    def hosts(self) -> Mapping[str, int]:
+        """The hosts of its last session, and the processes on each; empty where one process trained."""
+        begun = [event.detail for event in self.history.events if event.kind in ("started", "resumed")]
+        return dict(begun[-1].get("hosts", {})) if begun else {}
+
+    @property
+    def at_once(self) -> int:
+        """How many trainings shared the processors at most, this one included; then its seconds are longer."""
+        return max((int(event.detail.get("at_once", 1)) for event in self.history.events), default=1)
+
+    @property
     def seconds(self) -> float:
         """Seconds of all sessions, from the start of their training to its end."""
         return sum(session.seconds for session in self.history.sessions)
@@ -243,6 +254,8 @@ class RunRecord:
             "iterations_per_second": self.iterations_per_second,
             "sessions": len(self.history.sessions),
             **self._noise_facts(),
+            "hosts": self.hosts,
+            "at_once": self.at_once,
             # with what
             "versions": content["versions"],
             "device": content["device"],

@@ -234,6 +234,7 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         (say("about.device"), device),
         (say("about.versions"), ", ".join(f"{name} {number}" for name, number in file.versions.items())),
         (say("about.config"), _options(file.present_config.to_dict())),
+        *_surroundings(run.record),
     ]
 
     for session in history.sessions:
@@ -255,6 +256,19 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
         rows.append((say("about.events"), text))
     return rows
+
+
+def _surroundings(run: RunRecord) -> Iterator[tuple[Words, str | Words]]:
+    """Yield the order of samples, the processes and the trainings at once, where they are not the usual ones."""
+    if run.config.order is not None:
+        yield say("about.order"), run.config.order
+    if run.hosts:
+        yield (
+            say("about.hosts"),
+            say("about.processes", processes=sum(run.hosts.values()), hosts=", ".join(run.hosts)),
+        )
+    if run.at_once > 1:
+        yield say("about.lanes"), count(run.at_once)
 
 
 def printed_environment(page: Page) -> list[tuple[Words, str | Words]]:

@@ -117,6 +117,22 @@ class Warned:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """An adaptive batch grows.
+
+    Attributes:
+        position: from which on.
+        before, batch_size: its samples until then, and from then on.
+        noise_scale: that of the gradients, in samples, which was measured; infinite where noise hides it.
+    """
+
+    position: Position
+    before: int
+    batch_size: int
+    noise_scale: float
+
+
 class Callback:
     """Follows a training; this one does nothing. Override what you need.
 
@@ -151,6 +167,9 @@ class Callback:
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Note what an epoch did."""
+
+    def on_growth(self, growth: Grown) -> None:
+        """Note that an adaptive batch grows."""
 
     def on_point(self, point: Point) -> None:
         """Note where training stands after a chunk, and after the epoch that may have ended with it.
@@ -224,6 +243,10 @@ class Callbacks:
         """Tell all of them where training stands."""
         self._tell(lambda member: member.on_point(point))
 
+    def growth(self, growth: Grown) -> None:
+        """Tell all of them that an adaptive batch grows."""
+        self._tell(lambda member: member.on_growth(growth))
+
     def end(self, end: End) -> None:
         """End, in reverse order; each one once, also where another one fails.
 
@@ -285,7 +308,7 @@ class StopWhen(Callback):
 
 
 class Listener(Callback):
-    """Hands all that it is told to one function: `Start`, `ChunkEnd`, `EpochEnd`, `End` and `Warned`."""
+    """Hands all that it is told to one function: `Start`, `ChunkEnd`, `EpochEnd`, `Grown`, `End` and `Warned`."""
 
     def __init__(self, function: Callable[[Any], object]) -> None:
         self._function = function
@@ -305,6 +328,10 @@ class Listener(Callback):
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Hand it on."""
         self._function(epoch)
+
+    def on_growth(self, growth: Grown) -> None:
+        """Hand it on."""
+        self._function(growth)
 
     def on_end(self, end: End) -> None:
         """Hand it on."""

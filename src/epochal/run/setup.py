@@ -168,7 +168,7 @@ def set_up(
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
     # Before anything asks JAX for a device: from then on, the process keeps the devices that it has.
-    keep_compiled_programs()
+    notes = keep_compiled_programs()
     offer_cores()
     check_jax()
 
@@ -240,7 +240,7 @@ def set_up(
         loss=task.loss,
         order=order,
     )
-    return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+    return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, (*notes, *warnings))
 
 
 def _check_halves(engine: Engine, plan: Plan) -> None:
