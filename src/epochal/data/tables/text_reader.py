@@ -10,7 +10,6 @@ import codecs
 import csv
 import gzip
 import io
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +39,7 @@ _SEPARATORS = ",;\t|"
 _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
 _MOST_BYTES = 1 << 33
+_MOST_LETTERS = 2**31 - 1  # of a value: what a C long holds everywhere
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
           codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
@@ -174,6 +174,7 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     # a sample that was cut within quotes has a last row that is none
     cut = len(start.encode()) < len(content.encoded)
     best: tuple[tuple[int, ...], str, list[list[str]]] | None = None
+    csv.field_size_limit(_MOST_LETTERS)
     for place, separator in enumerate(_SEPARATORS):
         rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
         rows = rows[:-1] if cut and len(rows) > 1 else rows
@@ -331,7 +332,7 @@ def read_exactly(content: Content, path: Path, form: TextFormat, before: int = 0
     records: list[list[str]] = []
     reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
     started = 0
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(_MOST_LETTERS)
     try:
         for row in reader:
             if not _is_blank(row):
