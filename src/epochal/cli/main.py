@@ -28,12 +28,14 @@ COMMANDS = {
     "resume": "continue a stopped or killed run",
     "rerun": "repeat a run and check that its weights are bit-identical",
     "compare": "train side by side: batch sizes, models, optimizers, rates, seeds",
+    "batch-size": "say which batch size to use, with evidence",
     "evaluate": "evaluate a run's model, each sample once",
     "predict": "apply a run's model to files",
     "show": "describe a run",
     "runs": "list runs",
     "export": "write a run's model for other programs: StableHLO, ONNX, NumPy …",
     "learn": "see it: one step at a time, on a page",
+    "lesson": "ask a question, and let trainings answer it",
     "report": "write a self-contained HTML report, or serve it live",
     "data": "list, download and describe data sets",
     "completion": "complete commands, options and names in your shell with Tab",
@@ -173,6 +175,7 @@ def find_command(name: str) -> type[Command]:
     """Import the one command of this name. Raises `OptionError` for an unknown name."""
     if name not in COMMANDS and name not in SUBCOMMANDS:
         raise OptionError(unknown_name("command", name, COMMANDS))
-    module, kind = name.replace(" ", "_"), name.title().replace(" ", "")
+    words = name.replace("-", " ")
+    module, kind = words.replace(" ", "_"), words.title().replace(" ", "")
     command: type[Command] = getattr(import_module(f"epochal.cli.{module}"), f"{kind}Command")
     return command

@@ -19,6 +19,7 @@ from epochal.cli.supervisor import Ending, Job, supervising
 from epochal.command_words import option_words
 from epochal.config import TRAIN, TrainConfig
 from epochal.errors import OptionError
+from epochal.model_names import read_model_name
 from epochal.record.folder import RunFolder, create_run_folder
 from epochal.record.run_toml import read_run_toml
 from epochal.record.study_record import StudyRecord
@@ -55,7 +56,7 @@ def train_together(config: TrainConfig, path: Path | None, folds: int | None, to
     if folds is not None:
         raise OptionError("--folds trains one model after the other in this process; leave out --processes, --restarts")
     _check(together)
-    folder = create_run_folder(path, f"{Path(config.data).stem}-{config.model.rpartition(':')[2]}").path
+    folder = create_run_folder(path, f"{Path(config.data).stem}-{_word_for(config.model)}").path
 
     first = [*shlex.split(config.command())[1:], "--run", str(folder), *together.common_words]
     again = ["resume", str(folder), *_own(config.model, None), *together.common_words]
@@ -98,9 +99,14 @@ def _check(together: Together) -> None:
         print_notes([note], open_console(quiet=together.quiet))
 
 
+def _word_for(model: str) -> str:
+    """Return what stands for a model in a folder's name: a function of the user's own, or the name without sizes."""
+    return model.rpartition(":")[2] if ".py:" in model else read_model_name(model).base
+
+
 def _own(model: str | None, data: str | None) -> list[str]:
     """Return the words that name a run's own code and data, which a resume does not take from `run.toml` unasked."""
-    own_model = ["--model", model] if model is not None and ":" in model else []
+    own_model = ["--model", model] if model is not None and ".py:" in model else []
     return [*own_model, *(["--data", data] if data is not None else [])]
 
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from epochal.clock import Plan, Position
 from epochal.plan_rows import totals
-from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
+from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Grown, Start
 from epochal.run.cell_progress import CellProgress
-from epochal.run.epoch_lines import Thinning, epoch_line
+from epochal.run.epoch_lines import Thinning, epoch_line, growth_line
 from epochal.run.standing import Standing
 from epochal.run.surroundings import cell_output
 from epochal.words.catalogue import tell
@@ -95,6 +95,10 @@ class ProgressBar(Callback):
             self._left_out = None
         else:
             self._left_out = epoch
+
+    def on_growth(self, growth: Grown) -> None:
+        """Print it."""
+        self._print(growth_line(growth))
 
     def on_end(self, end: End) -> None:
         """Show where it ended: the last epoch's line too, where the training stopped before its plan's end."""

@@ -24,7 +24,7 @@ from epochal.engine import available_cores, offer_cores, present_settings
 from epochal.engine.cluster import Cluster, Failure, Peer, UnlikeError, lost_peer
 from epochal.engine.joining import GONE, join, on_abort
 from epochal.errors import EpochalError
-from epochal.record.checkpoint_file import from_bytes, to_bytes
+from epochal.record.checkpoint_file import Checkpoint, from_bytes, to_bytes
 from epochal.record.folder import RunFolder
 from epochal.record.history import History
 from epochal.record.rows import EvaluationRow
@@ -219,11 +219,24 @@ def follow(cluster: Cluster, setup: Setup, told: tuple[Callback, ...]) -> Run:
     return Run(RunRecord(None, beginning.file, writer.history(), status, point.position), setup, point.state)
 
 
-def follow_file(cluster: Cluster, custom: Custom, data: DataSource | None) -> Setup:
+def follow_file(cluster: Cluster, custom: Custom, data: DataSource | None) -> tuple[RunFile, Setup]:
     """Set up what the run of the first process is trained with, whose folder need not be here."""
     file = RunFile.from_dict(json.loads(cluster.share()))
     record = RunRecord(None, file, History.empty(), "new", Position())
-    return Run(record).rebuild(custom, data, beginning=False)
+    return file, Run(record).rebuild(custom, data, beginning=False)
+
+
+def hand_out(cluster: Cluster, checkpoint: Checkpoint) -> None:
+    """Give a checkpoint of the first process to the others."""
+    if not cluster.is_alone:
+        cluster.share(to_bytes(checkpoint))
+
+
+def received(cluster: Cluster, file: RunFile, setup: Setup) -> Run:
+    """Return a run of the first process, where its checkpoint stands."""
+    checkpoint = from_bytes(cluster.share())
+    state = restored_state(checkpoint, setup.engine.initial_state)
+    return Run(RunRecord(None, file, History.empty(), "stopped", checkpoint.position), setup, state)
 
 
 @dataclass(slots=True)

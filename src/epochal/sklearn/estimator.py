@@ -16,12 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.engine import State, check_jax, keep_compiled_programs
+from epochal.engine.fit_program import MOST_EPOCHS, Table
 from epochal.engine.task import choose_loss
 from epochal.engine.whole_fit import (
-    MOST_EPOCHS,
     Kept,
     Stretch,
-    Table,
     WholeFit,
     count_weights,
     outputs_of,

@@ -22,7 +22,7 @@ from epochal.words.plain_text import one_line
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_FILES = ("pages", "terminal", "learn", "lessons")
+_FILES = ("pages", "terminal", "batch_size", "learn", "lessons", "experiments")
 
 
 @cache
