@@ -43,6 +43,7 @@ from epochal.options import (
 from epochal.size_schedule import Adaptive, read_adaptive
 
 Task: TypeAlias = Literal["classification", "regression"]
+Measure: TypeAlias = Literal["noise"]
 OnNan: TypeAlias = Literal["stop", "continue"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 ClassWeight: TypeAlias = Literal["balanced"]
@@ -179,6 +180,9 @@ class TrainConfig:
         None, "Metrics to record at evaluations.",
         several(text("a metric's name", known=METRIC_NAMES), "NAME …", "many"),
         text="accuracy for classification, rmse, mae and r2 for regression")
+    measure: Measure | None = _run(
+        None, "What to measure beside: noise, the scale of the gradients' noise, at every 20th iteration and at "
+        "evaluations; the weights have the same bits.", choice(*get_args(Measure)), text="nothing", resume=True)
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(

@@ -139,7 +139,10 @@ def test_changes_are_recorded_as_plain_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", "lion", "adafactor"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["sgd", "lion", *(pytest.param(one, marks=pytest.mark.slow) for one in ("rmsprop", "adagrad", "adafactor"))],
+)
 def test_decay_clipping_and_smoothing_are_recorded_and_repeated(optimizer: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"weight_decay": 0.1, "clip_norm": 0.5, "label_smoothing": 0.2}
     plain = train("digits", model="linear", iterations=30, optimizer=optimizer, run=tmp_path / "plain")

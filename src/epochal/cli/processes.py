@@ -25,6 +25,7 @@ from epochal.record.run_toml import read_run_toml
 from epochal.record.study_record import StudyRecord
 from epochal.words.language import present_language
 from epochal.words.phrases import translate
+from epochal.words.plain_text import print_plain
 
 _LAUNCHERS = ("JAX_COORDINATOR_ADDRESS", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -151,14 +152,14 @@ def _environments(processes: int) -> list[dict[str, str]]:
 def _repeat_refusal(ending: Ending) -> None:
     """Print what a process other than 0 had to say, where that one alone was refused."""
     if ending.guilty:
-        print(ending.said[ending.guilty], file=sys.stderr)
+        print_plain(ending.said[ending.guilty], is_error=True)
 
 
 def _tell_loss(ending: Ending, folder: Path, together: Together, pause: float | None) -> None:
     """Say which process was lost, and how it goes on: by itself after a pause, or by which command."""
     said, status = ending.said[ending.first], ending.statuses[ending.first]
     for line in said.splitlines():
-        print(f"[{ending.first}] {line}", file=sys.stderr)
+        print_plain(f"[{ending.first}] {line}", is_error=True)
     how = f"was ended by {Signals(status - 128).name}" if status > 128 else f"ended with status {status}"
     which = f"process {ending.first} of {together.processes} {how}"
     if pause is not None:
@@ -167,4 +168,4 @@ def _tell_loss(ending: Ending, folder: Path, together: Together, pause: float | 
         message = f"{which} before the training began; try again"
     else:
         message = f"{which}; go on with: {command_line('resume', folder, '--processes', together.processes)}"
-    print(f"epochal: {translate(message)}", file=sys.stderr, flush=True)
+    print_plain(f"epochal: {translate(message)}", is_error=True)

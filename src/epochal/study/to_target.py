@@ -148,8 +148,8 @@ class ToTarget:
         """
         setup = self.set_up(batch_size, lr, seed, limit, at_once)
         engine, plan = setup.engine, setup.plan
-        engine.prepare(engine.initial_state(), batch_size)
         state, position, train_loss = self._begin(engine), Position(), math.nan
+        engine.prepare(state, batch_size)
         due = None if stops is None else iter(stops)
 
         while True:
@@ -172,6 +172,10 @@ class ToTarget:
                     yield Seen(position.iteration, None, state, position, math.nan)
                     return
             train_loss = float(np.mean(np.concatenate(losses), dtype=np.float64))
+
+    def stop_when(self, should_stop: Callable[[], bool]) -> None:
+        """Ask this from here on whether to stop."""
+        self._should_stop = should_stop
 
     @property
     def is_stopping(self) -> bool:

@@ -33,10 +33,20 @@ class Curve:
     best: float
 
 
-def run_pilot(trials: ToTarget, *, batch_size: int, lr: float, seed: int, samples: int, climbs: bool = True) -> Pilot:
+def run_pilot(
+    trials: ToTarget,
+    *,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    samples: int,
+    climbs: bool = True,
+    learned: float = _LEARNED,
+) -> Pilot:
     """Train with several rates, or with this one alone, and return the best, with the target that it says.
 
-    Raises `OptionError` where none of them learns.
+    ``learned`` is the share of the loss at the beginning that it must get below. Raises `OptionError` where none of
+    them does.
     """
     limit = max(_PASSES * samples // batch_size, _FEWEST_UPDATES)
 
@@ -48,7 +58,7 @@ def run_pilot(trials: ToTarget, *, batch_size: int, lr: float, seed: int, sample
     rates = sorted(one.lr for one in curves)
     if not math.isfinite(best.best):
         raise diverged(rates[0], rates[-1], batch_size)
-    if best.best > _LEARNED * best.begun:
+    if best.best > learned * best.begun:
         raise OptionError(
             f"a first training with batch size {batch_size} brought the held-out loss from {best.begun:.4g} to "
             f"{best.best:.4g} at best in {limit:,} updates, which is too little to compare batch sizes by; look at the "

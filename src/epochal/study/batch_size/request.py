@@ -70,7 +70,8 @@ class Request:
         number("SHARE", "above 0 and below 1 (0.95 for 95 %)", lambda share: 0 < share < 1), part="batches and budget")
     target_loss: float | None = option(
         None, "Train until this loss on held-out training samples.",
-        number("LOSS", "above 0", lambda loss: loss > 0), text="one that a first training says", part="batches and budget")
+        number("LOSS", "above 0", lambda loss: loss > 0), text="one that a first training says",
+        part="batches and budget")
     within: float | None = option(
         None, "The time that all of it may take: 90s or 2m. The slowest sizes are left out, and named.",
         Kind(_read_time, "TIME"), text="no limit", part="batches and budget")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -53,6 +53,7 @@ class Question:
         rate: to begin with, at that size; the only one where ``is_rate_given``.
         limit: the most updates of a first trial there.
         seeds: the first one's trials find the rate, and the others repeat the best.
+        rates: the rate of each size, where none is searched and they differ.
         power: of the batch size by which rates are guessed for smaller ones: 1 for plain descent, ½ for Adam.
         stops: whether sizes may be left out.
     """
@@ -64,6 +65,7 @@ class Question:
     limit: int
     seeds: tuple[int, ...] = (0,)
     power: float = 1.0
+    rates: Mapping[int, float] | None = None
     is_rate_given: bool = False
     stops: bool = True
 
@@ -100,10 +102,11 @@ class Search:
         """What was not tried, by size."""
         return tuple(LeftOut(size, self.left_out[size]) for size in sorted(self.left_out))
 
-    def drop(self, size: int) -> None:
-        """Leave out a size that was not tried to its end, and those beyond."""
-        self.rows.pop(size, None)
-        self._leave_out(size, "budget")
+    def drop_rest(self) -> None:
+        """Leave out every size that is not known yet, as the time is over."""
+        for size in self.question.sizes:
+            if size not in self.rows:
+                self.left_out.setdefault(size, "budget")
 
     def _from_the_middle(self) -> Iterator[tuple[int, SizeRow | None]]:
         """Yield the sizes that are to be tried, and the row of the neighbour from which each is reached."""
@@ -178,11 +181,11 @@ class Search:
         question = self.question
         if neighbour is None or neighbour.steps is None or neighbour.lr is None:
             limit = math.ceil(question.limit * max(1.0, question.start / size))
-            return Wish(size, question.rate, question.seeds[0], limit)
+            return Wish(size, (question.rates or {}).get(size, question.rate), question.seeds[0], limit)
 
         # a larger batch needs no more updates, and a smaller one no more samples
         ratio = max(1.0, neighbour.batch_size / size)
-        lr = neighbour.lr
+        lr = (question.rates or {}).get(size, neighbour.lr)
         if not question.is_rate_given:
             lr *= 0.5 ** round(question.power * math.log2(ratio))
         return Wish(size, lr, question.seeds[0], math.ceil(_ROOM * ratio * neighbour.steps) + 1)
@@ -199,6 +202,8 @@ class _Rates:
         """Climb to the best rate, then look where a parabola has its lowest point."""
         lr = self._first.lr
         best = self.at(lr)
+        if best.steps == 0:  # the target is met before any update, whatever the rate
+            return best
         # a training that does not even stay finite needs a smaller rate, not a larger one
         for factor in (1 / _STEP,) if best.why == "diverged" else (_STEP, 1 / _STEP):
             climbed = False
