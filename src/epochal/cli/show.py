@@ -29,8 +29,8 @@ class ShowCommand:
     csv: bool = option(False, "Print a table of its history as CSV.", SWITCH)
     parquet: Path | None = option(None, "Write a table of its history to this Parquet file (needs Polars).", FILE)
     table: str = option(
-        "iterations", "iterations, epochs, metrics, sessions or events.",
-        text("a table's name", known=("iterations", "epochs", "metrics", "sessions", "events")),
+        "iterations", "iterations, epochs, metrics, sessions, events, noise or gradients.",
+        text("a table's name", known=("iterations", "epochs", "metrics", "sessions", "events", "noise", "gradients")),
     )  # fmt: skip
 
     def execute(self) -> int:

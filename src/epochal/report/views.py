@@ -16,6 +16,7 @@ from epochal.record.rows import EvaluationRow, metric_names
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
+from epochal.report.noise_view import NoiseView
 from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.report.strip_words import strip_epoch, strip_run
 from epochal.report.tables import Cell, PlanTableRow
@@ -351,6 +352,12 @@ def notice_words(notice: Notice) -> Words:
         return status_words(value) if name == "status" else value
 
     return say(f"notice.{notice.key}", **{name: words(name, value) for name, value in notice.values.items()})
+
+
+def noise_views(page: Page) -> list[NoiseView]:
+    """Return what the runs measured of their gradients' noise; nothing for those that measured none."""
+    found = (NoiseView.of(run.name, run.record) for run in page.runs)
+    return [view for view in found if view is not None]
 
 
 def curve_notes(page: Page, watch: bool) -> Iterator[Words]:

@@ -74,9 +74,9 @@ def train(
     Args:
         data: a data set's name, a file or folder, arrays ``(x, y)``, a frame, or anything else that
             `epochal.load_data` takes.
-        model: linear, mlp, cnn or rnn; a module of Flax (NNX, Linen), Equinox, Keras, Haiku or PyTorch, which has the
-            trained weights afterwards (`Run.model` where it is immutable); ``file.py:function``, which makes one; or a
-            `Model` of your own (`epochal.from_functions`).
+        model: linear, mlp (``mlp:300-100`` with these hidden sizes), cnn, lenet or rnn; a module of Flax (NNX, Linen),
+            Equinox, Keras, Haiku or PyTorch, which has the trained weights afterwards (`Run.model` where it is
+            immutable); ``file.py:function``, which makes one; or a `Model` of your own (`epochal.from_functions`).
         optimizer: sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor; or an Optax
             transformation. Default: the model's.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
@@ -223,8 +223,9 @@ def resume(
         should_stop: as for `train`.
         progress: as for `train`.
         changes: options that apply from the current iteration on: ``epochs``, ``iterations`` or ``budget`` (in all),
-            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``.
-            They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run ends there.
+            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``measure``, ``evaluate_every``, ``checkpoint_every``,
+            ``on_nan``. They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run
+            ends there.
 
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.

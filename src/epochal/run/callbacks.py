@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.clock import Plan, Position, Span, Unit
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.run_toml import RunFile
 from epochal.run.point import Point
@@ -53,12 +54,14 @@ class ChunkEnd:
         losses: each iteration's: the mean over its batch before its update.
         batch_size: samples of each.
         seconds: that they took.
+        noise: what was measured of the gradients' noise, where that is wanted.
     """
 
     position: Position
     losses: Float32[np.ndarray, " iterations"]
     batch_size: int
     seconds: float
+    noise: NoiseBlock | None = None
 
     @property
     def first(self) -> int:
@@ -73,12 +76,14 @@ class EpochEnd:
     Attributes:
         evaluation: the test set's, where it was due.
         validation: the validation set's, likewise, where there is one.
+        gradient: of many training samples at once, likewise, where the gradients' noise is measured.
     """
 
     position: Position
     row: EpochRow
     evaluation: EvaluationRow | None
     validation: EvaluationRow | None = None
+    gradient: LargeGradient | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,8 +20,10 @@ from epochal.run.epoch_lines import Thinning, epoch_line, growth_line
 from epochal.run.standing import Standing
 from epochal.run.surroundings import cell_output
 from epochal.words.catalogue import tell
+from epochal.words.console import PlainConsole
 from epochal.words.layout import said_width
 from epochal.words.phrases import translate
+from epochal.words.plain_text import one_line
 
 _REFRESHES = 10  # a second
 
@@ -134,7 +136,8 @@ class ProgressBar(Callback):
         self._step = step
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
+        text = Text(one_line(line))
+        self._console.print(text, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
 
 
 @contextmanager
@@ -146,7 +149,7 @@ def progress_bar(wanted: bool | None) -> Iterator[tuple[Callback, ...]]:
             yield (shown,)
         return
 
-    console = Console(highlight=False, width=said_width())
+    console = PlainConsole(width=said_width())
     if wanted is False or (wanted is None and not console.is_terminal):
         yield ()
         return

@@ -40,6 +40,7 @@ from epochal.run.session import Session
 from epochal.run.setup import Setup
 from epochal.run.watchdog import Watchdog, watchdog_limit
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_text, print_plain
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
 _REFUSED = 2  # the exit status of what the user can fix
@@ -102,7 +103,7 @@ def _listen(cluster: Cluster, over: threading.Event) -> None:
 def _leave_failed(cluster: Cluster, failure: Failure) -> None:
     """End as the process that failed does; the first one says why, since the others' output may not be seen."""
     if cluster.rank == 0:
-        print(f"epochal: {translate(f'process {failure.rank} ended all: {failure.message}')}", file=sys.stderr)
+        print_plain(f"epochal: {translate(f'process {failure.rank} ended all: {failure.message}')}", is_error=True)
         time.sleep(2 * _HEARD_SECONDS)  # JAX ends the others when this one is gone, before they have said why
     _leave(failure.status)
 
@@ -122,7 +123,7 @@ def _leave_lost(cluster: Cluster, peers: tuple[Peer, ...]) -> None:
     message = translate("another process of the training is gone; resume goes on from the last checkpoint")
     if (gone := lost_peer(peers, cluster.rank)) is not None:
         message = translate(f"process {gone.rank} on {gone.host} is gone; resume goes on from the last checkpoint")
-    os.write(2, f"epochal: {message}\n".encode())
+    os.write(2, f"epochal: {plain_text(message)}\n".encode())
     _leave(GONE)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float, Float32
 
 from epochal.data.tables.column_encoders import Encoder, Number, OneHot, read_encoder
 from epochal.data.tables.table import Column, ColumnKind, Table
@@ -78,7 +78,7 @@ class TableEncoding:
             at += own + encoder.has_indicator
         return samples
 
-    def encode_array(self, x: Float64[np.ndarray, "n columns"]) -> Float32[np.ndarray, "n width"]:
+    def encode_array(self, x: Float[np.ndarray, "n columns"]) -> Float32[np.ndarray, "n width"]:
         """Return samples from rows of plain numbers. Raises `DataError` where some column is no number as it stands."""
         if not self.takes_plain_rows:
             other = next(one for one in self.encoders if not isinstance(one, Number) or one.has_indicator)
