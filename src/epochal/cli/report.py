@@ -49,9 +49,11 @@ class ReportCommand:
         page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
         for notice in page.notices:
+            reason = translate(str(notice.values.get("reason", "")))
             if notice.key == "unreadable":
-                reason = translate(str(notice.values["reason"]))
                 print(tell("report_file.left_out", reason=reason), file=sys.stderr)
+            elif notice.key == "altered":
+                print(tell("epoch_line.warning", message=reason), file=sys.stderr)
 
         _save(file, render(page, present_language()))
         print(tell("report_file.written", file=file, megabytes=f"{file.stat().st_size / 1e6:.1f}"))

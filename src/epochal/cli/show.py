@@ -51,6 +51,7 @@ class ShowCommand:
         if self.json:
             print_json(run.to_dict())
             return 0
+        run.check()
         console = open_console()
         _print_epochs(run, console)
         print_result(run, console)
