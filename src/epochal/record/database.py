@@ -54,7 +54,7 @@ class Bounds:
 def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, Bounds]]:
     """Open a history for reading alone, in one transaction.
 
-    Raises `RunError` where it is missing or damaged, and `ValueError` where it holds what no history does.
+    Raises `RunError` where it is missing or damaged, or holds what no history does.
     """
     size = _size_of(path)
     left_undone = path.with_name(f"{path.name}-journal").exists()  # by a lost process: SQLite undoes it
@@ -63,7 +63,10 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, Bounds]]:
     with as_run_error(path), closing(sqlite3.connect(location, uri=True)) as database:
         bound(database, bounds)
         database.execute("BEGIN")  # all that follows is of one moment, whatever a writer does meanwhile
-        check_tables(database)
+        try:
+            check_tables(database)
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
         yield database, bounds
 
 

@@ -266,7 +266,12 @@ class _Reader:
         names = [column[0] for column in cursor.description]
         first = names.index("id") + 1 if "id" in names else 0
         rows: list[Row] = []
+        last = -1
         for *values, crc in cursor:
+            if order == "rowid":  # pages that name each other would repeat them
+                if type(values[0]) is not int or values[0] <= last:
+                    self._damaged(f"the rows of {table} do not follow each other")
+                last = values[0]
             if crc != checksum(values[first:]):
                 self._damaged(f"a row of {table} is not as it was written")
             row = dict(zip(names[first:-1], values[first:], strict=True))
