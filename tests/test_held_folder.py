@@ -29,7 +29,7 @@ def held(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_is_written_is_read_again(held: HeldFolder) -> None:
-    held.write("file", b"content")
+    held.write_file("file", b"content")
     assert held.read("file") == b"content"
     assert held.names() == ["file"]
     held.rename("file", "other")
@@ -41,14 +41,14 @@ def test_what_is_written_is_read_again(held: HeldFolder) -> None:
 def test_folders_inside_are_made_once_and_stay(held: HeldFolder) -> None:
     for _ in range(2):
         with held.inside("checkpoints", make=True) as inside:
-            inside.write("file", b"content")
+            inside.write_file("file", b"content")
     with pytest.raises(FileNotFoundError):
         held.inside("none")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../outside/victim", "/etc/passwd"])
 def test_a_name_stays_in_the_folder(name: str, held: HeldFolder, victim: Path) -> None:
-    for act in (held.read, held.remove, held.inside, lambda name: held.write(name, b"new")):
+    for act in (held.read, held.remove, held.inside, lambda name: held.write_file(name, b"new")):
         with pytest.raises(OSError, match="is no name in a folder"):
             act(name)
     assert victim.read_bytes() == b"precious"
@@ -63,7 +63,7 @@ def test_a_link_is_neither_read_nor_entered_and_replaced_where_something_is_writ
         with pytest.raises(OSError, match=f"{name} is a symbolic link, which may lead out of the run folder; remove"):
             act(name)
     assert (held.kind("file"), held.kind("folder"), held.kind("none")) == ("link", "link", None)
-    held.write("file", b"new")
+    held.write_file("file", b"new")
     held.remove("folder")
     assert (held.kind("file"), held.kind("folder")) == ("file", None)
     assert victim.read_bytes() == b"precious"
@@ -101,7 +101,7 @@ def test_a_folder_that_is_moved_is_still_the_one_that_is_held(tmp_path: Path) ->
         assert folder.is_in_place()
         (tmp_path / "a").rename(tmp_path / "b")
         (tmp_path / "a").mkdir()
-        folder.write("file", b"content")
+        folder.write_file("file", b"content")
         assert not folder.is_in_place()
         assert folder.place_now() in (tmp_path / "b", None)
     assert (tmp_path / "b" / "file").read_bytes() == b"content"
@@ -115,7 +115,7 @@ def test_a_folder_that_is_removed_has_no_place(tmp_path: Path) -> None:
         assert not folder.is_in_place()
         assert folder.place_now() is None
         with pytest.raises(FileNotFoundError):
-            folder.write("file", b"content")
+            folder.write_file("file", b"content")
 
 
 def test_a_folder_of_another_is_no_link(tmp_path: Path, victim: Path) -> None:

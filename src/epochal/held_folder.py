@@ -148,7 +148,7 @@ class HeldFolder:
 
     # what is changed in it
 
-    def write(self, name: str, content: bytes, *, sync: bool = True) -> None:
+    def write_file(self, name: str, content: bytes, *, sync: bool = True) -> None:
         """Write a file as a whole or not at all; as `new_file`."""
         with self.new_file(name, sync=sync) as file:
             file.write(content)

@@ -35,7 +35,7 @@ def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
         self.rename(f"{name}.tmp", name)
         self.sync()
 
-    patch.setattr(HeldFolder, "write", write)
+    patch.setattr(HeldFolder, "write_file", write)
 
 
 def folder_is_not_synced(patch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def written_in_place(patch: pytest.MonkeyPatch) -> None:
     def write(self: HeldFolder, name: str, content: bytes) -> None:
         (self.path / name).write_bytes(content)
 
-    patch.setattr(HeldFolder, "write", write)
+    patch.setattr(HeldFolder, "write_file", write)
     checksum_is_not_compared(patch)
 
 
@@ -109,7 +109,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
 
     A save takes its time, so that kills fall between the history's commit and the checkpoint.
     """
-    write = HeldFolder.write
+    write = HeldFolder.write_file
 
     def write_slowly(self: HeldFolder, name: str, content: bytes) -> None:
         time.sleep(0.1)
@@ -121,7 +121,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
         whole(self, max(end, first), losses)
 
     whole = HistoryWriter.add_losses
-    patch.setattr(HeldFolder, "write", write_slowly)
+    patch.setattr(HeldFolder, "write_file", write_slowly)
     patch.setattr(HistoryWriter, "add_losses", add)
     patch.setattr(HistoryWriter, "roll_back", lambda self, iteration: None)
 

@@ -128,7 +128,7 @@ def test_a_journal_that_has_sqlite_delete_a_file_is_refused(history: Path, tmp_p
     victim = tmp_path / "victim"
     victim.write_text("precious")
     super_journal(history, victim)
-    everything_refuses(history, "history.db-journal names a file elsewhere, which Epochal never does; remove it")
+    everything_refuses(history, r"history\.db-journal names a file elsewhere, which Epochal never does; remove it")
     assert victim.read_text() == "precious"
 
     with changing(history) as database:  # the control: SQLite itself does it
@@ -156,5 +156,5 @@ def test_a_row_without_end_or_of_no_iterations_is_no_loop(history: Path) -> None
     with changing(history) as database:
         database.execute("UPDATE iterations SET count = 0")
     assert count_iterations(history) == 0
-    with pytest.raises(RunError, match="count in iterations is 0, not a whole number of at least 1"):
+    with pytest.raises(RunError, match="iterations.count is 0, not a whole number of at least 1"):
         read_history(history)

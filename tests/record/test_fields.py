@@ -46,18 +46,18 @@ from epochal.record.fields import (
 )
 def test_a_field_holds_what_it_says_and_nothing_else(field: Field, good: list[Any], bad: list[Any]) -> None:
     for value in good:
-        field.check("it", value)
+        field.require("it", value)
     for value in bad:
         with pytest.raises(ValueError, match="it"):
-            field.check("it", value)
+            field.require("it", value)
 
 
 def test_the_place_and_the_value_are_named() -> None:
     rows = table({"rows": several(table({"loss": real()}))})
     with pytest.raises(ValueError, match=r"^rows\[1\]\.loss is 'low', not a finite number$"):
-        rows.check("", {"rows": [{"loss": 1.0}, {"loss": "low"}]})
+        rows.require("", {"rows": [{"loss": 1.0}, {"loss": "low"}]})
     with pytest.raises(ValueError, match=r"^it has no rows$"):
-        rows.check("", {})
+        rows.require("", {})
 
 
 def test_what_is_too_deep_is_refused_without_being_followed() -> None:
@@ -65,4 +65,4 @@ def test_what_is_too_deep_is_refused_without_being_followed() -> None:
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(ValueError, match="holds lists in lists, 16 deep"):
-        plain().check("it", deep)
+        plain().require("it", deep)

@@ -131,7 +131,7 @@ def save_checkpoint(run: HeldFolder, name: str, checkpoint: Checkpoint) -> Path:
     file = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     try:
         with run.inside(name, make=True) as folder:
-            folder.write(file, content)
+            folder.write_file(file, content)
     except OSError as error:
         if not run.is_in_place():
             raise no_longer_there(run) from error
@@ -286,7 +286,7 @@ def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
         raise ValueError("it does not begin as a safetensors file does")
 
     about: dict[str, Any] = json.loads(json.loads(read(length))["__metadata__"]["epochal"])
-    _ABOUT.check("epochal", about)
+    _ABOUT.require("epochal", about)
     if about["format"] > FORMAT:
         raise ValueError(f"it has format {about['format']}, and this Epochal reads up to {FORMAT}")
     return about

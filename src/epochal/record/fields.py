@@ -3,8 +3,8 @@
 Files come from anywhere, and each value is looked at once, where it is read; nobody behind that asks again.
 
 >>> facts = table({"train": whole(1), "task": word("classification", "regression")})
->>> facts.check("data", {"train": 100, "task": "regression"})
->>> facts.check("data", {"train": -1, "task": "regression"})
+>>> facts.require("data", {"train": 100, "task": "regression"})
+>>> facts.require("data", {"train": -1, "task": "regression"})
 Traceback (most recent call last):
     ...
 ValueError: data.train is -1, not a whole number of at least 1
@@ -41,7 +41,7 @@ class Field:
     holds: Callable[[Any], bool]
     inside: Inside | None = None
 
-    def check(self, name: str, value: Any) -> None:
+    def require(self, name: str, value: Any) -> None:
         """Raise `ValueError` for a value that is none, or holds none."""
         if not self.holds(value):
             raise ValueError(f"{name} is {shown(value)}, not {self.what}")
@@ -105,7 +105,7 @@ def either(one: Field, other: Field) -> Field:
     """Return the field of what either of two holds."""
 
     def inside(name: str, value: Any) -> None:
-        (one if one.holds(value) else other).check(name, value)
+        (one if one.holds(value) else other).require(name, value)
 
     return Field(f"{one.what}, or {other.what}", lambda value: one.holds(value) or other.holds(value), inside)
 
@@ -115,7 +115,7 @@ def several(item: Field, most: int = _MOST) -> Field:
 
     def inside(name: str, value: Any) -> None:
         for number, one in enumerate(value):
-            item.check(f"{name}[{number}]", one)
+            item.require(f"{name}[{number}]", one)
 
     return Field(f"a list of at most {most:,}", lambda value: type(value) is list and len(value) <= most, inside)
 
@@ -133,7 +133,7 @@ def table(
         for one, found in value.items():
             field = known.get(one, others)
             if field is not None:
-                field.check(f"{name}.{one}" if name else one, found)
+                field.require(f"{name}.{one}" if name else one, found)
 
     return Field("a table", _is_table, inside)
 

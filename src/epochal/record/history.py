@@ -303,7 +303,7 @@ def _event(**row: Any) -> EventRow:
     detail = json.loads(row["detail"])
     if not isinstance(detail, dict):
         raise ValueError(f"the detail of event {row['kind']} is no table")
-    plain().check(f"the detail of event {row['kind']}", detail)
+    plain().require(f"the detail of event {row['kind']}", detail)
     return EventRow(**{**row, "detail": detail})
 
 

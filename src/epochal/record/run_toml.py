@@ -16,7 +16,6 @@ import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
-from epochal.counts import shortened
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, is_folder, read_own
 from epochal.phases import Batches
@@ -259,7 +258,7 @@ class RunFile:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> RunFile:
         """Read `to_dict`'s result. Raises what `read_run_toml` turns into a `RunError`."""
-        RUN_TOML.check("", content)
+        RUN_TOML.require("", content)
         content = migrate(content)
         changes = [dict(change) for change in content["changes"]]
         file = cls(
@@ -309,10 +308,10 @@ def read_run_toml(path: Path) -> RunFile:
     """Read `run.toml`. Raises `RunError` where it is missing, damaged, or of a later format."""
     folder = path.parent
     if not is_folder(folder):
-        raise RunError(f"there is no run folder {shortened(str(folder))}; `epochal runs` lists the runs here")
+        raise RunError(f"there is no run folder {folder!s:.300}; `epochal runs` lists the runs here")
     try:
         content = tomllib.loads(read_own(path, LONGEST).decode())
-        FORMAT_NUMBER.check("format", content.get("format"))
+        FORMAT_NUMBER.require("format", content.get("format"))
         if content["format"] > FORMAT:
             raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
         return RunFile.from_dict(content)

@@ -136,7 +136,7 @@ def check_row(table: str, row: dict[str, Any]) -> None:
     """Raise `ValueError` where a column of a row holds what it never does."""
     for name, field in COLUMNS[table].items():
         if not field.holds(row[name]):
-            field.check(f"{name} in {table}", row[name])
+            field.require(f"{table}.{name}", row[name])
 
 
 def stored(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -263,10 +263,10 @@ class StudyRecord:
         file = path / "study.toml"
         try:
             content = tomllib.loads(read_own(file, LONGEST).decode())
-            FORMAT_NUMBER.check("format", content.get("format"))
+            FORMAT_NUMBER.require("format", content.get("format"))
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
-            STUDY_TOML.check("", content)
+            STUDY_TOML.require("", content)
             tuned = tuple(TuningResult.from_dict(values) for values in content.get("tuned", ()))
             config = StudyConfig.from_dict(migrate_study(content))
             return cls(path, config, StudyData(**content["data"]), tuned, tuple(content.get("named_by", ())))
