@@ -1,13 +1,15 @@
-"""Whether the default learning rates suit: steps to a target at the default rate beside those at the best rate.
+"""Whether the default learning rates suit: updates to a target at the default rate beside those at the best rate.
 
-    python bench/default_rates.py [--quick] [--only TEXT] [--json FILE]    measure what the file does not hold yet
-    python bench/default_rates.py --table [--json FILE]                    print the table of what was measured
+    python bench/default_rates.py [--quick] [--only TEXT] [--json FILE]    measures what the file does not hold yet
+    python bench/default_rates.py --table [--cells] [--json FILE]          prints what was measured
 
 A cell is a problem (data, model, loss), an optimizer and a batch size. In each, rates a factor of 2 apart are trained
 until a loss on held-out training samples is reached, from the same weights and in the same order, and so is the default
-one. The target lies 2 % of the way above the best loss of a pilot with Adam. Steps are the geometric mean of three seeds,
-all of which must reach it (one seed on MNIST). A trial is
-ended where it needs more than 4.5 times the steps of the best one so far. Steps do not depend on the machine's load.
+one. The target lies 2 % of the way from the best loss of a pilot with Adam back to the first one. Updates are the
+geometric mean of three seeds, all of which must reach it (one seed on MNIST, of which 10,000 or 2,000 images are used).
+A trial is given up where it needs more than 4.5 times the updates of the best one so far. Counts of updates do not
+depend on the machine's load, so other work may run beside it. Where the default rates have changed since, only those
+are trained anew.
 """
 
 from __future__ import annotations
@@ -18,8 +20,7 @@ import json
 import math
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,24 +28,20 @@ from typing import Any
 import numpy as np
 from tables import SETS
 
-from epochal.clock import Position
 from epochal.config import TrainConfig
 from epochal.data import Dataset, load_data
-from epochal.engine import Engine
-from epochal.run.custom import Custom
 from epochal.run.defaults import rate_for
-from epochal.run.setup import set_up
+from epochal.study.target import Target, Trial
+from epochal.study.to_target import ToTarget
 from epochal.study.tuning import validation_split
 
 RESULTS = Path(__file__).with_name("default_rates.json")
-MOST = 4.5  # times the best steps, after which a trial is given up
-GROWTH = 1.08  # of the iterations from one evaluation to the next
+MOST = 4.5  # times the best updates, after which a trial is given up
 DOUBLINGS = 9  # of a rate, up or down, before a cell is given up
+ALL = 2**31
 
 PLAIN = ("sgd", "momentum", "adam")
 OTHERS = ("nesterov", "adamw", "rmsprop", "adagrad", "lion", "adafactor")
-CLASSES = ("iris", "wine", "breast cancer", "moons", "classification")
-NUMBERS = ("diabetes", "friedman1", "friedman2", "regression", "sine")
 
 
 # --- what is trained ------------------------------------------------------------------------------------------------
@@ -56,11 +53,10 @@ class Problem:
 
     data: str
     model: str
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...] = (1, 8, 64, ALL)
     optimizers: tuple[str, ...] = PLAIN
     samples: int | None = None
     loss: str | None = None
-    share: float = 0.02
     pilot: int = 2_000
 
     @property
@@ -69,201 +65,24 @@ class Problem:
         return f"{self.data} {self.model}" + (" squared error" if self.loss else "")
 
     @property
-    def seeds(self) -> int:
+    def seeds(self) -> range:
         """From how many first weights and orders each rate is trained."""
-        return 1 if self.samples else 3
+        return range(1 if self.samples else 3)
 
-    def config(self, **options: Any) -> TrainConfig:
-        """Return the configuration of one training of it."""
-        return TrainConfig(model=self.model, loss=self.loss, last="drop", **options)
+    def split(self) -> Dataset:
+        """Return the data, so many samples of them, with held-out training samples as the test set."""
+        if self.data in SETS and self.data != "digits":
+            x, y = SETS[self.data]()
+            data = load_data((x, y.astype(np.float64) if y.dtype.kind == "f" else y))
+        else:
+            data = load_data(self.data)
+        if self.samples is not None:
+            data = dataclasses.replace(data, train=data.train.take(np.arange(self.samples)))
+        return validation_split(data, seed=0)
 
-
-ALL = 2**31
-PROBLEMS = (
-    Problem("digits", "mlp", (1, 8, 64, ALL)),
-    Problem("mnist", "mlp", (1, 8, 64, 512, ALL), samples=10_000),
-    *(Problem(name, "mlp", (1, 8, 64, ALL)) for name in ("breast cancer", "diabetes", "friedman1")),
-    Problem("digits", "cnn", (1, 8, 64, ALL)),
-    Problem("digits", "rnn", (1, 8, 64, ALL)),
-    Problem("digits", "linear", (1, 8, 64, ALL)),
-    Problem("mnist", "linear", (1, 8, 64, 512, ALL), samples=10_000),
-    *(Problem(name, "mlp", (1, 8, 64, ALL)) for name in ("wine", "classification", "friedman2", "regression")),
-    *(Problem(name, "linear", (1, 8, 64, ALL)) for name in ("breast cancer", "classification", "diabetes", "regression")),
-    Problem("mnist", "rnn", (1, 8, 64, 512), samples=2_000),
-    Problem("mnist", "cnn", (1, 8, 64, 512), samples=2_000, pilot=400),
-    *(Problem(name, "mlp", (1, 8, 64, ALL)) for name in ("iris", "moons", "sine")),
-    Problem("digits", "mlp", (1, 8, 64, ALL), loss="mean-squared-error"),
-    Problem("digits", "mlp", (1, 8, 64, ALL), OTHERS),
-    Problem("mnist", "mlp", (8, 64, 512), OTHERS, samples=10_000),
-    *(Problem(name, "linear", (1, 8, 64, ALL)) for name in ("iris", "wine", "friedman1", "friedman2")),
-)
-
-
-def data_of(problem: Problem) -> Dataset:
-    """Return the data, so many samples of them, with held-out training samples as the test set."""
-    if problem.data in SETS and problem.data != "digits":
-        x, y = SETS[problem.data]()
-        data = load_data((x, y.astype(np.float64) if y.dtype.kind == "f" else y))
-    else:
-        data = load_data(problem.data)
-    if problem.samples is not None:
-        data = dataclasses.replace(data, train=data.train.take(np.arange(problem.samples)))
-    return validation_split(data, seed=0)
-
-
-def engine_of(problem: Problem, data: Dataset, optimizer: str, seed: int = 0) -> Engine:
-    """Return what trains it; its rate is set for each trial."""
-    config = problem.config(optimizer=optimizer, batch_size=1, iterations=1, lr=1.0, seed=seed)
-    return set_up(config, data, Custom(), is_compared=True).engine
-
-
-# --- one trial ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Trial:
-    """Steps to the target at one rate: a number, or why there is none."""
-
-    rate: float
-    steps: float | None
-    why: str
-    nearest: float
-
-
-def losses_of(engine: Engine, batch_size: int, limit: int) -> Iterator[tuple[int, float]]:
-    """Train and yield the held-out loss after iterations that grow by 8 %, the first one before any."""
-    state, iteration, next_one = engine.initial_state(), 0, 1.0
-    batches = len(engine.data.train) // batch_size
-    yield 0, engine.evaluate(state, engine.data.test).loss
-    while iteration < limit:
-        next_one = max(next_one * GROWTH, iteration + 1)
-        while iteration < min(int(next_one), limit):
-            epoch, done = divmod(iteration, batches)
-            count = min(int(next_one) - iteration, limit - iteration, batches - done, 16_384)
-            state, result = engine.run(state, Position(iteration, epoch, done * batch_size), batch_size, count)
-            iteration += count
-            if not np.isfinite(result.losses).all():
-                yield iteration, math.inf
-                return
-        yield iteration, engine.evaluate(state, engine.data.test).loss
-
-
-def trial(engine: Engine, batch_size: int, rate: float, target: float, limit: int) -> Trial:
-    """Train at this rate until the target is reached, the training diverges, or so many steps are done."""
-    engine.rate = rate
-    last, nearest, first = (1, math.inf), math.inf, math.inf
-    for iteration, loss in losses_of(engine, batch_size, limit):
-        first = loss if iteration == 0 else first
-        if not math.isfinite(loss):
-            return Trial(rate, None, "diverged", nearest)
-        nearest = min(nearest, loss)
-        if loss <= target:
-            return Trial(rate, _crossing(last, (iteration, loss), target), "reached", nearest)
-        last = (max(1, iteration), loss)
-    return Trial(rate, None, "diverged" if last[1] > 2 * first else "cut", nearest)
-
-
-def _crossing(before: tuple[int, float], after: tuple[int, float], target: float) -> float:
-    """Return where the loss was the target, on a straight line over the logarithm of the steps."""
-    (one, high), (two, low) = before, after
-    share = (high - target) / (high - low) if math.isfinite(high) and high > low else 1.0
-    return float(round(one * (max(1, two) / one) ** share, 1))
-
-
-def of_seeds(trials: list[Trial]) -> Trial:
-    """Return the geometric mean of several seeds' steps: none where one of them did not reach the target."""
-    nearest = max(one.nearest for one in trials)
-    failed = [one.why for one in trials if one.steps is None]
-    if failed:
-        return Trial(trials[0].rate, None, "diverged" if "diverged" in failed else "cut", nearest)
-    steps = statistics.geometric_mean(one.steps or math.nan for one in trials)
-    return Trial(trials[0].rate, round(steps, 1), "reached", nearest)
-
-
-# --- one cell -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Search:
-    """All trials of a cell: the best rate is climbed to, and both of its sides are followed until they are given up."""
-
-    try_one: Callable[[float, int], Trial]
-    limit: int
-    trials: dict[float, Trial] = field(default_factory=dict)
-
-    @property
-    def best(self) -> Trial | None:
-        """The trial of fewest steps."""
-        reached = [one for one in self.trials.values() if one.steps is not None]
-        return min(reached, key=lambda one: one.steps or math.inf, default=None)
-
-    def take(self, rate: float) -> Trial:
-        """Try a rate, for 4.5 times the fewest steps so far."""
-        rate = float(f"{rate:.4g}")
-        if rate not in self.trials:
-            steps = None if self.best is None else self.best.steps
-            most = self.limit if steps is None else min(self.limit, max(8, math.ceil(MOST * steps)))
-            self.trials[rate] = self.try_one(rate, most)
-        return self.trials[rate]
-
-    def run(self, start: float) -> None:
-        """Follow both sides of a rate."""
-        self.take(start)
-        for factor in (2.0, 0.5):
-            for power in range(1, DOUBLINGS + 1):
-                one = self.take(start * factor**power)
-                if one.steps is None and (self.best is not None or (factor > 1 and one.why == "diverged")):
-                    break
-
-
-def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None]) -> None:
-    """Measure the cells of a problem that are not kept yet."""
-    missing = [
-        optimizer
-        for optimizer in problem.optimizers
-        if any(key(problem, optimizer, size) not in keep["cells"] for size in problem.sizes)
-    ]
-    if not missing:
-        return
-    data = data_of(problem)
-    samples = len(data.train)
-    target = keep["targets"].setdefault(problem.name, None) or pilot(problem, data)
-    keep["targets"][problem.name] = target
-
-    for optimizer in missing:
-        start, limit = None, 60 * samples if problem.samples else 400 * samples
-        engines = [engine_of(problem, data, optimizer, seed) for seed in range(problem.seeds)]
-        for engine in engines[1:]:
-            engine.take_over(engines[0])
-        for size in problem.sizes:
-            name, batch_size = key(problem, optimizer, size), min(size, samples)
-            if name in keep["cells"]:
-                continue
-            began = time.process_time()
-            default = rate_for(optimizer, batch_size, squared_error=data.class_names is None and data.is_table)
-
-            def try_one(rate: float, most: int, size: int = batch_size, engines: list[Engine] = engines) -> Trial:
-                trials = []
-                for engine in engines:
-                    trials.append(trial(engine, size, rate, target, most))
-                    if trials[-1].steps is None:
-                        break
-                return of_seeds(trials)
-
-            search = Search(try_one, limit)
-            search.run(start or default)
-            search.take(default)
-            best = search.best
-            if best is not None:
-                start, limit = best.rate * (4 if size < 64 else 1), math.ceil(MOST * (best.steps or 1))
-            keep["cells"][name] = {
-                "batch_size": batch_size,
-                "samples": samples,
-                "trials": [dataclasses.asdict(search.trials[rate]) for rate in sorted(search.trials)],
-            }
-            save()
-            shown = "-" if best is None else f"{best.steps:,.0f} at {best.rate:g}"
-            print(f"{name:44} {shown:>20}  {len(search.trials):2} trials  {time.process_time() - began:6.1f} s", flush=True)
+    def trials(self, optimizer: str, split: Dataset) -> ToTarget:
+        """Return what trains it."""
+        return ToTarget(TrainConfig(model=self.model, loss=self.loss, optimizer=optimizer), split)
 
 
 def key(problem: Problem, optimizer: str, size: int) -> str:
@@ -271,30 +90,190 @@ def key(problem: Problem, optimizer: str, size: int) -> str:
     return f"{problem.name} {optimizer} {'all' if size == ALL else size}"
 
 
-def pilot(problem: Problem, data: Dataset) -> float:
-    """Return the target loss: a share of the way above the best loss that Adam reaches."""
-    engine, best, first = engine_of(problem, data, "adam"), math.inf, math.inf
+PROBLEMS = (
+    Problem("digits", "mlp"),
+    Problem("mnist", "mlp", (1, 8, 64, 512, ALL), samples=10_000),
+    *(Problem(name, "mlp") for name in ("breast cancer", "diabetes", "friedman1")),
+    Problem("digits", "cnn"),
+    Problem("digits", "rnn"),
+    Problem("digits", "linear"),
+    Problem("mnist", "linear", (1, 8, 64, 512), samples=10_000),
+    *(Problem(name, "mlp") for name in ("wine", "classification", "friedman2", "regression")),
+    *(Problem(name, "linear") for name in ("breast cancer", "classification", "diabetes", "regression")),
+    Problem("mnist", "rnn", (1, 8, 64, 512), samples=2_000),
+    Problem("mnist", "cnn", (8, 64, 512), samples=2_000, pilot=400),
+    *(Problem(name, "mlp") for name in ("iris", "moons", "sine")),
+    Problem("digits", "mlp", loss="mean-squared-error"),
+    Problem("digits", "mlp", optimizers=OTHERS),
+    Problem("mnist", "mlp", (8, 64, 512), OTHERS, samples=10_000),
+    *(Problem(name, "linear") for name in ("iris", "wine")),
+)
+
+
+# --- one cell -------------------------------------------------------------------------------------------------------
+
+
+def of_seeds(trials: list[Trial]) -> dict[str, Any]:
+    """Return the geometric mean of several seeds' updates: none where one of them did not reach the target."""
+    failed = [one.why for one in trials if one.steps is None]
+    if failed:
+        return {"rate": trials[0].lr, "steps": None, "why": "diverged" if "diverged" in failed else "cut"}
+    steps = statistics.geometric_mean(max(1.0, one.steps or math.nan) for one in trials)
+    return {"rate": trials[0].lr, "steps": round(steps, 1), "why": "reached"}
+
+
+@dataclass(slots=True)
+class Cell:
+    """All trials of a cell by rate: the best rate is climbed to, and both of its sides followed until they fail."""
+
+    try_one: Callable[[float, int], dict[str, Any]]
+    limit: int
+    trials: dict[float, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The trial of fewest updates."""
+        return min((one for one in self.trials.values() if one["steps"]), key=lambda one: one["steps"], default=None)
+
+    def take(self, rate: float) -> dict[str, Any]:
+        """Try a rate, for 4.5 times the fewest updates so far."""
+        rate = float(f"{rate:.4g}")
+        if rate not in self.trials:
+            most = self.limit if self.best is None else min(self.limit, max(8, math.ceil(MOST * self.best["steps"])))
+            self.trials[rate] = self.try_one(rate, most)
+        return self.trials[rate]
+
+    def search(self, start: float) -> None:
+        """Follow both sides of a rate."""
+        self.take(start)
+        for factor in (2.0, 0.5):
+            for power in range(1, DOUBLINGS + 1):
+                one = self.take(start * factor**power)
+                if one["steps"] is None and (self.best is not None or (factor > 1 and one["why"] == "diverged")):
+                    break
+
+
+def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None]) -> None:
+    """Measure the cells of a problem that are not kept yet, and default rates that are not tried yet."""
+    split = problem.split()
+    samples, squared = len(split.train), split.class_names is None
+    if problem.name not in keep["targets"]:
+        keep["targets"][problem.name] = target_of(problem, split)
+    target = Target("loss", keep["targets"][problem.name])
+
+    for optimizer in problem.optimizers:
+        trials, start = problem.trials(optimizer, split), None
+        limit = (60 if problem.samples else 400) * samples
+        for size in problem.sizes:
+            name, batch_size = key(problem, optimizer, size), min(size, samples)
+            default = rate_for(optimizer, batch_size, squared_error=squared and split.is_table)
+
+            def try_one(rate: float, most: int, size: int = batch_size, trials: ToTarget = trials) -> dict[str, Any]:
+                done: list[Trial] = []
+                for seed in problem.seeds:
+                    done.append(trials.train(target, batch_size=size, lr=rate, seed=seed, limit=most))
+                    if done[-1].steps is None:
+                        break
+                return of_seeds(done)
+
+            known = {one["rate"]: one for one in keep["cells"].get(name, {}).get("trials", ())}
+            cell, before = Cell(try_one, limit, dict(known)), len(known)
+            if not known:
+                cell.search(start or default)
+            cell.take(default)
+            if cell.best is not None:
+                start, limit = cell.best["rate"] * (4 if size < 64 else 1), math.ceil(MOST * cell.best["steps"])
+            if len(cell.trials) > before:
+                ordered = [cell.trials[rate] for rate in sorted(cell.trials)]
+                keep["cells"][name] = {"batch_size": batch_size, "samples": samples, "trials": ordered}
+                keep["cells"][name] |= {"problem": problem.name, "optimizer": optimizer, "squared_error": squared}
+                save()
+                print(shown(name, cell.best, cell.take(default)), flush=True)
+
+
+def target_of(problem: Problem, split: Dataset) -> float:
+    """Return the loss to reach: 2 % of the way from the best one that Adam reaches back to the first one."""
+    best, first = math.inf, math.inf
+    trials = problem.trials("adam", split)
     for rate in (0.001, 0.004):
-        engine.rate = rate
-        for iteration, loss in losses_of(engine, min(32, len(data.train)), problem.pilot):
-            first = loss if iteration == 0 else first
+        for seen in trials.evaluations(batch_size=min(32, len(split.train)), lr=rate, seed=0, limit=problem.pilot):
+            loss = seen.value("loss")
+            first = loss if seen.updates == 0 else first
             best = min(best, loss)
-    return float(f"{best + problem.share * (first - best):.4g}")
+    return float(f"{best + 0.02 * (first - best):.4g}")
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+def shown(name: str, best: dict[str, Any] | None, default: dict[str, Any]) -> str:
+    """Return a cell's row: the best rate and its updates, the default one and how many times as many it needs."""
+    if best is None:
+        return f"{name:40} no rate reached the target"
+    times = f"{default['steps'] / best['steps']:6.1f} ×" if default["steps"] else f"{default['why']:>8}"
+    return f"{name:40} {best['steps']:9,.0f} at {best['rate']:<9.3g} default {default['rate']:<9.3g} {times}"
+
+
+def ratios(keep: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
+    """Return, for each optimizer, its cells and how many times the best updates the default rate needs there."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for name, kept in keep["cells"].items():
+        trials = {one["rate"]: one for one in kept["trials"]}
+        squared = kept["squared_error"]
+        default = trials.get(float(f"{rate_for(kept['optimizer'], kept['batch_size'], squared_error=squared):.4g}"))
+        steps = [one["steps"] for one in trials.values() if one["steps"]]
+        if default is not None and steps:
+            times = math.inf if default["steps"] is None else default["steps"] / min(steps)
+            found.setdefault(kept["optimizer"], []).append((name, times if default["why"] != "diverged" else math.nan))
+    return found
+
+
+def table(keep: dict[str, Any]) -> str:
+    """Return the table by optimizer: median and worst of all cells, and which ones are beyond 4 times."""
+    lines = [f"{'optimizer':10} {'cells':>5} {'median':>8} {'worst':>8} {'within 2':>9} {'within 4':>9} {'diverged':>9}"]
+    beyond = []
+    for optimizer, cells in ratios(keep).items():
+        times = [math.inf if math.isnan(one) else one for _, one in cells]
+        within = [f"{sum(one <= most for one in times) / len(times):.0%}" for most in (2, 4)]
+        worst = f"{max(times):.1f}" if max(times) < math.inf else "> 4.5"
+        diverged = sum(math.isnan(one) for _, one in cells)
+        middle = f"{statistics.median(times):8.1f} {worst:>8} {within[0]:>9} {within[1]:>9} {diverged:9}"
+        lines.append(f"{optimizer:10} {len(times):5} {middle}")
+        beyond += [f"{name} ({'> 4.5' if one == math.inf else f'{one:.1f}'})" for name, one in cells if not one <= 4]
+    return "\n".join([*lines, *(["", "beyond 4 times:", *(f"  {one}" for one in beyond)] if beyond else [])])
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, or print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="digits alone, in a minute")
     parser.add_argument("--only", default="", help="only problems whose name contains this")
-    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="train nothing, and print what the file holds")
+    parser.add_argument("--cells", action="store_true", help="beside the table a row for each cell")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where the measurements are kept")
     given = parser.parse_args()
-    keep = json.loads(given.json.read_text()) if given.json.exists() else {"targets": {}, "cells": {}}
+    keep: dict[str, Any] = {"targets": {}, "cells": {}}
+    if given.json.exists() and not given.quick:
+        keep = json.loads(given.json.read_text())
 
     def save() -> None:
-        given.json.write_text(json.dumps(keep, indent=1) + "\n")
+        if not given.quick:
+            given.json.write_text(json.dumps(keep, indent=1) + "\n")
 
-    for problem in PROBLEMS:
+    quick = [Problem("digits", model, (1, 64, ALL)) for model in ("linear", "mlp")]
+    for problem in () if given.table else quick if given.quick else PROBLEMS:
         if given.only in problem.name:
             measure(problem, keep, save)
+
+    if given.cells:
+        for name, kept in keep["cells"].items():
+            trials = {one["rate"]: one for one in kept["trials"]}
+            rate = float(f"{rate_for(kept['optimizer'], kept['batch_size'], squared_error=kept['squared_error']):.4g}")
+            best = min((one for one in trials.values() if one["steps"]), key=lambda one: one["steps"], default=None)
+            if rate in trials:
+                print(shown(name, best, trials[rate]))
+        print()
+    print(table(keep))
     return 0
 
 
