@@ -75,31 +75,31 @@ def register(
     return keep
 
 
-@register("sgd", rate_at_100=0.4, knee=25)
+@register("sgd", rate_at_100=0.4, knee=25.0)
 def _sgd(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, optax.identity(), weight_decay)
 
 
-@register("momentum", rate_at_100=0.1, knee=200)
+@register("momentum", rate_at_100=0.1, knee=200.0)
 def _momentum(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
     return _descent(rate, optax.trace(_checked_momentum(momentum)), weight_decay)
 
 
-@register("nesterov", rate_at_100=0.1, knee=200)
+@register("nesterov", rate_at_100=0.1, knee=200.0)
 def _nesterov(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
     return _descent(rate, optax.trace(_checked_momentum(momentum), nesterov=True), weight_decay)
 
 
-@register("adam", rate_at_100=0.001)
+@register("adam", rate_at_100=0.0045, knee=100.0, power=0.5)
 def _adam(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
 
-@register("adamw", rate_at_100=0.001)
+@register("adamw", rate_at_100=0.0045, knee=100.0, power=0.5)
 def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = 1e-4) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
