@@ -25,7 +25,7 @@ Decay: TypeAlias = float | jax.Array | None  # None for none at all; an array wi
 Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
-_KNEE, _POWER = 60.0, 1.0
+_KNEE, _POWER = 1_500.0, 0.5  # of an optimizer without its own: the root of the batch, to four times that at 100
 
 
 # --- the named optimizers -------------------------------------------------------------------------------------------
@@ -58,9 +58,7 @@ OPTIMIZERS: dict[str, NamedOptimizer] = {}
 """The named optimizers."""
 
 
-def register(
-    name: str, *, rate_at_100: float, knee: float = _KNEE, power: float = _POWER
-) -> Callable[[Rule], Rule]:
+def register(name: str, *, rate_at_100: float, knee: float = _KNEE, power: float = _POWER) -> Callable[[Rule], Rule]:
     """Return a decorator that gives a function of a learning rate and options a name, and a default rate.
 
     >>> @register("clipped-sgd", rate_at_100=0.1)  # doctest: +SKIP
