@@ -73,19 +73,19 @@ def register(name: str, *, rate_at_100: float, knee: float = _KNEE, power: float
     return keep
 
 
-@register("sgd", rate_at_100=0.4, knee=25.0)
+@register("sgd", rate_at_100=0.4, knee=25.0, power=1.0)
 def _sgd(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, optax.identity(), weight_decay)
 
 
-@register("momentum", rate_at_100=0.1, knee=200.0)
+@register("momentum", rate_at_100=0.1, knee=200.0, power=1.0)
 def _momentum(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
     return _descent(rate, optax.trace(_checked_momentum(momentum)), weight_decay)
 
 
-@register("nesterov", rate_at_100=0.1, knee=200.0)
+@register("nesterov", rate_at_100=0.1, knee=200.0, power=1.0)
 def _nesterov(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
