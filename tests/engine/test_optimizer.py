@@ -224,11 +224,11 @@ def test_warm_up_within_a_budget_of_time_may_be_of_any_length() -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_default_rate_grows_with_the_batch_and_ever_less_beyond_its_knee(optimizer: str) -> None:
-    named = OPTIMIZERS[optimizer]
-    assert default_learning_rate(optimizer, 100) == named.rate_at_100
-    largest = named.rate_at_100 * (1 + named.knee / 100) ** named.power
+    rate = OPTIMIZERS[optimizer].rate
+    assert default_learning_rate(optimizer, 100) == rate.at_100
+    largest = rate.at_100 * (1 + rate.knee / 100) ** rate.power
     for batch_size in (1, 7, 64, 1_000):
-        formula = largest / (1 + named.knee / batch_size) ** named.power
+        formula = largest / (1 + rate.knee / batch_size) ** rate.power
         assert default_learning_rate(optimizer, batch_size) == pytest.approx(formula, rel=0.01)
     assert default_learning_rate(optimizer, 10**9) == pytest.approx(largest, rel=0.01)
 

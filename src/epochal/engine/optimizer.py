@@ -25,10 +25,30 @@ Decay: TypeAlias = float | jax.Array | None  # None for none at all; an array wi
 Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
-_KNEE, _POWER = 1_500.0, 0.5  # of an optimizer without its own: the root of the batch, to four times that at 100
+_KNEE, _POWER = 1_500.0, 0.5  # the root of the batch (Krizhevsky 2014, section 5), to four times the rate at 100
 
 
 # --- the named optimizers -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRate:
+    """A learning rate by batch size: ``at_100 · ((1 + B₀/100) / (1 + B₀/B)) ^ power``.
+
+    Attributes:
+        at_100: for batches of 100.
+        knee: B₀, the batch size from which on it grows ever less.
+        power: by which it grows below.
+    """
+
+    at_100: float
+    knee: float = _KNEE
+    power: float = _POWER
+
+    def of(self, batch_size: int) -> float:
+        """Return the rate for batches of this size, to three digits."""
+        growth = (1 + self.knee / 100) / (1 + self.knee / batch_size)
+        return float(f"{self.at_100 * growth**self.power:.3g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +57,11 @@ class NamedOptimizer:
 
     Attributes:
         rule: ``(rate, *, option=default, …) -> optax.GradientTransformation``, for a rate or an Optax schedule.
-        rate_at_100: its learning rate for batches of 100 where none is given.
-        knee: the batch size B₀ from which on the default rate grows no longer with the batch.
-        power: by which it grows below.
+        rate: its learning rate where none is given.
     """
 
     rule: Rule
-    rate_at_100: float
-    knee: float = _KNEE
-    power: float = _POWER
+    rate: DefaultRate
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -67,7 +83,7 @@ def register(name: str, *, rate_at_100: float, knee: float = _KNEE, power: float
     """
 
     def keep(rule: Rule) -> Rule:
-        OPTIMIZERS[name] = NamedOptimizer(rule, rate_at_100, knee, power)
+        OPTIMIZERS[name] = NamedOptimizer(rule, DefaultRate(rate_at_100, knee, power))
         return rule
 
     return keep
@@ -329,9 +345,7 @@ def default_learning_rate(optimizer: str, batch_size: int) -> float:
     >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
     [0.0192, 0.4, 0.5]
     """
-    one = _named(optimizer)
-    growth = (batch_size / (batch_size + one.knee)) / (100 / (100 + one.knee))
-    return float(f"{one.rate_at_100 * growth**one.power:.3g}")
+    return _named(optimizer).rate.of(batch_size)
 
 
 def check_warmup(warmup: str | None, lengths: Lengths) -> None:
