@@ -12,9 +12,10 @@ import pytest
 from epochal import rerun, resume, train
 from epochal.config import TrainConfig
 from epochal.data import Dataset, from_arrays
-from epochal.engine import METRICS
+from epochal.engine import METRICS, default_learning_rate
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
+from epochal.run.defaults import rate_for
 from epochal.run.setup import set_up
 
 PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
@@ -139,7 +140,10 @@ def test_changes_are_recorded_as_plain_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", "lion", "adafactor"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["sgd", "lion", *(pytest.param(one, marks=pytest.mark.slow) for one in ("rmsprop", "adagrad", "adafactor"))],
+)
 def test_decay_clipping_and_smoothing_are_recorded_and_repeated(optimizer: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"weight_decay": 0.1, "clip_norm": 0.5, "label_smoothing": 0.2}
     plain = train("digits", model="linear", iterations=30, optimizer=optimizer, run=tmp_path / "plain")

@@ -107,7 +107,9 @@ def test_a_stop_ends_it() -> None:
         trials.train(ACCURACY, batch_size=8, lr=0.1, seed=0, limit=9)
 
 
-@pytest.mark.parametrize(("metric", "value"), [("accuracy", 1.0), ("accuracy", 0.0), ("loss", -1.0), ("loss", math.nan)])
+@pytest.mark.parametrize(
+    ("metric", "value"), [("accuracy", 1.0), ("accuracy", 0.0), ("loss", -1.0), ("loss", math.nan)]
+)
 def test_a_target_out_of_range_is_refused(metric: Any, value: float) -> None:
     with pytest.raises(OptionError, match=f"a target {metric} must be"):
         Target(metric, value)

@@ -105,17 +105,20 @@ def held_out_rows(
     count, wanted = len(labels), ceil(len(labels) * fraction)
     line = np.lexsort((bits(count, seed, purpose), labels))
     first = np.ones(count, bool)
-    first[1:] = labels[line][1:] != labels[line][:-1]
+    in_line = labels[line]
+    first[1:] = in_line[1:] != in_line[:-1]
     free = line[~first]
+    del line, in_line, first  # there may be as many as the memory holds
     if len(free) < wanted:
         what = "test" if purpose == "split" else purpose
         raise DataError(
             f"a {what} split of {wanted} from {count} samples would leave a class with none to train on; "
             f"add samples, ask for a smaller fraction, or give the {what} split yourself"
         )
-    place = np.arange(len(free) + 1) * wanted // max(1, len(free))
     chosen = np.zeros(count, bool)
-    chosen[free[place[1:] > place[:-1]]] = True
+    for start, some in blocks(free):
+        place = np.arange(start, start + len(some) + 1) * wanted // len(free)
+        chosen[some[place[1:] > place[:-1]]] = True
     return chosen
 
 

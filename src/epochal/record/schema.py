@@ -1,7 +1,7 @@
 """The tables of `history.db` and the checksums of their rows. `docs/run-folder.md` describes them for other tools.
 
-Version 1 had a table ``evaluations`` with a column each for loss and accuracy in place of ``metrics``: it is read as it
-is, and becomes this version when somebody writes to it.
+Version 1 had a table ``evaluations`` with a column each for loss and accuracy in place of ``metrics``, and version 2
+neither ``noise`` nor ``gradients``: they are read as they are, and become this version when somebody writes to them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zlib import crc32
 
 from epochal.errors import RunError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 METRICS = """
 CREATE TABLE metrics (
@@ -28,6 +28,23 @@ CREATE TABLE metrics (
     samples INTEGER NOT NULL,      -- that it was measured on, each once
     crc32 INTEGER NOT NULL,
     PRIMARY KEY (iteration, split, metric)
+) STRICT;
+"""
+
+NOISE = """
+CREATE TABLE noise (
+    first INTEGER PRIMARY KEY,     -- the block's first measured iteration, counted from 0
+    every INTEGER NOT NULL,        -- from one measured iteration to the next
+    samples INTEGER NOT NULL,      -- of both halves of a batch together
+    sums BLOB NOT NULL,            -- float32, little-endian, two for each: |g1 - g2|^2 and |(g1 + g2) / 2|^2
+    crc32 INTEGER NOT NULL         -- of sums
+) STRICT;
+CREATE TABLE gradients (
+    iteration INTEGER PRIMARY KEY,
+    samples INTEGER NOT NULL,      -- that the gradient is the mean over
+    square REAL,                   -- its squared norm
+    error REAL,                    -- one standard error of that; 0 for the whole training set
+    crc32 INTEGER NOT NULL
 ) STRICT;
 """
 
@@ -52,7 +69,7 @@ CREATE TABLE epochs (
     expected_hash TEXT NOT NULL,
     crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
 ) STRICT;
-{METRICS}CREATE TABLE sessions (
+{METRICS}{NOISE}CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,         -- UTC, ISO 8601
     first_iteration INTEGER NOT NULL,
@@ -98,8 +115,15 @@ def checksum(values: Iterable[Any]) -> int:
 
 def migrate(database: sqlite3.Connection, version: int) -> None:
     """Bring a history of an earlier version to this one, within the transaction that is open."""
-    if version >= 2:
-        return
+    if version < 2:
+        _evaluations_to_metrics(database)
+    if version < 3:
+        for statement in filter(str.strip, NOISE.split(";")):
+            database.execute(statement)
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
+
+
+def _evaluations_to_metrics(database: sqlite3.Connection) -> None:
     database.execute(METRICS)
     for iteration, split, samples, loss, accuracy in database.execute(
         "SELECT iteration, split, samples, loss, accuracy FROM evaluations"
@@ -110,7 +134,6 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
             database.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
 
     database.execute("DROP TABLE evaluations")
-    database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.engine import default_learning_rate
 from epochal.engine.optimizer import DefaultRate
+from epochal.model_names import read_model_name
 from epochal.models import Model
 
 _SMALL = 10_000
@@ -84,9 +85,10 @@ def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = F
 
 
 def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
+    model = read_model_name(config.model).base
     if isinstance(data.encoding, PictureEncoding):
-        return _OF_PICTURES if config.model != "rnn" else None
-    return OF_TABLES if data.is_table and config.model in ("linear", "mlp") else None
+        return _OF_PICTURES if model != "rnn" else None
+    return OF_TABLES if data.is_table and model in ("linear", "mlp") else None
 
 
 def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model) -> float:

@@ -17,6 +17,7 @@ from epochal.clock import Plan
 from epochal.errors import OptionError
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_text
 
 LIMIT = "EPOCHAL_WATCHDOG"
 """The variable that holds the seconds without progress after which a process gives up; 0 for never."""
@@ -125,7 +126,7 @@ def _leave(seconds: float) -> None:
         f"no progress for {seconds:.0f} s: this process or another one of the training is stuck, as the lines above "
         f"say; resume goes on from the last checkpoint ({LIMIT}=SECONDS allows more time, 0 any)"
     )
-    os.write(2, f"epochal: {translate(message)}\n".encode())
+    os.write(2, f"epochal: {plain_text(translate(message))}\n".encode())
     # the first that leaves ends the others: the one that is stuck shall have said where by then
     time.sleep(_GRACE)
     os._exit(STUCK)

@@ -12,15 +12,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from epochal.clock import Position, Span
 from epochal.config import TrainConfig
 from epochal.data import Dataset
-from epochal.engine import CAPACITY, Evaluation, State
+from epochal.engine import CAPACITY, Engine, Evaluation, State
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
 from epochal.run.setup import Setup, set_up
@@ -73,6 +74,10 @@ class ToTarget:
         split: trained on its training set, and judged on its test set: samples that are held out.
         custom: parts of the user's own.
         should_stop: asked after each chunk of iterations; a true answer raises `Stopped`.
+        begin: returns the state that each training begins with. Default: the seed's initial weights.
+
+    Attributes:
+        compile_seconds: spent in compilation so far.
     """
 
     def __init__(
@@ -81,28 +86,41 @@ class ToTarget:
         split: Dataset,
         custom: Custom | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        begin: Callable[[Engine], State] = lambda engine: engine.initial_state(),
     ) -> None:
         self._config = dataclasses.replace(
             config, epochs=None, budget=None, schedule="constant", warmup=None, last="drop", snapshots=False,
             checkpoint_every=None, patience=None, metrics=None,
         )  # fmt: skip
         self._split, self._custom, self._should_stop = split, custom or Custom(), should_stop
+        self._begin = begin
+        self.compile_seconds = 0.0
         self._first: Setup | None = None
         self._turn = threading.Lock()
 
     def train(
-        self, target: Target, *, batch_size: int, lr: float, seed: int, limit: int, is_race: bool = False
+        self,
+        target: Target,
+        *,
+        batch_size: int,
+        lr: float,
+        seed: int,
+        limit: int,
+        is_race: bool = False,
+        at_once: int = 1,
     ) -> Trial:
         """Train until the target is reached, but for at most ``limit`` updates.
 
-        ``is_race`` says that another rate needs fewer already, so that reaching the limit means to be cut off.
+        ``is_race`` says that another rate needs fewer already, so that reaching the limit means to be cut off;
+        ``at_once`` how many are trained side by side, this one included, which changes no bit.
         """
         nearest, before = math.nan, None
 
         def ended(why: Ending, updates: int, steps: float | None = None) -> Trial:
             return Trial(batch_size, lr, seed, steps, why, nearest, updates)
 
-        for seen in self.evaluations(target, batch_size=batch_size, lr=lr, seed=seed, limit=limit):
+        given: dict[str, Any] = {"batch_size": batch_size, "lr": lr, "seed": seed, "limit": limit, "at_once": at_once}
+        for seen in self.evaluations(target, **given):
             value = seen.value(target.metric)
             nearest = target.nearer(nearest, value)
             if not math.isfinite(value):
@@ -113,24 +131,36 @@ class ToTarget:
         return ended("cut" if is_race else "limit", limit)
 
     def evaluations(
-        self, target: Target | None = None, *, batch_size: int, lr: float, seed: int, limit: int
+        self,
+        target: Target | None = None,
+        *,
+        batch_size: int,
+        lr: float,
+        seed: int,
+        limit: int,
+        at_once: int = 1,
+        stops: Sequence[int] | None = None,
     ) -> Iterator[Seen]:
         """Train, and yield an evaluation at the beginning, on the way and after ``limit`` updates.
 
-        They are nearer to each other the nearer the target is, and 7 % apart without one. A training that diverges
-        ends, with a last one that has no evaluation.
+        They are nearer to each other the nearer the target is, and 7 % apart without one; or after as many updates as
+        ``stops`` say, rising. A training that diverges ends, with a last one that has no evaluation.
         """
-        setup = self.set_up(batch_size, lr, seed, limit)
+        setup = self.set_up(batch_size, lr, seed, limit, at_once)
         engine, plan = setup.engine, setup.plan
-        state, position, train_loss = engine.initial_state(), Position(), math.nan
+        state, position, train_loss = self._begin(engine), Position(), math.nan
+        engine.prepare(state, batch_size)
+        due = None if stops is None else iter(stops)
 
         while True:
             seen = Seen(position.iteration, engine.evaluate(state, self._split.test), state, position, train_loss)
+            self._note_compilation(engine)
             yield seen
             if position.iteration >= limit:
                 return
 
-            stop, losses = min(limit, _next(target, seen)), []
+            following = _next(target, seen) if due is None else next(due, limit)
+            stop, losses = min(limit, following), []
             while position.iteration < stop:
                 if self._should_stop():
                     raise Stopped
@@ -143,11 +173,28 @@ class ToTarget:
                     return
             train_loss = float(np.mean(np.concatenate(losses), dtype=np.float64))
 
-    def set_up(self, batch_size: int, lr: float | None = None, seed: int = 0, limit: int = 1) -> Setup:
+    def stop_when(self, should_stop: Callable[[], bool]) -> None:
+        """Ask this from here on whether to stop."""
+        self._should_stop = should_stop
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a stop is asked for."""
+        return self._should_stop()
+
+    def _note_compilation(self, engine: Engine) -> None:
+        with self._turn:
+            self.compile_seconds += engine.compile_seconds
+            engine.compile_seconds = 0.0
+
+    def set_up(
+        self, batch_size: int, lr: float | None = None, seed: int = 0, limit: int = 1, at_once: int = 1
+    ) -> Setup:
         """Return everything that one training needs; the data lie on the device once for all."""
         config = dataclasses.replace(self._config, batch_size=batch_size, lr=lr, seed=seed, iterations=limit)
         with self._turn:
-            setup = set_up(config, self._split, self._custom, is_compared=True)
+            custom = dataclasses.replace(self._custom, at_once=at_once)
+            setup = set_up(config, self._split, custom, is_compared=True)
             if self._first is None:
                 self._first, self._custom = setup, setup.custom  # own parts are tried once
             setup.engine.take_over(self._first.engine)

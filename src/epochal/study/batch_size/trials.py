@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from epochal.study.target import Target, Trial
@@ -72,7 +72,7 @@ class SizeRow:
     def from_dict(cls, values: Mapping[str, Any]) -> SizeRow:
         """Read `to_dict`'s result."""
         trials = tuple(Trial.from_dict(one) for one in values["trials"])
-        return cls(values["batch_size"], values["lr"], values["is_edge"], trials, values["microseconds"])
+        return cls(values["batch_size"], values.get("lr"), values["is_edge"], trials, values.get("microseconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ class BatchSizes:
         noise: measured noise scales, where some were asked for.
         is_predicted: whether the steps were predicted (``--quick``) and not measured.
         branched_from: the run from whose checkpoint all began, and its iteration.
+        options: those of a training that were given, by name, but for batch size and rate.
+        is_rate_given: whether the learning rate was given, and none searched.
     """
 
     data: str
@@ -115,6 +117,8 @@ class BatchSizes:
     noise: Mapping[str, Any] | None = None
     is_predicted: bool = False
     branched_from: tuple[str, int] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_rate_given: bool = False
 
     @property
     def fastest(self) -> SizeRow | None:
@@ -146,6 +150,8 @@ class BatchSizes:
             "noise": None if self.noise is None else dict(self.noise),
             "is_predicted": self.is_predicted,
             "branched_from": None if self.branched_from is None else list(self.branched_from),
+            "options": dict(self.options),
+            "is_rate_given": self.is_rate_given,
         }
 
     @classmethod
@@ -164,7 +170,9 @@ class BatchSizes:
             all_trials=tuple(Trial.from_dict(one) for one in values["all_trials"]),
             left_out=tuple(LeftOut(one["batch_size"], one["why"]) for one in values["left_out"]),
             notes=tuple(values["notes"]),
-            noise=values["noise"],
+            noise=values.get("noise"),
             is_predicted=values["is_predicted"],
             branched_from=None if branched is None else (branched[0], branched[1]),
+            options=values.get("options", {}),
+            is_rate_given=values.get("is_rate_given", False),
         )
