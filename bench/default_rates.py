@@ -1,6 +1,7 @@
 """Whether the default learning rates suit: updates to a target at the default rate beside those at the best rate.
 
     python bench/default_rates.py [--quick] [--only TEXT] [--json FILE]    measures what the file does not hold yet
+    python bench/default_rates.py --again                                  measures new default rates in its cells alone
     python bench/default_rates.py --table [--cells] [--json FILE]          prints what was measured
 
 A cell is a problem (data, model, loss), an optimizer and a batch size. In each, rates a factor of 2 apart are trained
@@ -167,8 +168,12 @@ class Cell:
                     break
 
 
-def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None]) -> None:
-    """Measure the cells of a problem that are not kept yet, and default rates that are not tried yet."""
+def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None], *, again: bool) -> None:
+    """Measure the cells of a problem that are not kept yet, unless ``again``, and default rates that are not tried."""
+    names = [key(problem, optimizer, size) for optimizer in problem.optimizers for size in problem.sizes]
+    known = [keep["cells"][name] for name in names if name in keep["cells"]]
+    if all(default_of(cell) is not None for cell in known) and (again or len(known) == len(names)):
+        return
     split = problem.split()
     samples, squared = len(split.train), split.class_names is None
     if problem.name not in keep["targets"]:
@@ -190,9 +195,11 @@ def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None]) ->
                         break
                 return of_seeds(done)
 
-            known = {one["rate"]: one for one in keep["cells"].get(name, {}).get("trials", ())}
-            cell, before = Cell(try_one, limit, dict(known)), len(known)
-            if not known:
+            if again and name not in keep["cells"]:
+                continue
+            tried = {one["rate"]: one for one in keep["cells"].get(name, {}).get("trials", ())}
+            cell, before = Cell(try_one, limit, dict(tried)), len(tried)
+            if not tried:
                 cell.search(start or default)
             cell.take(default)
             if cell.best is not None:
@@ -275,6 +282,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="digits alone, in a minute")
     parser.add_argument("--only", default="", help="only problems whose name contains this")
+    parser.add_argument(
+        "--again", action="store_true", help="measure new default rates alone, in the cells of the file"
+    )
     parser.add_argument("--table", action="store_true", help="train nothing, and print what the file holds")
     parser.add_argument("--cells", action="store_true", help="beside the table a row for each cell")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the measurements are kept")
@@ -290,7 +300,7 @@ def main() -> int:
     quick = [Problem("digits", model, (1, 64, ALL)) for model in ("linear", "mlp")]
     for problem in () if given.table else quick if given.quick else PROBLEMS:
         if given.only in problem.name:
-            measure(problem, keep, save)
+            measure(problem, keep, save, again=given.again)
 
     if given.cells:
         for name, kept in keep["cells"].items():

@@ -166,7 +166,9 @@ def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() 
     assert run.evaluate().loss == pytest.approx(-np.log(0.7), rel=0.01)
 
 
-@pytest.mark.parametrize(("model", "share"), [("linear", 1), ("mlp", 1), ("cnn", 0.5), ("rnn", 0.5), (None, 0.25)])
+@pytest.mark.parametrize(
+    ("model", "share"), [("linear", 1), ("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)]
+)
 def test_a_deeper_model_has_a_smaller_default_rate(model: str | None, share: float) -> None:
     for optimizer in ("sgd", "adam"):
         own = default_learning_rate(optimizer, 64)

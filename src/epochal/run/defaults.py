@@ -46,7 +46,7 @@ class Usual(NamedTuple):
 
 OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
 _OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
-_OF_MODEL: Mapping[str | None, float] = {"linear": 1.0, "mlp": 1.0, "cnn": 0.5, "rnn": 0.5}
+_OF_MODEL: Mapping[str | None, float] = {"linear": 1.0, "mlp": 1.0, "cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
 _OF_OTHERS = 0.25
 _PLAIN_ON_SQUARED_ERROR = {
     "sgd": DefaultRate(0.015, 7.0, 1.0),
