@@ -343,7 +343,7 @@ def _resolve_optimizer(
         updates=updates,
         clip_norm=config.clip_norm,
     )
-    lr = usual_rate(name, plan, data) if config.lr is None else check_rate(config.lr)
+    lr = usual_rate(name, plan, data, model) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 
