@@ -149,6 +149,8 @@ class Reader:
         self._calls: dict[str, list[tuple[ast.Call, Scope]]] = defaultdict(list)
         self._methods: set[int] = set()
         self._open: set[int] = set()
+        self._circles: set[int] = set()
+        self._known: dict[int, tuple[ast.AST, list[Template]]] = {}
 
         for module in self.modules:
             for own in module.around:
@@ -198,14 +200,26 @@ class Reader:
     # --- what an expression says ---
 
     def _read(self, node: ast.AST, scope: Scope) -> list[Template]:
-        """Return the texts that an expression can be; none where it is no text of the code."""
-        if id(node) in self._open:
+        """Return the texts that an expression can be; none where it is no text of the code.
+
+        What leads back to an expression that is being read adds nothing to it, and is read again elsewhere.
+        """
+        key = id(node)
+        if key in self._open:
+            self._circles.add(key)
             return []
-        self._open.add(id(node))
-        try:
-            return list(dict.fromkeys(self._any(node, scope)))
-        finally:
-            self._open.discard(id(node))
+        if key in self._known:
+            return self._known[key][1]
+
+        around, self._circles = self._circles, set()
+        self._open.add(key)
+        texts = list(dict.fromkeys(self._any(node, scope)))
+        self._open.discard(key)
+        self._circles.discard(key)
+        if not self._circles:
+            self._known[key] = node, texts  # the node too: another one would get the number of one that is gone
+        self._circles |= around
+        return texts
 
     def _any(self, node: ast.AST, scope: Scope) -> Iterator[Template]:
         match node:
@@ -425,7 +439,10 @@ def _argument(call: ast.Call, function: ast.FunctionDef, name: str) -> ast.expr 
 
 
 def _returns_text(function: ast.FunctionDef) -> bool:
-    return function.returns is not None and "str" in ast.unparse(function.returns)
+    if function.returns is None:
+        return False
+    returned = re.sub(r"(dict|Mapping)\[str, Any\]", "", ast.unparse(function.returns))  # values, not texts
+    return "str" in returned
 
 
 def _values(node: ast.AST, name: str, module: Module) -> Iterator[ast.expr]:
