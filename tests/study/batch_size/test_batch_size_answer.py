@@ -121,7 +121,8 @@ class TestLargerBatches:
         assert answer.critical is not None
         value, low, high = answer.critical
         assert (low, high) == pytest.approx((value / 2, 2 * value))
-        assert "predicted from the noise of the gradients" in said(answer.study)
+        assert "predicted from the noise of the gradients" in answer_sentences(answer)[1].texts["en"]
+        assert "best learning rate" not in said(answer.study)
 
     def test_a_branched_study_answers_for_the_training_from_there(self) -> None:
         assert "from iteration 1,200 of runs/a on" in said(measured_study(branched_from=("runs/a", 1_200)))

@@ -19,7 +19,10 @@ _GROWING_TO_THE_END = {"linear": "sizes.linear_all", "root": "sizes.root_all"}
 
 def answer_sentences(answer: Answer) -> list[Words]:
     """Return the answer: which sizes, what larger ones bring, and at which learning rate."""
-    return [*_which(answer), *_larger(answer), *_samples(answer), *_rates(answer)]
+    first, *beside = _which(answer)
+    if answer.study.is_predicted:  # the rates are the prediction's own rule, and nothing was found of them
+        return [first, say("sizes.predicted"), *beside, *_larger(answer), *_samples(answer)]
+    return [first, *beside, *_larger(answer), *_samples(answer), *_rates(answer)]
 
 
 def caveats(answer: Answer) -> list[Words]:
@@ -29,9 +32,7 @@ def caveats(answer: Answer) -> list[Words]:
     if study.branched_from is not None:
         run, iteration = study.branched_from
         said.append(say("sizes.branched", run=run, iteration=count(iteration)))
-    if study.is_predicted:
-        said.append(say("sizes.predicted"))
-    elif answer.curve is not None:
+    if answer.curve is not None and not study.is_predicted:
         said.append(_fit(answer, answer.curve))
     said.extend(_left_out(answer))
     return [*said, say("sizes.limits")]
