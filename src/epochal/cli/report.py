@@ -8,7 +8,6 @@ from dataclasses import MISSING, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from epochal.command_words import shell_word
 from epochal.errors import OptionError, RunError
 from epochal.files import atomic_write
 from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
@@ -73,11 +72,9 @@ class ReportCommand:
         if self.watch:
             raise OptionError("--watch follows runs; a study of batch sizes prints its trials itself: leave it out")
 
-        record = BatchSizeRecord.read(folder)
-        if record.study is None or not record.study.rows:
-            raise RunError(f"{folder} has no row yet; `epochal batch-size --run {shell_word(folder)}` goes on with it")
+        study = BatchSizeRecord.read(folder).results
         made = datetime.now(UTC).isoformat(timespec="minutes").removesuffix("+00:00")
-        page = render_sizes(Answer.of(record.study), present_language(), title=folder.resolve().name, made=made)
+        page = render_sizes(Answer.of(study), present_language(), title=folder.resolve().name, made=made)
         return self._save(self.out or folder / "report.html", page)
 
     def _save(self, file: Path, text: str) -> int:

@@ -238,7 +238,7 @@ class _Reader:
             return ()
         blocks = []
         for first, every, samples, sums, crc in self.database.execute("SELECT * FROM noise ORDER BY first"):
-            if len(sums) % 8 or crc32(sums) != crc:
+            if len(sums) % 8 or checksum((first, every, samples, crc32(sums))) != crc:
                 self._damaged(f"the noise from iteration {first:,} on is not as it was written")
             blocks.append(NoiseBlock(first, every, samples, _as_losses([sums]).reshape(-1, 2)))
         return tuple(blocks)

@@ -31,14 +31,17 @@ CREATE TABLE metrics (
 ) STRICT;
 """
 
-NOISE = """
+NOISE = (
+    """
 CREATE TABLE noise (
     first INTEGER PRIMARY KEY,     -- the block's first measured iteration, counted from 0
     every INTEGER NOT NULL,        -- from one measured iteration to the next
     samples INTEGER NOT NULL,      -- of both halves of a batch together
     sums BLOB NOT NULL,            -- float32, little-endian, two for each: |g1 - g2|^2 and |(g1 + g2) / 2|^2
-    crc32 INTEGER NOT NULL         -- of sums
+    crc32 INTEGER NOT NULL         -- of the other values, with the CRC-32 of sums in their place
 ) STRICT;
+""",
+    """
 CREATE TABLE gradients (
     iteration INTEGER PRIMARY KEY,
     samples INTEGER NOT NULL,      -- that the gradient is the mean over
@@ -46,7 +49,8 @@ CREATE TABLE gradients (
     error REAL,                    -- one standard error of that; 0 for the whole training set
     crc32 INTEGER NOT NULL
 ) STRICT;
-"""
+""",
+)
 
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -69,7 +73,7 @@ CREATE TABLE epochs (
     expected_hash TEXT NOT NULL,
     crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
 ) STRICT;
-{METRICS}{NOISE}CREATE TABLE sessions (
+{METRICS}{"".join(NOISE)}CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,         -- UTC, ISO 8601
     first_iteration INTEGER NOT NULL,
@@ -118,7 +122,7 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
     if version < 2:
         _evaluations_to_metrics(database)
     if version < 3:
-        for statement in filter(str.strip, NOISE.split(";")):
+        for statement in NOISE:
             database.execute(statement)
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
 

@@ -112,8 +112,9 @@ class HistoryWriter:
         """Add what some iterations measured; nothing for none."""
         if len(block.sums):
             content = block.sums.astype("<f4").tobytes()
-            values = (block.first, block.every, block.samples, content, crc32(content))
-            self._execute("INSERT INTO noise VALUES (?, ?, ?, ?, ?)", values)
+            values = (block.first, block.every, block.samples)
+            crc = checksum((*values, crc32(content)))
+            self._execute("INSERT INTO noise VALUES (?, ?, ?, ?, ?)", (*values, content, crc))
 
     def add_gradient(self, gradient: LargeGradient) -> None:
         """Add the gradient of an evaluation; the same one again, after a resume, replaces it."""
