@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from epochal.command_words import shell_word
 from epochal.engine import available_cores
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import DataError, OptionError, RunError
@@ -190,16 +191,10 @@ class _Worker:
         return expected + self.prepared.trials.compile_seconds / max(1, len(known)) <= self._left
 
     def _too_short(self) -> OptionError:
-        record = self.record
-        nearest = ""
-        if record.trials and record.pilot is not None:
-            best = record.trials[0].trial.nearest
-            for one in record.trials:
-                best = record.pilot.target.nearer(best, one.trial.nearest)
-            nearest = f" (the nearest to {record.pilot.target} was {best:.4g})"
+        within = self.record.request.within or 0.0
         return OptionError(
-            f"{record.request.within:g} seconds are too short for even the first batch size{nearest}; give more: "
-            f"--within {2 * (record.request.within or 0):g}s --run {record.path}"
+            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s --run "
+            f"{shell_word(self.record.path)}"
         )
 
     # --- trials ---------------------------------------------------------------------------------------------------
@@ -311,11 +306,10 @@ class _Worker:
             )
 
     def _never(self, target: Target, nearest: Trial, rates: Sequence[float]) -> OptionError:
-        came = f"{100 * nearest.nearest:.4g} %" if target.metric == "accuracy" else f"{nearest.nearest:.4g}"
         return OptionError(
-            f"no training with batch size {nearest.batch_size} reached {target}: the nearest was {came}, with learning "
-            f"rate {nearest.lr:g} in {nearest.updates:,} updates ({rates[0]:g} to {rates[-1]:g} were tried); ask for "
-            "less, or leave the target out"
+            f"no training with batch size {nearest.batch_size} reached {target}: the nearest was "
+            f"{nearest.nearest:.4g}, with learning rate {nearest.lr:g} in {nearest.updates:,} updates ({rates[0]:g} to "
+            f"{rates[-1]:g} were tried); ask for less, or leave the target out"
         )
 
     # --- results --------------------------------------------------------------------------------------------------
