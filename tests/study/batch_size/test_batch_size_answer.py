@@ -43,6 +43,14 @@ class TestWhich:
         assert answer.best == 256
         assert answer.range == (256, 256)  # 16 is within 1.5 times, but 64 between them is not
 
+    def test_a_small_batch_that_took_longer_than_a_large_one_says_that_the_machine_was_busy(self) -> None:
+        study = measured_study()
+        rows = [dataclasses.replace(row, microseconds=5_000.0) if row.batch_size == 64 else row for row in study.rows]
+        assert "an iteration of batch size 64 took longer than one of 256" in said(
+            dataclasses.replace(study, rows=tuple(rows))
+        )
+        assert "unsteady" not in said(study)
+
     def test_without_speeds_the_fewest_updates_count(self) -> None:
         study = measured_study()
         rows = tuple(dataclasses.replace(row, microseconds=None) for row in study.rows)

@@ -29,6 +29,8 @@ def caveats(answer: Answer) -> list[Words]:
     """Return how sure the answer is, and what it does not tell."""
     study = answer.study
     said = []
+    if (unsteady := answer.unsteady) is not None:
+        said.append(say("sizes.unsteady", size=count(unsteady[0].batch_size), larger=count(unsteady[1].batch_size)))
     if study.branched_from is not None:
         run, iteration = study.branched_from
         said.append(say("sizes.branched", run=run, iteration=count(iteration)))
