@@ -16,7 +16,6 @@ from epochal.study.batch_size.work import BatchSizesCallback
 from epochal.study.target import Ending, Trial
 from epochal.words.catalogue import counted, tell
 
-
 _ENDINGS: Final[Mapping[Ending, str]] = {
     "cut": "size_progress.cut",
     "diverged": "size_progress.diverged",
