@@ -193,8 +193,8 @@ class _Worker:
     def _too_short(self) -> OptionError:
         within = self.record.request.within or 0.0
         return OptionError(
-            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s --run "
-            f"{shell_word(self.record.path)}"
+            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s "
+            f"--run {shell_word(self.record.path)}"
         )
 
     # --- trials ---------------------------------------------------------------------------------------------------
