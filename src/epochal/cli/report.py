@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from epochal.errors import OptionError, RunError
+from epochal.errors import AlteredWarning, OptionError, RunError
 from epochal.files import atomic_write
 from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
 from epochal.words.catalogue import tell
@@ -54,9 +55,11 @@ class ReportCommand:
         page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
         for notice in page.notices:
+            reason = str(notice.values.get("reason", ""))
             if notice.key == "unreadable":
-                reason = translate(str(notice.values["reason"]))
-                print(tell("report_file.left_out", reason=reason), file=sys.stderr)
+                print(tell("report_file.left_out", reason=translate(reason)), file=sys.stderr)
+            elif notice.key == "altered":
+                warnings.warn(reason, AlteredWarning, stacklevel=1)
 
         return self._save(file, render(page, present_language()))
 

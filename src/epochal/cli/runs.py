@@ -69,7 +69,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
     counts = dict.fromkeys(formats.count(row[name]) for name in ("iteration", "iterations") if row[name] is not None)
     named = (Path(row["data"]).name, row["model"], row["method"])
-    return (row["run"], *named, "/".join(counts), _result(row["test"]), status_word(status))
+    said = status_word(status)
+    if row["problems"]:
+        said = tell("listed.altered", status=said)
+    return (row["run"], *named, "/".join(counts), _result(row["test"]), said)
 
 
 def _result(test: dict[str, float]) -> str:
@@ -104,6 +107,7 @@ def _describe(path: Path) -> dict[str, Any]:
         "test_accuracy": test.get("accuracy"),
         "test": test,
         "status": run.status,
+        "problems": list(run.problems),
     }
 
 

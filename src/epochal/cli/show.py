@@ -56,6 +56,7 @@ class ShowCommand:
         if self.json:
             print_json(run.to_dict())
             return 0
+        run.check()
         console = open_console()
         _print_epochs(run, console)
         _print_surroundings(run, console)
