@@ -28,6 +28,8 @@ Check = tuple[str, float, float, float]
 
 
 class Watch(BatchSizesCallback):
+    """Prints each trial."""
+
     def on_trial(self, trial: Trial) -> None:
         print(f"  B={trial.batch_size:<6} lr={trial.lr:<8g} seed {trial.seed}: {trial.steps} {trial.why}", flush=True)
 

@@ -147,8 +147,9 @@ class BatchSizeRecord:
     def results(self) -> BatchSizes:
         """The rows so far. Raises `RunError` where there is none yet."""
         if self.study is None or not self.study.rows:
+            named = shell_word(self.path)
             raise RunError(
-                f"{self.path} has no result yet; `epochal batch-size --run {shell_word(self.path)}` goes on with its first size"
+                f"{self.path} has no result yet; `epochal batch-size --run {named}` goes on with its first size"
             )
         return self.study
 

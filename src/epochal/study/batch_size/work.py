@@ -33,7 +33,6 @@ from epochal.study.batch_size.trials import BatchSizes, SizeRow
 from epochal.study.target import Target, Trial
 from epochal.study.to_target import Stopped
 
-_FASTER_START = 2.0  # times the default rate, which is chosen for the end of a training and not for its beginning
 _PASSES, _FEWEST_UPDATES = 100, 2_000
 _RESERVE = 0.1  # of the time, for the speeds
 _MAY_CHANGE = ("within",)
@@ -193,8 +192,8 @@ class _Worker:
     def _too_short(self) -> OptionError:
         within = self.record.request.within or 0.0
         return OptionError(
-            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s --run "
-            f"{shell_word(self.record.path)}"
+            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s "
+            f"--run {shell_word(self.record.path)}"
         )
 
     # --- trials ---------------------------------------------------------------------------------------------------
@@ -208,12 +207,12 @@ class _Worker:
         started, is_free = self.clock(), request.shared.lr is None and not prepared.is_branch
 
         if request.target is not None:
-            pilot = Pilot(request.target, lr * (_FASTER_START if is_free else 1), 0.0, 0.0, 0.0)
+            pilot = Pilot(request.target, lr, 0.0, 0.0, 0.0)
         else:
             found = run_pilot(
                 prepared.trials,
                 batch_size=prepared.start,
-                lr=lr * (_FASTER_START if is_free else 1),
+                lr=lr,
                 seed=request.shared.seed,
                 samples=prepared.samples,
                 climbs=is_free,
