@@ -50,6 +50,8 @@ def picture_lines(answer: Answer, width: int) -> list[str]:
         field[y.place(value)][x.place(float(size))] = _EDGE if is_edge else _MEASURED
 
     key = tell("sizes.key" if answer.curve is not None else "sizes.key_plain")
+    if answer.study.is_predicted:
+        key = tell("sizes.key_predicted")
     body = [_line(number, field[number], y, label) for number in reversed(range(_LINES))]
     below = _axis([size for size, _, _ in points], x)
     indent = " " * (label + 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rich.console import Console
 
@@ -12,8 +13,14 @@ from epochal.cli.text_lines import print_text
 from epochal.study.batch_size.kept import BatchSizeRecord, Pilot
 from epochal.study.batch_size.trials import SizeRow
 from epochal.study.batch_size.work import BatchSizesCallback
-from epochal.study.target import Trial
+from epochal.study.target import Ending, Trial
 from epochal.words.catalogue import counted, tell
+
+_ENDINGS: Final[Mapping[Ending, str]] = {
+    "cut": "size_progress.cut",
+    "diverged": "size_progress.diverged",
+    "limit": "size_progress.limit",
+}
 
 
 class SizeProgress(BatchSizesCallback):
@@ -37,9 +44,9 @@ class SizeProgress(BatchSizesCallback):
         """Print a trial."""
         about = {"size": formats.count(trial.batch_size), "rate": f"{trial.lr:g}", "seed": trial.seed}
         if trial.steps is None:
-            ending = tell(f"size_progress.{trial.why}", updates=counted(trial.updates, "update"))
+            ending = tell(_ENDINGS[trial.why], updates=counted(trial.updates, "update"))
         else:
-            ending = tell("size_progress.reached", updates=counted(round(trial.steps), "update"))
+            ending = str(counted(round(trial.steps), "update"))
         print_text(self._console, tell("size_progress.trial", ending=ending, **about))
 
     def on_row(self, row: SizeRow) -> None:

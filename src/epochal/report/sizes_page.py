@@ -79,6 +79,7 @@ def render_sizes(answer: Answer, lang: str = "en", *, title: str, made: str) -> 
             columns=_columns(),
             rows=_rows(answer),
             table_notes=list(_table_notes(answer)),
+            is_predicted=answer.study.is_predicted,
             has_curve=answer.curve is not None,
             has_guides=any(_guides(answer).values()),
             # what the script draws, and everything inside

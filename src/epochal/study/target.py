@@ -18,7 +18,7 @@ class Target:
     """A value on held-out samples that training is to reach: an accuracy or more, or a loss or less.
 
     >>> str(Target("accuracy", 0.97)), Target("loss", 0.2).is_reached(0.19)
-    ('97 % accuracy', True)
+    ('--target-accuracy 0.97', True)
     """
 
     metric: TargetMetric
@@ -51,7 +51,7 @@ class Target:
         return value / self.value
 
     def __str__(self) -> str:
-        return f"{100 * self.value:g} % accuracy" if self.metric == "accuracy" else f"a loss of {self.value:g}"
+        return f"--target-{self.metric} {self.value:g}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -61,7 +61,7 @@ class Target:
     def from_dict(cls, values: Mapping[str, Any]) -> Target:
         """Read `to_dict`'s result. Raises `ValueError` for anything else."""
         if values["metric"] not in get_args(TargetMetric):
-            raise ValueError(f"a target's metric is {values['metric']!r:.40}")
+            raise ValueError("its target has another metric than accuracy and loss")
         return cls(values["metric"], float(values["value"]))
 
 
@@ -101,7 +101,7 @@ class Trial:
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
         """Read `to_dict`'s result. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
         if values["why"] not in get_args(Ending):
-            raise ValueError(f"a trial ended by {values['why']!r:.40}")
+            raise ValueError("a trial has another ending than those that there are")
         steps = values.get("steps")
         return cls(
             int(values["batch_size"]),

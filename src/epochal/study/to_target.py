@@ -18,15 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from epochal.clock import Position, Span
+from epochal.clock import Last, Position, Span
 from epochal.config import TrainConfig
 from epochal.data import Dataset
-from epochal.engine import CAPACITY, Engine, Evaluation, State
+from epochal.engine import Engine, Evaluation, State
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
+from epochal.run.fit import next_chunk_length
 from epochal.run.setup import Setup, set_up
 from epochal.study.target import Ending, Target, Trial
 
+_FIRST_LENGTH = 8
 _GROWTH = 1.07
 _MOST_GROWTH = 2.0
 _STEEPEST = 4.0  # no error falls faster than by this power of the updates
@@ -75,6 +77,7 @@ class ToTarget:
         custom: parts of the user's own.
         should_stop: asked after each chunk of iterations; a true answer raises `Stopped`.
         begin: returns the state that each training begins with. Default: the seed's initial weights.
+        last: whether an epoch's smaller last batch is trained on, which is another program then.
 
     Attributes:
         compile_seconds: spent in compilation so far.
@@ -87,15 +90,17 @@ class ToTarget:
         custom: Custom | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         begin: Callable[[Engine], State] = lambda engine: engine.initial_state(),
+        last: Last = "drop",
     ) -> None:
         self._config = dataclasses.replace(
-            config, epochs=None, budget=None, schedule="constant", warmup=None, last="drop", snapshots=False,
+            config, epochs=None, budget=None, schedule="constant", warmup=None, last=last, snapshots=False,
             checkpoint_every=None, patience=None, metrics=None,
         )  # fmt: skip
         self._split, self._custom, self._should_stop = split, custom or Custom(), should_stop
         self._begin = begin
         self.compile_seconds = 0.0
         self._first: Setup | None = None
+        self._lengths: dict[int, int] = {}  # of chunks that last long enough, and no longer: a stop waits for one
         self._turn = threading.Lock()
 
     def train(
@@ -164,9 +169,11 @@ class ToTarget:
             while position.iteration < stop:
                 if self._should_stop():
                     raise Stopped
-                count = min(stop - position.iteration, plan.iterations_alike(position), CAPACITY)
-                state, chunk = engine.run(state, position, batch_size, count)
+                length = self._lengths.get(batch_size, _FIRST_LENGTH)
+                count = min(stop - position.iteration, plan.iterations_alike(position), length)
+                state, chunk = engine.run(state, position, plan.next_batch_size(position), count)
                 position = plan.advance(position, Span.iterations(count))
+                self._lengths[batch_size] = next_chunk_length(length, count, chunk.seconds)
                 losses.append(chunk.losses)
                 if not np.isfinite(chunk.losses).all():
                     yield Seen(position.iteration, None, state, position, math.nan)

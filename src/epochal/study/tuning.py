@@ -15,8 +15,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-
-import numpy as np
+from typing import Any
 
 from epochal.clock import Plan
 from epochal.config import TrainConfig
@@ -24,13 +23,9 @@ from epochal.data import Dataset
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import OptionError
 from epochal.record.study_record import Trial, TuningResult
-from epochal.run.callbacks import Callbacks, ChunkEnd, EpochEnd, StopWhen
 from epochal.run.custom import Custom
-from epochal.run.fit import fit
-from epochal.run.point import Point
-from epochal.run.setup import set_up
 from epochal.study.held_out import validation_split
-from epochal.study.to_target import Stopped
+from epochal.study.to_target import ToTarget
 
 _FACTOR = 3.0
 _SHARE_OF_BUDGET, _FEWEST_UPDATES = 10, 20
@@ -52,17 +47,21 @@ def tune(
         schedule="constant", warmup=None, snapshots=False, checkpoint_every=None,
     )  # fmt: skip
 
-    setup = set_up(plain, split, custom, is_compared=True)
-    default, custom = setup.config, setup.custom  # own parts are tried once
+    trials = ToTarget(plain, split, custom, should_stop, last=config.last)
+    setup = trials.set_up(plan.first_batch_size, None, config.seed, plan.updates)
+    default = setup.config
     assert default.lr is not None
 
     def losses_of(rates: Sequence[float]) -> list[float]:
         lanes = Lanes(lanes_for(at_once, len(rates), split, setup.engine.count_parameters()))
-        parts = dataclasses.replace(custom, at_once=lanes.at_once)
+        trials.stop_when(lambda: lanes.has_failed or should_stop())
 
         def loss_of(rate: float) -> float:
-            one = dataclasses.replace(plain, lr=rate)
-            return _validation_loss(one, split, parts, lambda: lanes.has_failed or should_stop())
+            """Train with this rate and return the held-out loss at the end, infinite where training diverges."""
+            given: dict[str, Any] = {"batch_size": plan.first_batch_size, "seed": config.seed, "limit": plan.updates}
+            *_, end = trials.evaluations(lr=rate, at_once=lanes.at_once, stops=(), **given)
+            loss = end.value("loss")
+            return loss if math.isfinite(loss) else math.inf
 
         return lanes.run([partial(loss_of, rate) for rate in rates])
 
@@ -117,41 +116,3 @@ def _search(default: float, losses_of: Callable[[Sequence[float]], list[float]])
         [losses[further]] = losses_of([rate(further)])
         low, high = min(low, further), max(high, further)
     return {rate(power): loss for power, loss in losses.items()}
-
-
-def _validation_loss(config: TrainConfig, split: Dataset, custom: Custom, should_stop: Callable[[], bool]) -> float:
-    """Train with this rate and return the loss on the validation set, infinite where training diverges."""
-    setup = set_up(config, split, custom, is_compared=True)
-    score = _Score(should_stop)
-    fit(
-        setup.engine,
-        setup.plan,
-        Point(setup.engine.initial_state()),
-        Callbacks.of(score),
-        file=setup.run_file(setup.engine.count_parameters()),
-        evaluate_every=setup.plan.updates,
-    )
-    if score.loss is None:
-        raise Stopped
-    return score.loss if math.isfinite(score.loss) else math.inf
-
-
-class _Score(StopWhen):
-    """Remembers the loss of the last evaluation; a loss that is not finite ends the training."""
-
-    loss: float | None = None
-
-    def on_chunk(self, chunk: ChunkEnd) -> None:
-        """Look at every loss."""
-        if not np.isfinite(chunk.losses).all():
-            self.loss = math.inf
-
-    def on_epoch(self, epoch: EpochEnd) -> None:
-        """Remember the evaluation."""
-        if epoch.evaluation is not None and self.loss is None:
-            self.loss = epoch.evaluation.loss
-
-    @property
-    def should_stop(self) -> bool:  # type: ignore[override]
-        """Whether it diverged, or the user asked for a stop."""
-        return self.loss == math.inf or super().should_stop

@@ -43,6 +43,14 @@ class TestWhich:
         assert answer.best == 256
         assert answer.range == (256, 256)  # 16 is within 1.5 times, but 64 between them is not
 
+    def test_a_small_batch_that_took_longer_than_a_large_one_says_that_the_machine_was_busy(self) -> None:
+        study = measured_study()
+        rows = [dataclasses.replace(row, microseconds=5_000.0) if row.batch_size == 64 else row for row in study.rows]
+        assert "an iteration of batch size 64 took longer than one of 256" in said(
+            dataclasses.replace(study, rows=tuple(rows))
+        )
+        assert "unsteady" not in said(study)
+
     def test_without_speeds_the_fewest_updates_count(self) -> None:
         study = measured_study()
         rows = tuple(dataclasses.replace(row, microseconds=None) for row in study.rows)
@@ -121,7 +129,8 @@ class TestLargerBatches:
         assert answer.critical is not None
         value, low, high = answer.critical
         assert (low, high) == pytest.approx((value / 2, 2 * value))
-        assert "predicted from the noise of the gradients" in said(answer.study)
+        assert "predicted from the noise of the gradients" in answer_sentences(answer)[1].texts["en"]
+        assert "best learning rate" not in said(answer.study)
 
     def test_a_branched_study_answers_for_the_training_from_there(self) -> None:
         assert "from iteration 1,200 of runs/a on" in said(measured_study(branched_from=("runs/a", 1_200)))
@@ -169,6 +178,10 @@ class TestNext:
             "epochal", "train", "my data.csv", "--model", "mlp", "--hidden", "64,32", "--optimizer", "sgd",
             "--batch-size", "64", "--lr", "0.64",
         ]  # fmt: skip
+
+    def test_a_branched_study_resumes_its_run(self) -> None:
+        command = answered(measured_study(branched_from=("runs/a b", 1_200))).next_command
+        assert command == "epochal resume 'runs/a b' --batch-size 64 --lr 0.64"
 
     def test_a_name_like_an_option_is_none(self) -> None:
         command = answered(measured_study(data="--help")).next_command

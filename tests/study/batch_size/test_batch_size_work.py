@@ -183,12 +183,14 @@ def test_a_time_too_short_for_one_size_says_so(tmp_path: Path) -> None:
 
 
 def test_a_target_that_is_never_reached_says_how_near_it_came(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"no training with batch size 64 reached 99 % accuracy: the nearest was 9"):
+    with pytest.raises(
+        OptionError, match=r"no training with batch size 64 reached --target-accuracy 0.99: the nearest was 0"
+    ):
         ask(tmp_path / "s", target_loss=None, target_accuracy=0.99, lr=0.1, batch_sizes=[64])
 
 
 def test_a_target_that_is_met_at_once_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="a loss of 50 is reached after 0 updates"):
+    with pytest.raises(OptionError, match="--target-loss 50 is reached after 0 updates"):
         ask(tmp_path / "s", target_loss=50.0)
 
 

@@ -6,6 +6,7 @@ Everything here is arithmetic on a study's rows; `sentences` says it in words.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import shlex
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ AS_FAST = 1.5
 
 _FEW_SAMPLES = 1.5  # times the fewest: twice the batch has about halved the updates up to here
 _FEW_STEPS = 1.2  # times the fewest: twice the batch saves no updates from here on
+_UNSTEADY = 1.3  # times a larger size's iteration
 _PREDICTED_WITHIN = 2.0  # of a knee that was predicted and not measured
 
 
@@ -88,6 +90,15 @@ class Answer:
     def _is_as_fast(self, row: SizeRow) -> bool:
         times = self.slower(row)
         return times is not None and times <= AS_FAST
+
+    @property
+    def unsteady(self) -> tuple[SizeRow, SizeRow] | None:
+        """A size whose iteration took clearly longer than a larger one's, and that one: the machine was busy then."""
+        timed = [row for row in self.rows if row.microseconds is not None]
+        for row, larger in itertools.combinations(timed, 2):
+            if (row.microseconds or 0) > _UNSTEADY * (larger.microseconds or 0):
+                return row, larger
+        return None
 
     # --- what larger batches bring -------------------------------------------------------------------------------
 
@@ -165,7 +176,11 @@ class Answer:
         row = self.study.fastest
         if row is None or row.steps is None or row.lr is None:
             return None
-        options = {**self.study.options, "batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
+        found = {"batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
+        if self.study.branched_from is not None:
+            run, _ = self.study.branched_from
+            return shlex.join(["epochal", "resume", as_argument(run), *option_words(found, TRAIN)])
+        options = {**self.study.options, **found}
         return shlex.join(["epochal", "train", as_argument(self.study.data), *option_words(options, TRAIN)])
 
     # --- for programs --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from epochal.command_words import shell_word
 from epochal.errors import EpochalError, RunError
 from epochal.files import atomic_write, read_regular
 from epochal.record.study_record import StudyData
@@ -146,8 +147,9 @@ class BatchSizeRecord:
     def results(self) -> BatchSizes:
         """The rows so far. Raises `RunError` where there is none yet."""
         if self.study is None or not self.study.rows:
+            named = shell_word(self.path)
             raise RunError(
-                f"{self.path} has no result yet; `epochal batch-size --run {self.path}` goes on with its first size"
+                f"{self.path} has no result yet; `epochal batch-size --run {named}` goes on with its first size"
             )
         return self.study
 

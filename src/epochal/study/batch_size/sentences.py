@@ -19,19 +19,22 @@ _GROWING_TO_THE_END = {"linear": "sizes.linear_all", "root": "sizes.root_all"}
 
 def answer_sentences(answer: Answer) -> list[Words]:
     """Return the answer: which sizes, what larger ones bring, and at which learning rate."""
-    return [*_which(answer), *_larger(answer), *_samples(answer), *_rates(answer)]
+    first, *beside = _which(answer)
+    if answer.study.is_predicted:  # the rates are the prediction's own rule, and nothing was found of them
+        return [first, say("sizes.predicted"), *beside, *_larger(answer), *_samples(answer)]
+    return [first, *beside, *_larger(answer), *_samples(answer), *_rates(answer)]
 
 
 def caveats(answer: Answer) -> list[Words]:
     """Return how sure the answer is, and what it does not tell."""
     study = answer.study
     said = []
+    if (unsteady := answer.unsteady) is not None:
+        said.append(say("sizes.unsteady", size=count(unsteady[0].batch_size), larger=count(unsteady[1].batch_size)))
     if study.branched_from is not None:
         run, iteration = study.branched_from
         said.append(say("sizes.branched", run=run, iteration=count(iteration)))
-    if study.is_predicted:
-        said.append(say("sizes.predicted"))
-    elif answer.curve is not None:
+    if answer.curve is not None and not study.is_predicted:
         said.append(_fit(answer, answer.curve))
     said.extend(_left_out(answer))
     return [*said, say("sizes.limits")]

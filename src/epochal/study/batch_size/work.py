@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from epochal.command_words import shell_word
 from epochal.engine import available_cores
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import DataError, OptionError, RunError
@@ -32,7 +33,6 @@ from epochal.study.batch_size.trials import BatchSizes, SizeRow
 from epochal.study.target import Target, Trial
 from epochal.study.to_target import Stopped
 
-_FASTER_START = 2.0  # times the default rate, which is chosen for the end of a training and not for its beginning
 _PASSES, _FEWEST_UPDATES = 100, 2_000
 _RESERVE = 0.1  # of the time, for the speeds
 _MAY_CHANGE = ("within",)
@@ -190,16 +190,10 @@ class _Worker:
         return expected + self.prepared.trials.compile_seconds / max(1, len(known)) <= self._left
 
     def _too_short(self) -> OptionError:
-        record = self.record
-        nearest = ""
-        if record.trials and record.pilot is not None:
-            best = record.trials[0].trial.nearest
-            for one in record.trials:
-                best = record.pilot.target.nearer(best, one.trial.nearest)
-            nearest = f" (the nearest to {record.pilot.target} was {best:.4g})"
+        within = self.record.request.within or 0.0
         return OptionError(
-            f"{record.request.within:g} seconds are too short for even the first batch size{nearest}; give more: "
-            f"--within {2 * (record.request.within or 0):g}s --run {record.path}"
+            f"{within:g} seconds are too short for even the first batch size; give more: --within {2 * within:g}s "
+            f"--run {shell_word(self.record.path)}"
         )
 
     # --- trials ---------------------------------------------------------------------------------------------------
@@ -213,12 +207,12 @@ class _Worker:
         started, is_free = self.clock(), request.shared.lr is None and not prepared.is_branch
 
         if request.target is not None:
-            pilot = Pilot(request.target, lr * (_FASTER_START if is_free else 1), 0.0, 0.0, 0.0)
+            pilot = Pilot(request.target, lr, 0.0, 0.0, 0.0)
         else:
             found = run_pilot(
                 prepared.trials,
                 batch_size=prepared.start,
-                lr=lr * (_FASTER_START if is_free else 1),
+                lr=lr,
                 seed=request.shared.seed,
                 samples=prepared.samples,
                 climbs=is_free,
@@ -311,11 +305,10 @@ class _Worker:
             )
 
     def _never(self, target: Target, nearest: Trial, rates: Sequence[float]) -> OptionError:
-        came = f"{100 * nearest.nearest:.4g} %" if target.metric == "accuracy" else f"{nearest.nearest:.4g}"
         return OptionError(
-            f"no training with batch size {nearest.batch_size} reached {target}: the nearest was {came}, with learning "
-            f"rate {nearest.lr:g} in {nearest.updates:,} updates ({rates[0]:g} to {rates[-1]:g} were tried); ask for "
-            "less, or leave the target out"
+            f"no training with batch size {nearest.batch_size} reached {target}: the nearest was "
+            f"{nearest.nearest:.4g}, with learning rate {nearest.lr:g} in {nearest.updates:,} updates ({rates[0]:g} to "
+            f"{rates[-1]:g} were tried); ask for less, or leave the target out"
         )
 
     # --- results --------------------------------------------------------------------------------------------------
