@@ -43,7 +43,7 @@ def test_the_weights_have_the_same_bits(name: str, little_data: Path) -> None:
     assert measured.history.to_pandas("noise")["iteration"].tolist() == list(range(0, measured.history.iterations, 20))
 
 
-@pytest.mark.parametrize("stop", [1, 19, 20, 21, 24, 40, 47])
+@pytest.mark.parametrize("stop", [1, 20, 21, 24, 47])
 def test_stopped_anywhere_and_resumed_it_has_the_same_bits_and_rows(
     stop: int, little_data: Path, tmp_path: Path
 ) -> None:
@@ -81,7 +81,7 @@ def test_what_cannot_be_halved_is_refused_in_a_line(little_data: Path, tmp_path:
             train(little_data, run=tmp_path / "run", measure="noise", **options)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(OptionError, match="measure must be noise"):
+    with pytest.raises(OptionError, match="measure must be one of noise"):
         train(little_data, run=tmp_path / "run", measure="loudness")
 
 
