@@ -156,5 +156,5 @@ def test_a_row_without_end_or_of_no_iterations_is_no_loop(history: Path) -> None
     with changing(history) as database:
         database.execute("UPDATE iterations SET count = 0")
     assert count_iterations(history) == 0
-    with pytest.raises(RunError, match="iterations.count is 0, not a whole number of at least 1"):
+    with pytest.raises(RunError, match=r"iterations.count is 0, not a whole number of at least 1"):
         read_history(history)
