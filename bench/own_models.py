@@ -42,7 +42,7 @@ def epochal_trainer(contender: str, network: str, batch_size: int) -> Train:
     from epochal.clock import Position
     from epochal.data import from_arrays
     from epochal.engine import Engine, build_optimizer, build_task
-    from epochal.engine.step import CAPACITY
+    from epochal.engine.chunk import CAPACITY
     from epochal.engine.task import input_spec
     from epochal.models import build_model
     from epochal.models.adapters.recognise import adapt

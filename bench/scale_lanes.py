@@ -1,6 +1,6 @@
 """Trainings side by side against the same ones one after another: time, compilations, and bits.
 
-python bench/scale_lanes.py [runs] [epochs]
+python bench/scale_lanes.py [RUNS] [EPOCHS]
 
 Both are alternated three times in one process, and the median counts: other load falls on both. ``programs`` are those
 compiled for a whole batch, for an epoch's smaller last one, and at first for evaluations. The end compares one command
@@ -9,6 +9,7 @@ compiled for a whole batch, for an epoch's smaller last one, and at first for ev
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import statistics
@@ -75,9 +76,21 @@ def commands(runs: int, epochs: int) -> None:
     print(f"{runs} commands 'train --seed': {one_each:.1f} s; one 'compare --repeat {runs}': {together:.1f} s")
 
 
+def _count(word: str) -> int:
+    """Return a number of at least 1."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of at least 1")
+    return int(word)
+
+
 def main() -> None:
     """Print the table."""
-    runs, epochs = (int(word) for word in [*sys.argv[1:], *("8", "20")[len(sys.argv) - 1 :]])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=_count, default=8, metavar="RUNS", help="default: 8")
+    parser.add_argument("epochs", nargs="?", type=_count, default=20, metavar="EPOCHS", help="default: 20")
+    given = parser.parse_args()
+    runs, epochs = given.runs, given.epochs
+
     print(f"{runs} runs of {epochs} epochs on digits, {os.cpu_count()} processors")
     print("model batch  in turn, s  at once  ratio  processor  programs  same bits  load")
     for model, batch_size in _CASES:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from jaxtyping import config, install_import_hook
+from jaxtyping import config
 
+from checking import check_annotations
 from chromium import browser
 
 __all__ = ["browser"]  # one for all folders: Playwright drives one at a time
@@ -23,7 +24,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 _STATE = tempfile.TemporaryDirectory(prefix="epochal-tests-")  # where the key of this user's runs lies
 os.environ["XDG_STATE_HOME"] = _STATE.name
-install_import_hook("epochal", "beartype.beartype")  # checks every annotation of the package, in tests only
+check_annotations("epochal")
 
 settings.register_profile("here", deadline=None)  # the first example of a test may include a compilation
 settings.register_profile("ci", deadline=None, derandomize=True)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from epochal.batch_sizes import SizeFrom, read_batch_sizes
 from epochal.clock import Lengths, Plan, Position, Span, Unit
 from epochal.errors import PlanError
+from epochal.size_schedule import SizeFrom, read_batch_sizes
 
 SCHEDULE = "100,200@10ep,400@20ep"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from epochal.models import Model, from_functions
     from epochal.order import Order
     from epochal.run import Callback, EarlyStop, Run, rerun, resume, train
-    from epochal.study import Study, compare
+    from epochal.study import Study, batch_sizes, compare
 
 from epochal.version import __version__ as __version__
 
@@ -38,6 +38,7 @@ __all__ = [
     "Span",
     "Study",
     "TrainConfig",
+    "batch_sizes",
     "compare",
     "from_arrays",
     "from_functions",
@@ -63,6 +64,7 @@ _HOMES = {
     "Span": "clock",
     "Study": "study",
     "TrainConfig": "config",
+    "batch_sizes": "study",
     "compare": "study",
     "from_arrays": "data",
     "from_functions": "models",

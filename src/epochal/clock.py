@@ -12,11 +12,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
-from epochal.batch_sizes import BatchSizes, read_batch_sizes
 from epochal.counts import parse_count
 from epochal.errors import PlanError
 from epochal.lazy import drawn_by
 from epochal.phases import Batches, Last, Mark, Phase, Phases
+from epochal.size_schedule import BatchSizes, read_batch_sizes
 from epochal.spans import Position, Span, Unit
 
 __all__ = ["Last", "Lengths", "Method", "Plan", "Position", "Span", "Unit"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from epochal.options import Option
+from epochal.words.plain_text import one_line
 
 
 def option_words(values: Mapping[str, Any], options: Mapping[str, Option]) -> list[str]:
@@ -48,7 +50,23 @@ def shell_word(path: object) -> str:
     >>> shell_word("my run"), shell_word("-run")
     ("'my run'", './-run')
     """
-    return shlex.quote(as_argument(path))
+    return pasted(as_argument(path))
+
+
+def pasted(word: str) -> str:
+    r"""Return a word as it is pasted into a shell: quoted where need be, and its control characters as escapes.
+
+    >>> print(pasted("my run"), pasted("run\n"))
+    'my run' $'run\x0a'
+    """
+    if one_line(word) == word:
+        return shlex.quote(word)
+    letters = (_in_escapes(one) if one_line(one) != one else f"\\{one}" if one in "\\'" else one for one in word)
+    return f"$'{''.join(letters)}'"
+
+
+def _in_escapes(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
 
 
 def _as_word(value: Any) -> str:

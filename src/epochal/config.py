@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
-from epochal.batch_sizes import Adaptive, read_adaptive
 from epochal.clock import Last, Plan, Span
 from epochal.command_words import as_argument, option_words
 from epochal.errors import OptionError, unknown_name
 from epochal.files import as_file_name
+from epochal.model_names import MODEL_NAMES
 from epochal.options import (
     BATCH_SIZE,
     COLUMNS,
@@ -41,15 +41,16 @@ from epochal.options import (
     text,
     written,
 )
+from epochal.size_schedule import Adaptive, read_adaptive
 
 Task: TypeAlias = Literal["classification", "regression"]
+Measure: TypeAlias = Literal["noise"]
 OnNan: TypeAlias = Literal["stop", "continue"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 ClassWeight: TypeAlias = Literal["balanced"]
 BatchSize: TypeAlias = int | str
 
 BUDGETS = frozenset({"epochs", "iterations", "budget"})
-MODEL_NAMES = ("linear", "mlp", "cnn", "rnn")
 OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "adafactor")
 METRIC_NAMES = (
     "accuracy", "top-5-accuracy", "balanced-accuracy", "precision", "recall", "f1", "roc-auc", "log-loss", "mae", "mse",
@@ -110,7 +111,8 @@ class TrainConfig:
         None, "What the targets of your own data are.", choice(*get_args(Task)), text="what they look like")
 
     model: str = _model(
-        "mlp", "linear, mlp, cnn or rnn. Or file.py:function, which makes your own with the options of --set.",
+        "mlp", "linear, mlp, cnn, lenet or rnn; mlp and rnn with their hidden sizes, such as mlp:300-100. Or "
+        "file.py:function, which makes your own with the options of --set.",
         text("a model's name", "NAME|FILE:FUNCTION", known=MODEL_NAMES), short="m")
     hidden: tuple[int, ...] | None = _model(
         None, "Sizes of the hidden layers; of the recurrent state for rnn.", SIZES, text="128 (256 for cnn)")
@@ -142,7 +144,7 @@ class TrainConfig:
         text="sgd; adam for rnn, adamw for tables")
     lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
-        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True, short="l")
+        text="chosen by optimizer and batch size; 0.4 for sgd at 100", resume=True, short="l")
     schedule: str = _optimizer(
         "constant", "constant, cosine, linear or one-cycle, over the plan's updates.",
         text("a schedule's name", known=("constant", "cosine", "linear", "one-cycle")))
@@ -180,6 +182,9 @@ class TrainConfig:
         None, "Metrics to record at evaluations.",
         several(text("a metric's name", known=METRIC_NAMES), "NAME …", "many"),
         text="accuracy for classification, rmse, mae and r2 for regression")
+    measure: Measure | None = _run(
+        None, "What to measure beside: noise, the scale of the gradients' noise, at every 20th iteration and at "
+        "evaluations; the weights have the same bits.", choice(*get_args(Measure)), text="nothing", resume=True)
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from epochal.words.language import present_language
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_text
 
 
 class EpochalError(Exception):
@@ -20,6 +21,10 @@ class EpochalError(Exception):
         super().__init__(*arguments)
         if present_language() != "en" and (translation := translate(str(self))) != str(self):
             self.add_note(translation)
+
+    def __str__(self) -> str:
+        """Return its text, in which no name of a file or of a class acts on the terminal."""
+        return plain_text(super().__str__())
 
 
 class PlanError(EpochalError, ValueError):

@@ -14,10 +14,10 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from epochal.batch_sizes import read_adaptive, read_batch_sizes
 from epochal.clock import Span, Unit
 from epochal.counts import parse_count, shortened, shown
 from epochal.errors import OptionError, PlanError, unknown_name
+from epochal.size_schedule import read_adaptive, read_batch_sizes
 
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[str, Any], Any]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from epochal.batch_sizes import BEGINNING, SizeFrom
 from epochal.counts import shortened
 from epochal.errors import PlanError
+from epochal.size_schedule import BEGINNING, SizeFrom
 from epochal.spans import Position, Span, Unit
 
 Last: TypeAlias = Literal["keep", "drop"]

@@ -97,7 +97,7 @@ LINES: list[tuple[str, set[str], set[str]]] = [
     ("epochal plan --sam", {"--samples"}, {"--batch-size"}),
     ("epochal train --optimizer ad", {"adam", "adamw", "adagrad", "adafactor"}, {"sgd"}),
     ("epochal train --optimizer ", OPTIMIZERS, {"mlp"}),
-    ("epochal train -m ", {"linear", "mlp", "cnn", "rnn"}, {"adam"}),
+    ("epochal train -m ", {"linear", "mlp", "cnn", "lenet", "rnn"}, {"adam"}),
     ("epochal train ", set(DATA_SETS), {"adam"}),
     ("epochal train digits --last ", {"keep", "drop"}, {"mlp"}),
     ("epochal train --epochs 3 di", {"digits", "digits-60k"}, {"drop"}),

@@ -131,7 +131,8 @@ class TestWatch:
     def watch(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
         process = self.start("report", *arguments, "--watch")
         assert process.stdout is not None
-        found = re.fullmatch(r"watching on (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", process.stdout.readline())
+        address = r"watching on (http://127\.0\.0\.1:\d+/\?token=\S+) \(Ctrl-C ends it\)\n"
+        found = re.fullmatch(address, process.stdout.readline())
         assert found is not None, process.communicate()[1]
         return process, found[1]
 
@@ -143,12 +144,16 @@ class TestWatch:
             try:
                 html = self.page_of_a_running_training(url)
                 assert "connect-src 'self'" in html.replace("&#39;", "'")
-                query = "updates?run=live&bucket=1&epoch=0&tested=-1&version=1.0"
-                first = self.iterations(f"{url}{query}&iterations=0")
-                assert self.iterations(f"{url}{query}&iterations={first}", more_than=first) > first
-                assert self.answer(f"{url}{query.replace('1.0', '9.9')}&iterations=0")["reload"] is True
-                with pytest.raises(HTTPError, match="400"):
-                    urlopen(f"{url}updates?run=another")
+                root, token = url.split("?")
+                query = f"updates?{token}&run=live&bucket=1&epoch=0&tested=-1&version=1.0"
+                first = self.iterations(f"{root}{query}&iterations=0")
+                assert self.iterations(f"{root}{query}&iterations={first}", more_than=first) > first
+                assert self.answer(f"{root}{query.replace('1.0', '9.9')}&iterations=0")["reload"] is True
+                for asked, why in (("run=another", "400"), (f"run={'9' * 30}", "400")):
+                    with pytest.raises(HTTPError, match=why):
+                        urlopen(f"{root}updates?{token}&{asked}")
+                with pytest.raises(HTTPError, match="403"):
+                    urlopen(root)
             finally:
                 watcher.send_signal(signal.SIGINT)
                 out, err = watcher.communicate(timeout=30)

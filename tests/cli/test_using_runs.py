@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from terminal import epochal, succeed
 
 from epochal.cli import main
 from epochal.data import load_data
+from epochal.record.writer import HistoryWriter
 
 Trained = tuple[Path, dict[str, Any]]
 
@@ -164,6 +167,30 @@ def test_show_has_a_line_for_each_epoch(trained: Trained, capsys: pytest.Capture
     rows = [line.split() for line in out.splitlines() if line.strip().endswith("yes")]
     assert [row[:2] for row in rows] == [["1", "15"], ["2", "15"], ["3", "15"]]
     assert out.count("✓") == 6
+
+
+def test_order_processes_and_trainings_at_once_are_said_where_they_are_unusual(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = printed(capsys, "show", trained[0])
+    assert not any(word in usual for word in ("order", "processes", "at once"))
+
+    folder = tmp_path / "unusual"
+    shutil.copytree(trained[0], folder)
+    text = (folder / "run.toml").read_text()
+    (folder / "run.toml").write_text(text.replace("[config]\n", '[config]\norder = "blocks:334x64"\n', 1))
+    with HistoryWriter(folder / "history.db") as writer:
+        writer.add_event(45, "resumed", hosts={"one": 2, "other": 1}, at_once=4)
+
+    shown = printed(capsys, "show", folder)
+    assert "order blocks:334x64: blocks of 334 neighbouring rows, shuffled 64 blocks at a time" in shown
+    assert "trained by 3 processes, on one, other" in shown
+    assert "these are the seconds of 4 trainings at once" in shown
+
+    succeed("report", folder)
+    page = re.sub("<[^>]*>", " ", (folder / "report.html").read_text())
+    for name, value in (("order of samples", "blocks:334x64"), ("processes", "3, on one, other"), ("at once", "4")):
+        assert re.search(rf"{name}.{{0,40}}\s{value}\s", page, re.DOTALL), name  # Chinese is between them
 
 
 def test_runs_are_listed_and_damaged_ones_are_named(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:

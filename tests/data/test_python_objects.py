@@ -10,7 +10,8 @@ from scipy import sparse
 from sklearn import datasets
 
 from epochal.data import load_data
-from epochal.data.tables.encoding import OneHot, TableEncoding
+from epochal.data.tables.column_encoders import OneHot
+from epochal.data.tables.encoding import TableEncoding
 from epochal.errors import DataError
 
 ROWS = 60

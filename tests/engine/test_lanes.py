@@ -18,9 +18,10 @@ from epochal.config import TrainConfig
 from epochal.data import Dataset, load_data
 from epochal.engine import lanes as lanes_module
 from epochal.engine import named_leaves
+from epochal.engine.chunk import build_chunk, chunk_arguments
 from epochal.engine.feed import put_on_device
 from epochal.engine.lanes import Lanes, lanes_for
-from epochal.engine.step import StepConfig, build_chunk, chunk_arguments
+from epochal.engine.step import StepConfig
 from epochal.record.checkpoint_file import weights_sha256
 from epochal.run.api import train_in_memory
 from epochal.run.custom import Custom

@@ -14,6 +14,7 @@ import platformdirs
 import pytest
 
 from epochal.engine import runtime
+from epochal.engine.kept_programs import MOST_BYTES
 from epochal.engine.runtime import keep_compiled_programs
 
 
@@ -24,7 +25,9 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     stand_in = SimpleNamespace(values={"jax_compilation_cache_dir": None}, update=told.__setitem__)
     monkeypatch.setattr(runtime, "jax", SimpleNamespace(config=stand_in))
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
-    monkeypatch.delenv("EPOCHAL_COMPILE_CACHE", raising=False)
+    place = SimpleNamespace(_cache=None, _cache_initialized=False)
+    monkeypatch.setattr("jax._src.compilation_cache", place)
+    monkeypatch.setenv("EPOCHAL_COMPILE_CACHE", "")
     return told
 
 
@@ -34,19 +37,55 @@ def test_programs_are_kept_in_a_folder_that_only_its_owner_can_read(config: dict
     assert config["jax_compilation_cache_dir"] == str(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert config["jax_persistent_cache_min_compile_time_secs"] == 0
+    assert cache_of_jax()._cache.folder == folder
+    assert cache_of_jax()._cache_initialized
+
+
+def cache_of_jax() -> Any:
+    from jax._src import compilation_cache
+
+    return compilation_cache
+
+
+def test_a_jax_that_takes_no_cache_has_a_bounded_one(config: dict[str, Any], tmp_path: Path) -> None:
+    del cache_of_jax()._cache
+    assert keep_compiled_programs() == ()
+    assert config["jax_compilation_cache_dir"] == str(tmp_path / "cache" / "epochal" / "compiled" / "jax")
+    assert config["jax_compilation_cache_max_size"] == MOST_BYTES
 
 
 def test_a_folder_that_others_can_write_is_not_used(config: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "epochal" / "compiled"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    keep_compiled_programs()
+    assert keep_compiled_programs() == (
+        f"compiled programs are not kept: other users can write to {folder}, and so have anything executed; remove it",
+    )
+    assert config == {}
+    assert keep_compiled_programs() == (), "said once"
+
+
+def test_a_folder_that_others_can_read_is_closed(config: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "epochal" / "compiled"
+    folder.mkdir(parents=True, mode=0o755)
+    assert keep_compiled_programs() == ()
+    assert config["jax_compilation_cache_dir"] == str(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_link_in_its_place_is_not_used(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cache" / "epochal").mkdir(parents=True)
+    (tmp_path / "cache" / "epochal" / "compiled").symlink_to(tmp_path / "elsewhere")
+    (said,) = keep_compiled_programs()
+    assert "is a symbolic link" in said
     assert config == {}
 
 
 def test_a_folder_of_somebody_else_is_not_used(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 12345)
-    keep_compiled_programs()
+    (said,) = keep_compiled_programs()
+    assert "belongs to another user" in said
     assert config == {}
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from epochal import Order, train
 from epochal.audit import Audit, ExpectedAudit
 from epochal.data import from_arrays
-from epochal.engine import build_optimizer, whole_fit
+from epochal.engine import build_optimizer, fit_program
 from epochal.engine.compile import Programs
+from epochal.engine.fit_program import MOST_EPOCHS
 from epochal.engine.state import INITIAL_WEIGHTS, purpose_key
 from epochal.engine.whole_fit import (
-    MOST_EPOCHS,
     EpochRecords,
     Kept,
     Stretch,
@@ -80,7 +80,7 @@ def test_sizes_at_which_shuffles_have_failed(n: int) -> None:
 @pytest.mark.parametrize("wrong", ["twice", "other", "left out"])
 def test_an_epoch_that_does_not_is_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a sample used twice in place of another, one of the padding, and an N that is one too small."""
-    drawn = whole_fit.compiled_order
+    drawn = fit_program.compiled_order
 
     def spoilt(grid: Any, keys: Any, positions: Any) -> Any:
         if wrong == "left out":
@@ -88,7 +88,7 @@ def test_an_epoch_that_does_not_is_found(wrong: str, monkeypatch: pytest.MonkeyP
         sequence = drawn(grid, keys, positions)
         return sequence.at[0].set(sequence[1] if wrong == "twice" else grid.samples)
 
-    monkeypatch.setattr(whole_fit, "compiled_order", spoilt)
+    monkeypatch.setattr(fit_program, "compiled_order", spoilt)
     fit = WholeFit(small_fit().model, LOSSES, build_optimizer("sgd", {"weight_decay": None}), 7, Programs())
     assert not trained(60, fit)[1].are_exact(every_sample(60))
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 
 from epochal import EpochalError, from_arrays, train
-from epochal.engine import whole_fit
+from epochal.engine import fit_program, whole_fit
 from epochal.engine.compile import Programs
 from epochal.sklearn import EpochalClassifier, EpochalRegressor, estimator
 from epochal.sklearn.scaling import Scaling
@@ -60,8 +60,8 @@ def test_auto_is_what_training_a_table_takes() -> None:
 
 def test_an_epoch_that_leaves_samples_out_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what the estimator trusts is what the compiled loop gathered."""
-    drawn = whole_fit.compiled_order
-    monkeypatch.setattr(whole_fit, "compiled_order", lambda *parts: drawn(*parts).at[0].set(3).at[1].set(3))
+    drawn = fit_program.compiled_order
+    monkeypatch.setattr(fit_program, "compiled_order", lambda *parts: drawn(*parts).at[0].set(3).at[1].set(3))
     monkeypatch.setattr(estimator, "WholeFit", partial(whole_fit.WholeFit, programs=Programs()))
     with pytest.raises(RuntimeError, match="did not use each of 150 samples once"):
         classifier(hidden_layer_sizes=11).fit(X, Y)

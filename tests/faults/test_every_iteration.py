@@ -12,6 +12,8 @@ from sabotage import sabotaged
 from epochal import resume, train
 from little import LITTLE, StopAfter
 
+_ALWAYS = ("ragged B, adam, dropout", "a growing batch")
+
 
 def problems_after_stops(data: Path, options: dict[str, object], folder: Path) -> Iterator[str]:
     """Stop and resume at each iteration of a run, then at all of them; yield what differs from the whole run."""
@@ -29,7 +31,9 @@ def problems_after_stops(data: Path, options: dict[str, object], folder: Path) -
     yield from Outcome.of(resume(path).path).differences(whole)
 
 
-@pytest.mark.parametrize("name", LITTLE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.slow) for name in LITTLE]
+)
 def test_stopped_and_resumed_at_every_iteration(name: str, little_data: Path, quick_path: Path) -> None:
     assert list(problems_after_stops(little_data, LITTLE[name], quick_path)) == []
 

@@ -34,6 +34,7 @@ SCENARIOS = [
     Scenario("adaptive B", f"{MLP} --batch-size adaptive:1-64 --epochs 120"),
     Scenario("cnn", "--model cnn --batch-size 32 --optimizer adam --epochs 12"),
 ]  # fmt: skip
+_ALWAYS = ("ragged B, adam, dropout", "growing B")
 
 
 def problems_after_kills(
@@ -71,7 +72,10 @@ def whole_outcome(children: ChildServer, scenario: Scenario, images: Path, run: 
     return Outcome.of(run)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, id=one.name, marks=() if one.name in _ALWAYS else pytest.mark.slow) for one in SCENARIOS],
+)
 def test_the_same_bits_after_kills(
     scenario: Scenario, children: ChildServer, images: Path, tmp_path: Path, kills: int
 ) -> None:

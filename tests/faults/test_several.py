@@ -96,7 +96,7 @@ def kill_one(crowd: Crowd, random_: random.Random) -> bool:
     return True
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_process_ends_the_others_at_once(
     lost: int, children: ChildServer, images: Path, tmp_path: Path
 ) -> None:
@@ -144,7 +144,9 @@ DIFFERENT = {
 }
 
 
-@pytest.mark.parametrize("what", DIFFERENT)
+@pytest.mark.parametrize(
+    "what", ["data", "code", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cores", "options"))]
+)
 def test_processes_that_differ_are_refused_by_name(
     what: str, children: ChildServer, images: Path, little_data: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,9 @@ def test_flat_samples_and_one_output(name: str) -> None:
         ("cnn", {}, 25 * 32 + 32 + 25 * 32 * 64 + 64 + 3136 * 256 + 256 + 2570),
         ("cnn", {"channels": (4,), "kernel": 3, "hidden": (16,)}, 9 * 4 + 4 + 196 * 4 * 16 + 16 + 170),
         ("rnn", {}, 28 * 128 + 128 + 128 * 128 + 1290),
+        ("mlp:64-32", {}, 784 * 64 + 64 + 64 * 32 + 32 + 330),
+        ("rnn:16", {}, 28 * 16 + 16 + 16 * 16 + 170),
+        ("lenet", {}, 25 * 6 + 6 + 25 * 6 * 16 + 16 + 784 * 120 + 120 + 120 * 84 + 84 + 850),
     ],
 )
 def test_the_numbers_that_training_adjusts(name: str, options: dict[str, Any], count: int) -> None:
@@ -64,6 +67,8 @@ def test_the_numbers_that_training_adjusts(name: str, options: dict[str, Any], c
         ("cmn", {}, "unknown model 'cmn': did you mean 'cnn'"),
         ("mlp", {"hiden": (3,)}, "unknown option of mlp 'hiden': did you mean 'hidden'"),
         ("linear", {"hidden": (3,)}, "linear has no options"),
+        ("lenet", {"hidden": (3,)}, "unknown option of lenet 'hidden'"),
+        ("mlp:3", {"hidden": (4,)}, "'mlp:3' has its hidden sizes in its name; leave out hidden, or write mlp"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(name: str, options: dict[str, Any], message: str) -> None:
@@ -164,7 +169,7 @@ def test_the_recurrent_gradient_is_the_one_that_jax_derives() -> None:
         assert not jnp.allclose(gradients(remember)[1], gradients(lambda d, r: plain(d, r.T))[1], atol=1e-2)
 
 
-LEARNED = {"linear": (0.5, 60), "mlp": (0.2, 60), "rnn": (0.2, 150), "cnn": (0.3, 100)}
+LEARNED = {"linear": (0.5, 60), "mlp": (0.2, 60), "rnn": (0.2, 150), "cnn": (0.3, 100), "lenet": (0.1, 100)}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -188,3 +193,16 @@ def test_every_model_learns_real_digits(name: str) -> None:
     before, after = jax.jit(train)(model.init(KEY)[0])
     assert float(before) > 1.9
     assert float(after) < 0.6
+
+
+def test_sizes_in_the_name_make_the_same_model_as_the_option() -> None:
+    assert build_model("mlp:64-32", (8, 8), 10) is build_model("mlp", (8, 8), 10, hidden=(64, 32))
+
+
+def test_lenet_is_the_cnn_of_its_sizes() -> None:
+    lenet = build_model("lenet", (8, 8), 10)
+    cnn = build_model("cnn", (8, 8), 10, channels=(6, 16), kernel=5, hidden=(120, 84))
+    x = jnp.linspace(0, 1, 128).reshape(2, 8, 8)
+    outputs = [model.apply(*model.init(KEY), x, None, False)[0] for model in (lenet, cnn)]
+    assert (lenet.name, cnn.name) == ("lenet", "cnn")
+    np.testing.assert_array_equal(*outputs)

@@ -86,7 +86,7 @@ def test_continued_they_end_as_a_run_of_today_does(name: str, runs: Path) -> Non
     budget = {} if name == "stopped" else {"epochs": 5}
     continued = resume(runs / name, data="little.npz", **budget)
     assert continued.status == "finished"
-    assert version_of(path) == "2"
+    assert version_of(path) == "3"
 
     after = read_history(path, check=True)
     assert after.losses[: before.losses.size].tobytes() == before.losses.tobytes()

@@ -20,9 +20,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_later_schema_is_refused(run: Run) -> None:
     with sqlite3.connect(run.folder.history_db) as database:
-        database.execute("UPDATE meta SET value = '3' WHERE key = 'schema_version'")
+        database.execute("UPDATE meta SET value = '4' WHERE key = 'schema_version'")
     database.close()
-    with pytest.raises(RunError, match=r"has schema version 3; this Epochal reads up to 2: update it"):
+    with pytest.raises(RunError, match=r"has schema version 4; this Epochal reads up to 3: update it"):
         Run.open(run.path)
 
 

@@ -63,7 +63,7 @@ def test_the_page_follows_a_training_to_its_end(browser: Any, serve: Serve) -> N
     page = browser.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(server.url)
+    page.goto(server.address)
     assert page.inner_text('[data-now="iteration"]') == "100"
     counters = {name: page.locator(f'[data-now="{name}"]') for name in ("epoch", "batch", "iteration")}
     counters["iteration"].filter(has_text="200").wait_for()
@@ -84,7 +84,7 @@ def test_a_server_that_is_gone_is_said_once_and_the_page_stays(browser: Any, ser
     training = Training(600)
     server = serve({"/": training.page, "/updates": training.answer})
     page = browser.new_page()
-    page.goto(server.url)
+    page.goto(server.address)
     page.route("**/updates*", lambda route: route.abort())
     page.wait_for_selector('[data-live="off"]', timeout=20_000)
     assert page.inner_text('[data-live="off"]').startswith("The server does not answer")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,12 @@ class Processes:
 
     def wait_for(self, path: Path) -> None:
         """Wait until a file is there, as long as all processes are at work."""
+        self.wait_until(path.exists)
+
+    def wait_until(self, question: Callable[[], bool]) -> None:
+        """Wait until a question is answered yes, as long as all processes are at work."""
         end = time.monotonic() + _LONGEST
-        while not path.exists():
+        while not question():
             assert time.monotonic() < end, self._read("err.0")
             assert all(one.poll() is None for one in self.running), self._read("err.0")
             time.sleep(0.05)

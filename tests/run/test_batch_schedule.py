@@ -31,7 +31,7 @@ def until(budget: int, data: Path, path: Path, **options: Any) -> Run:
 # --- the bits of what it stands for -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("momentum", marks=pytest.mark.slow)])
 def test_a_schedule_has_the_bits_of_a_run_that_was_resumed_with_each_size(
     optimizer: str, little_data: Path, tmp_path: Path
 ) -> None:

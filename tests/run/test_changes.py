@@ -68,8 +68,23 @@ def test_linear_decay_reaches_its_end_with_the_budget(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "one-cycle"])
-@pytest.mark.parametrize("change", [{"batch_size": 1}, {"batch_size": "all"}, {"epochs": 3}, {"budget": "900sa"}])
+CHANGES: list[dict[str, Any]] = [{"batch_size": 1}, {"batch_size": "all"}, {"epochs": 3}, {"budget": "900sa"}]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "change"),
+    [
+        *(("cosine", change) for change in CHANGES),
+        ("linear", CHANGES[1]),
+        ("one-cycle", CHANGES[2]),
+        *(
+            pytest.param(schedule, change, marks=pytest.mark.slow)
+            for schedule, left in (("linear", 1), ("one-cycle", 2))
+            for change in CHANGES
+            if change is not CHANGES[left]
+        ),
+    ],
+)
 def test_no_rate_is_spent_before_the_budget_nor_left_after_it(
     schedule: str, change: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -97,7 +112,9 @@ def test_a_warm_up_that_is_over_keeps_its_length(tmp_path: Path) -> None:
     assert rates_of(resumed)[6:] == pytest.approx([1 - k / 5 for k in (2, 3, 4)], abs=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "one-cycle"])
+@pytest.mark.parametrize(
+    "schedule", ["cosine", *(pytest.param(one, marks=pytest.mark.slow) for one in ("linear", "one-cycle"))]
+)
 def test_interrupted_after_a_change_and_repeated_it_has_the_same_bits(
     schedule: str, little_data: Path, tmp_path: Path
 ) -> None:

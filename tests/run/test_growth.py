@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from epochal import Run, load_data, rerun, resume, train
 from epochal.clock import Position
@@ -17,6 +19,8 @@ from epochal.config import TrainConfig
 from epochal.engine import NoiseScale, measure_noise, named_leaves
 from epochal.errors import OptionError, PlanError
 from epochal.run import growth
+from epochal.run.callbacks import Grown, Listener
+from epochal.run.progress import ProgressBar
 from epochal.run.setup import set_up
 from little import StopAfter, little_data
 
@@ -52,6 +56,22 @@ def test_every_decision_is_a_change_in_the_runs_file(whole: Run) -> None:
         assert math.isclose(scale.value, float(detail["noise_scale"]))
         assert scale.value >= 2 * detail["small"]
     assert tomllib.loads((Path(str(whole.path)) / "run.toml").read_text())["config"]["batch_size"] == "adaptive:2-8"
+
+
+def test_a_decision_is_told_when_it_is_made_and_printed(little_data: Path) -> None:
+    written = Console(file=io.StringIO(), width=100)
+    heard: list[Grown] = []
+    with ProgressBar(written) as bar:
+        listener = Listener(lambda told: heard.append(told) if isinstance(told, Grown) else None)
+        run = train(little_data, run="told", callbacks=[bar, listener], progress=False, **ADAPTIVE)
+    assert [(one.position.iteration, f"adaptive:{one.batch_size}-8") for one in heard] == [
+        (iteration, options["batch_size"]) for iteration, options in decisions(run)
+    ]
+    lines = written.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    said = [line for line in lines if line.startswith("the batch grows from ")]
+    assert [line.partition(":")[0] for line in said] == [
+        "the batch grows from 2 to 4 samples", "the batch grows from 4 to 8 samples",
+    ]  # fmt: skip
 
 
 def test_rerun_repeats_decisions_and_measures_nothing(
@@ -126,11 +146,6 @@ def test_the_noise_scale_is_that_of_gradients_computed_one_by_one() -> None:
     assert (scale.small_square, scale.large_square) == pytest.approx(squares, rel=1e-4)
     for name, leaf in named_leaves(state).items():
         np.testing.assert_array_equal(before[name], leaf)
-
-
-def test_gradients_without_a_common_direction_have_an_infinite_scale() -> None:
-    assert NoiseScale(1, 2, small_square=2.0, large_square=1.0).value == math.inf
-    assert math.isnan(NoiseScale(1, 2, small_square=math.nan, large_square=1.0).value)
 
 
 # --- what is written --------------------------------------------------------------------------------------------------

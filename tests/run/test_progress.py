@@ -74,7 +74,7 @@ def test_a_terminal_has_a_bar_unless_it_is_not_wanted(
         made.append(Terminal())
         return made[-1]
 
-    monkeypatch.setattr(progress, "Console", console)
+    monkeypatch.setattr(progress, "PlainConsole", console)
     train(little_data, progress=wanted, callbacks=EachIteration(), **OPTIONS)
     text = "".join(one.file.getvalue() for one in made)
     assert ("iteration 12/12" in text) is shown

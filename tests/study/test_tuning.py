@@ -17,7 +17,9 @@ from epochal.errors import DataError, OptionError
 from epochal.run.custom import Custom
 from epochal.run.setup import set_up
 from epochal.study import Study
-from epochal.study.tuning import Stopped, _search, _search_plan, tune, validation_split
+from epochal.study.held_out import validation_split
+from epochal.study.to_target import Stopped
+from epochal.study.tuning import _search, _search_plan, tune
 from small import Log, small_study, three_clouds
 
 

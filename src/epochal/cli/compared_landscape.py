@@ -128,7 +128,8 @@ def _in_full(wanted: WantedLandscape) -> list[str]:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TimeRemainingColumn(compact=True))
+    title = TextColumn("{task.description}", markup=False)
+    columns = (title, BarColumn(bar_width=12), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar
 

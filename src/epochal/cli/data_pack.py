@@ -75,7 +75,8 @@ class DataPackCommand:
             return 0
 
         console = open_console()
-        rows = ", ".join(f"{about['samples']:,} {tell(f'pack.{name}')}" for name, about in facts["splits"].items())
+        splits = facts["splits"].items()
+        rows = tell("pack.between").join(f"{about['samples']:,} {tell(f'pack.{name}')}" for name, about in splits)
         print_whole(console, tell("pack.made", folder=self.folder, rows=rows, files=facts["files"],
                                   megabytes=f"{facts['bytes'] / _MEGABYTE:,.1f}"))  # fmt: skip
         print_notes(manifest.notes, console)

@@ -18,7 +18,7 @@ class ExportCommand:
     Example: epochal export runs/mnist-mlp-1 --to onnx
 
     stablehlo, onnx and numpy hold the whole prediction: preprocessing, weights, and the targets' own units. safetensors
-    holds the weights alone. onnx is for linear, mlp, cnn and rnn, numpy for linear and mlp.
+    holds the weights alone. onnx is for linear, mlp, cnn, lenet and rnn, numpy for linear and mlp.
     """
 
     run: Path = run_option()

@@ -15,6 +15,7 @@ from rich.text import Text
 from epochal.cli.text_lines import print_whole, print_wrapped
 from epochal.words.catalogue import tell
 from epochal.words.layout import cells, wrap
+from epochal.words.plain_text import one_line
 
 Side: TypeAlias = Literal["left", "right"]
 Widths: TypeAlias = dict[int, int]
@@ -62,6 +63,7 @@ def print_table(
     """
     if not rows:
         return
+    rows = [[one_line(value) for value in row] for row in rows]
     values = [[row[place] for row in rows] for place in range(len(columns))]
     layout = _layout(columns, values, console.width, gap)
     if not layout.tables or len(layout.tables) > _MOST_TABLES:

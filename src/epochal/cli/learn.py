@@ -56,10 +56,9 @@ class LearnCommand:
 
             token = secrets.token_urlsafe(16)
             server = PageServer.open(site_of(lab, token), self.port or 0)
-            url = f"{server.url}?token={token}"
-            print(tell("learning.at", url=url), flush=True)
+            print(tell("learning.at", url=server.address), flush=True)
             if not self.no_browser:
-                webbrowser.open(url)
+                webbrowser.open(server.address)
             server.run()
         finally:
             lab.close()

@@ -24,7 +24,7 @@ def load_with_progress(console: Console, source: str, **options: Any) -> Dataset
 def showing_progress(console: Console) -> Iterator[Advance | None]:
     """Show a bar in a terminal for each title that is reported; elsewhere nothing."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeRemainingColumn(),
         console=console,

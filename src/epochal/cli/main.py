@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from epochal.options import choice
 from epochal.version import __version__
 from epochal.words.language import LANGUAGES, speaking
 from epochal.words.phrases import translate
+from epochal.words.plain_text import print_plain
 
 _SIGPIPE = 13  # which Windows does not name
 
@@ -27,12 +29,14 @@ COMMANDS = {
     "resume": "continue a stopped or killed run",
     "rerun": "repeat a run and check that its weights are bit-identical",
     "compare": "train side by side: batch sizes, models, optimizers, rates, seeds",
+    "batch-size": "say which batch size to use, with evidence",
     "evaluate": "evaluate a run's model, each sample once",
     "predict": "apply a run's model to files",
     "show": "describe a run",
     "runs": "list runs",
     "export": "write a run's model for other programs: StableHLO, ONNX, NumPy …",
     "learn": "see it: one step at a time, on a page",
+    "lesson": "ask a question, and let trainings answer it",
     "report": "write a self-contained HTML report, or serve it live",
     "data": "list, download and describe data sets",
     "completion": "complete commands, options and names in your shell with Tab",
@@ -72,11 +76,11 @@ def _status_of(words: list[str], language: str | None) -> int:
         return status
     # what the user can fix
     except EpochalError as error:
-        print(f"epochal: {translate(str(error))}", file=sys.stderr)
+        print_plain(f"epochal: {_in_one_piece(translate(str(error)))}", is_error=True)
         return 2
 
     except KeyboardInterrupt:
-        print(f"epochal: {translate('interrupted')}", file=sys.stderr)
+        print_plain(f"epochal: {translate('interrupted')}", is_error=True)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader went away, as in `epochal runs | head`
         _discard_output()
@@ -86,8 +90,13 @@ def _status_of(words: list[str], language: str | None) -> int:
         if error.filename is not None:  # of a file, not of the output
             raise
         _discard_output()
-        print(f"epochal: {translate(f'cannot write the output: {error.strerror}')}", file=sys.stderr)
+        print_plain(f"epochal: {translate(f'cannot write the output: {error.strerror}')}", is_error=True)
         return 2
+
+
+def _in_one_piece(message: str) -> str:
+    """Indent what follows the first line: a name that holds a newline cannot look like a message of its own."""
+    return re.sub(r"\n(?! )", "\n  ", message)
 
 
 def _run(arguments: list[str]) -> int:
@@ -167,6 +176,7 @@ def find_command(name: str) -> type[Command]:
     """Import the one command of this name. Raises `OptionError` for an unknown name."""
     if name not in COMMANDS and name not in SUBCOMMANDS:
         raise OptionError(unknown_name("command", name, COMMANDS))
-    module, kind = name.replace(" ", "_"), name.title().replace(" ", "")
+    words = name.replace("-", " ")
+    module, kind = words.replace(" ", "_"), words.title().replace(" ", "")
     command: type[Command] = getattr(import_module(f"epochal.cli.{module}"), f"{kind}Command")
     return command

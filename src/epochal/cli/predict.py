@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from epochal.cli.arguments import json_option, model_option, run_option
+from epochal.csv_cells import csv_text
 from epochal.errors import DataError, RunError
 from epochal.options import FILE, PATHS, SWITCH, choice, option, text
+from epochal.words.plain_text import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,7 @@ class PredictCommand:
         from epochal.cli.text_lines import print_whole
         from epochal.run.run import Run
         from epochal.words.catalogue import counted, tell
+        from epochal.words.plain_text import print_plain
 
         if not self.files:
             raise DataError(
@@ -71,7 +72,7 @@ class PredictCommand:
             print_json(rows)
         elif self.out is None:
             for row in rows:
-                print(_line(row))
+                print_plain(_line(row))
         return 0
 
     def _predict(self, run: Run, path: Path, console: Console) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def _line(row: dict[str, Any]) -> str:
         said = ", ".join(f"{value:.7g}" for value in row["values"].values())
     else:
         said = f"{row['prediction']}\t{100 * row['probability']:.1f} %"
-    return f"{row['file']}\t{row['sample']}\t{said}"
+    return one_line(f"{row['file']}\t{row['sample']}\t{said}")
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -156,11 +157,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         shares = {f"p({name})": share for name, share in row.get("probabilities", {}).items()}
         table.append({"file": row["file"], "sample": row["sample"], **said, **shares})
 
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _as_cell(value) for key, value in row.items()} for row in table)
-    _save(path, text.getvalue().encode())
+    names = list(table[0])
+    _save(path, csv_text([names, *([row.get(name, "") for name in names] for row in table)]).encode())
 
 
 def _save(path: Path, content: bytes) -> None:
@@ -171,11 +169,3 @@ def _save(path: Path, content: bytes) -> None:
         atomic_write(path, content)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _as_cell(value: Any) -> Any:
-    """Return a value as a cell: a text that a spreadsheet would take for a formula is quoted."""
-    from epochal.data.tables.values import is_number
-
-    is_formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not is_number(value)
-    return f"'{value}" if is_formula else value

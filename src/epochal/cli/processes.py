@@ -19,11 +19,13 @@ from epochal.cli.supervisor import Ending, Job, supervising
 from epochal.command_words import option_words
 from epochal.config import TRAIN, TrainConfig
 from epochal.errors import OptionError
+from epochal.model_names import read_model_name
 from epochal.record.folder import RunFolder, create_run_folder
 from epochal.record.run_toml import read_run_toml
 from epochal.record.study_record import StudyRecord
 from epochal.words.language import present_language
 from epochal.words.phrases import translate
+from epochal.words.plain_text import print_plain
 
 _LAUNCHERS = ("JAX_COORDINATOR_ADDRESS", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -54,7 +56,7 @@ def train_together(config: TrainConfig, path: Path | None, folds: int | None, to
     if folds is not None:
         raise OptionError("--folds trains one model after the other in this process; leave out --processes, --restarts")
     _check(together)
-    folder = create_run_folder(path, f"{Path(config.data).stem}-{config.model.rpartition(':')[2]}").path
+    folder = create_run_folder(path, f"{Path(config.data).stem}-{_word_for(config.model)}").path
 
     first = [*shlex.split(config.command())[1:], "--run", str(folder), *together.common_words]
     again = ["resume", str(folder), *_own(config.model, None), *together.common_words]
@@ -97,9 +99,14 @@ def _check(together: Together) -> None:
         print_notes([note], open_console(quiet=together.quiet))
 
 
+def _word_for(model: str) -> str:
+    """Return what stands for a model in a folder's name: a function of the user's own, or the name without sizes."""
+    return model.rpartition(":")[2] if ".py:" in model else read_model_name(model).base
+
+
 def _own(model: str | None, data: str | None) -> list[str]:
     """Return the words that name a run's own code and data, which a resume does not take from `run.toml` unasked."""
-    own_model = ["--model", model] if model is not None and ":" in model else []
+    own_model = ["--model", model] if model is not None and ".py:" in model else []
     return [*own_model, *(["--data", data] if data is not None else [])]
 
 
@@ -145,14 +152,14 @@ def _environments(processes: int) -> list[dict[str, str]]:
 def _repeat_refusal(ending: Ending) -> None:
     """Print what a process other than 0 had to say, where that one alone was refused."""
     if ending.guilty:
-        print(ending.said[ending.guilty], file=sys.stderr)
+        print_plain(ending.said[ending.guilty], is_error=True)
 
 
 def _tell_loss(ending: Ending, folder: Path, together: Together, pause: float | None) -> None:
     """Say which process was lost, and how it goes on: by itself after a pause, or by which command."""
     said, status = ending.said[ending.first], ending.statuses[ending.first]
     for line in said.splitlines():
-        print(f"[{ending.first}] {line}", file=sys.stderr)
+        print_plain(f"[{ending.first}] {line}", is_error=True)
     how = f"was ended by {Signals(status - 128).name}" if status > 128 else f"ended with status {status}"
     which = f"process {ending.first} of {together.processes} {how}"
     if pause is not None:
@@ -161,4 +168,4 @@ def _tell_loss(ending: Ending, folder: Path, together: Together, pause: float | 
         message = f"{which} before the training began; try again"
     else:
         message = f"{which}; go on with: {command_line('resume', folder, '--processes', together.processes)}"
-    print(f"epochal: {translate(message)}", file=sys.stderr, flush=True)
+    print_plain(f"epochal: {translate(message)}", is_error=True)

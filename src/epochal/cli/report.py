@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from epochal.errors import AlteredWarning, OptionError, RunError
@@ -37,10 +38,14 @@ class ReportCommand:
 
     def execute(self) -> int:
         """Write the page, or serve it. Raises `OptionError` for an option of the other one."""
+        from epochal.study.batch_size.kept import BatchSizeRecord
+
         if self.watch and self.out is not None:
             raise OptionError("--watch serves the page and writes no file; leave out --out")
         if self.port is not None and not self.watch:
             raise OptionError("--port is for --watch, which serves the page; leave it out, or add --watch")
+        if any(BatchSizeRecord.is_at(path) for path in self.runs):
+            return self._write_sizes()
         return self._serve() if self.watch else self._write()
 
     def _write(self) -> int:
@@ -56,7 +61,31 @@ class ReportCommand:
             elif notice.key == "altered":
                 warnings.warn(reason, AlteredWarning, stacklevel=1)
 
-        _save(file, render(page, present_language()))
+        return self._save(file, render(page, present_language()))
+
+    def _write_sizes(self) -> int:
+        """Write the page of a study of batch sizes."""
+        from epochal.report.sizes_page import render_sizes
+        from epochal.study.batch_size.answer import Answer
+        from epochal.study.batch_size.kept import BatchSizeRecord
+
+        folder = next(path for path in self.runs if BatchSizeRecord.is_at(path))
+        if len(self.runs) > 1:
+            raise OptionError(f"{folder} is a study of batch sizes and has a page of its own; give it alone")
+        if self.watch:
+            raise OptionError("--watch follows runs; a study of batch sizes prints its trials itself: leave it out")
+
+        study = BatchSizeRecord.read(folder).results
+        made = datetime.now(UTC).isoformat(timespec="minutes").removesuffix("+00:00")
+        page = render_sizes(Answer.of(study), present_language(), title=folder.resolve().name, made=made)
+        return self._save(self.out or folder / "report.html", page)
+
+    def _save(self, file: Path, text: str) -> int:
+        """Write the file, and show it if that is asked."""
+        try:
+            atomic_write(file, text.encode())
+        except OSError as error:
+            raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
         print(tell("report_file.written", file=file, megabytes=f"{file.stat().st_size / 1e6:.1f}"))
         if self.open:
             _show(file.resolve().as_uri())
@@ -69,9 +98,9 @@ class ReportCommand:
         self._page({})  # what cannot be shown is said now, not in the browser
         routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
         server = PageServer.open(routes, self.port or 0)
-        print(tell("report_file.watching", url=server.url), flush=True)
+        print(tell("report_file.watching", url=server.address), flush=True)
         if self.open:
-            _show(server.url)
+            _show(server.address)
         server.run()
         return 0
 
@@ -85,13 +114,6 @@ class ReportCommand:
 
             page = read(self.runs, outputs=OutputsReader())
         return render(page, present_language(), watch=True)
-
-
-def _save(file: Path, text: str) -> None:
-    try:
-        atomic_write(file, text.encode())
-    except OSError as error:
-        raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
 
 
 def _show(url: str) -> None:

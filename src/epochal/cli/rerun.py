@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from epochal.cli.arguments import json_option, model_option, run_option
 from epochal.options import FOLDER, option, text
 from epochal.words.catalogue import tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from epochal.engine.cluster import Cluster
+    from epochal.run.api import Rerun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +34,43 @@ class RerunCommand:
 
     def execute(self) -> int:
         """Train anew and compare."""
-        from epochal.cli.screen import open_console, print_json
+        from epochal.cli.screen import libraries_silenced
+        from epochal.engine.joining import is_launched
+        from epochal.run.together import as_one
+
+        with libraries_silenced(when=is_launched()), as_one() as cluster:
+            return self._execute(cluster)
+
+    def _execute(self, cluster: Cluster) -> int:
+        from epochal.cli.screen import open_console
         from epochal.cli.signals import stop_on_signal
         from epochal.run.api import rerun
         from epochal.run.callbacks import StopWhen
         from epochal.run.progress import ProgressBar
 
-        console = open_console(quiet=self.json)
+        prints = cluster.owns_folder
+        console = open_console(quiet=self.json or not prints)
         with stop_on_signal() as stop, ProgressBar(console) as progress:
-            callbacks = (progress, StopWhen(stop.is_asked))
+            stopping = StopWhen(stop.is_asked, lambda: stop.exit_status, stop.note)
+            callbacks = (progress, stopping) if prints else (stopping,)
             result = rerun(self.folder, self.run, data=self.data, model=self.model, callbacks=callbacks, progress=False)
         if stop.is_asked():
-            console.print(tell("result.part_repeated", path=result.repeated.path), soft_wrap=True)
+            if prints:
+                console.print(tell("result.part_repeated", path=result.repeated.path), soft_wrap=True)
             return stop.exit_status
+
+        if prints:
+            self._print(result, console)
+        return 0 if result.is_same else 1
+
+    def _print(self, result: Rerun, console: Console) -> None:
+        """Print both hashes, and which versions are others."""
+        from epochal.cli.screen import print_json
 
         hashes = {"original": result.original.weights_sha256, "repeated": result.repeated.weights_sha256}
         if self.json:
             print_json({"run": str(result.repeated.path), "same_bits": result.is_same, **hashes})
-            return 0 if result.is_same else 1
+            return
 
         console.print(tell("result.same_bits" if result.is_same else "result.other_bits"))
         console.print(f"  {tell('result.original')}  {hashes['original']}", soft_wrap=True)
@@ -53,4 +79,3 @@ class RerunCommand:
             now = result.repeated.file.versions[name]
             if now != version:
                 console.print(f"  {tell('result.other_version', name=name, version=version, now=now)}")
-        return 0 if result.is_same else 1

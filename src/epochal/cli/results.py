@@ -10,6 +10,8 @@ from epochal import formats
 from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import command_line, print_next
 from epochal.config import TrainConfig
+from epochal.model_names import read_model_name
+from epochal.noise_words import noise_scale
 from epochal.record.rows import EvaluationRow, Metrics, best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.words.catalogue import duration, metric_name, tell
@@ -37,11 +39,33 @@ def print_result(run: RunRecord, console: Console) -> None:
         said = tell("result.best", iteration=f"{best.iteration:,}", evaluation=_evaluation(best))
         console.print(said, soft_wrap=True)
 
+    _print_noise(run, console)
+
     rate = f"{run.iterations_per_second:,.0f}"
     console.print(tell("result.speed", time=duration(run.seconds), rate=rate), soft_wrap=not console.is_terminal)
 
     console.print(tell("result.run", path=run.path), soft_wrap=True)
     print_next(_next_steps(run), console)
+
+
+def _print_noise(run: RunRecord, console: Console) -> None:
+    """Print the last noise scale of the gradients, of a run that measured it."""
+    if not run.history.noise:
+        return
+    curve, whole = run.noise_curve(), run.noise_over_run()
+    if not curve and whole is None:
+        console.print(tell("result.noise_too_few"), soft_wrap=True)
+    if curve:
+        gradient, last = curve[-1]
+        console.print(
+            tell(
+                "result.noise", scale=noise_scale(last), iteration=f"{gradient.iteration:,}",
+                measured=f"{last.measured:,}", samples=f"{gradient.samples:,}",
+            ),
+            soft_wrap=True,
+        )  # fmt: skip
+    if whole is not None:
+        console.print(tell("result.noise_over_run", scale=noise_scale(whole)), soft_wrap=True)
 
 
 def _print_facts(run: RunRecord, console: Console) -> None:
@@ -103,6 +127,6 @@ def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
     steps.append((tell("result.next_batch_size"), dataclasses.replace(same, batch_size=other).command()))
-    if config.model in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
+    if read_model_name(config.model).base in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
         steps.append((tell("result.next_model"), dataclasses.replace(same, model="cnn").command()))
     return steps

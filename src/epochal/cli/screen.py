@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,31 +13,24 @@ from typing import Any
 
 from rich.console import Console
 
-from epochal.command_words import as_argument
+from epochal.command_words import as_argument, pasted
 from epochal.words.catalogue import tell
+from epochal.words.console import PlainConsole
 from epochal.words.layout import said_width, screen_width
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_json
 
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to `main`, which knows the exit status; rich would exit with 1."""
-        raise BrokenPipeError
-
-
 def open_console(*, quiet: bool = False) -> Console:
-    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else.
-
-    Text is printed as it is: square brackets in a name are no markup.
-    """
+    """Return the console for results: 80 columns where the output is no terminal and COLUMNS says nothing else."""
     width = said_width()
     if width is None and not sys.stdout.isatty():
         width = _WIDTH_WITHOUT_TERMINAL
     elif width is None and "COLUMNS" in os.environ:
         width = screen_width()  # COLUMNS=0 says nothing, but rich would believe it
-    return _Console(width=width, highlight=False, markup=False, quiet=quiet)
+    return PlainConsole(width=width, quiet=quiet)
 
 
 @contextmanager
@@ -74,7 +66,8 @@ def command_line(*words: object) -> str:
     >>> command_line("resume", Path("my run"), "--epochs", 20)
     "epochal resume 'my run' --epochs 20"
     """
-    return shlex.join(["epochal", *(as_argument(one) if isinstance(one, Path) else str(one) for one in words)])
+    texts = (as_argument(one) if isinstance(one, Path) else str(one) for one in words)
+    return " ".join(map(pasted, ["epochal", *texts]))
 
 
 def print_next(steps: Iterable[tuple[str, str]], console: Console) -> None:
@@ -86,7 +79,7 @@ def print_next(steps: Iterable[tuple[str, str]], console: Console) -> None:
 
 def print_json(value: Any) -> None:
     """Print plain JSON; numbers that are not finite become null, which JSON has instead."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    print(plain_json(json.dumps(_finite(value), indent=2, ensure_ascii=False)))
 
 
 def _finite(value: Any) -> Any:

@@ -29,22 +29,27 @@ class ShowCommand:
     csv: bool = option(False, "Print a table of its history as CSV.", SWITCH)
     parquet: Path | None = option(None, "Write a table of its history to this Parquet file (needs Polars).", FILE)
     table: str = option(
-        "iterations", "iterations, epochs, metrics, sessions or events.",
-        text("a table's name", known=("iterations", "epochs", "metrics", "sessions", "events")),
+        "iterations", "iterations, epochs, metrics, sessions, events, noise or gradients.",
+        text("a table's name", known=("iterations", "epochs", "metrics", "sessions", "events", "noise", "gradients")),
     )  # fmt: skip
 
     def execute(self) -> int:
         """Print the run, or the study."""
+        from epochal.cli.batch_size import print_sizes
         from epochal.cli.results import print_result
         from epochal.cli.screen import open_console, print_json
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
+        from epochal.study.batch_size.kept import BatchSizeRecord
 
         if self.csv or self.parquet is not None:
             self._export()
             return 0
         if StudyRecord.is_at(self.run):
             self._show_study(StudyRecord.read(self.run))
+            return 0
+        if BatchSizeRecord.is_at(self.run):
+            print_sizes(BatchSizeRecord.read(self.run), open_console(quiet=self.json))
             return 0
 
         run = RunRecord.read(self.run)
@@ -54,6 +59,7 @@ class ShowCommand:
         run.check()
         console = open_console()
         _print_epochs(run, console)
+        _print_surroundings(run, console)
         print_result(run, console)
         return 0
 
@@ -109,6 +115,22 @@ def _print_epochs(run: RunRecord, console: Console) -> None:
         for row in epochs
     ]
     print_table(console, [Column(heading) for heading in headings], rows, title=run.name)
+
+
+def _print_surroundings(run: RunRecord, console: Console) -> None:
+    """Print in which order of samples, by which processes, and beside how many others: what is not usual of it."""
+    from epochal.block_order import BlockSize
+    from epochal.cli.text_lines import print_text
+    from epochal.words.catalogue import tell
+
+    order, hosts = run.config.order, run.hosts
+    if order is not None:
+        size = BlockSize.parse(order.removeprefix("blocks:"))
+        print_text(console, tell("shown.order", order=order, rows=f"{size.rows:,}", blocks=f"{size.blocks:,}"))
+    if hosts:
+        print_text(console, tell("shown.hosts", processes=sum(hosts.values()), hosts=", ".join(hosts)))
+    if run.at_once > 1:
+        print_text(console, tell("study.at_once", count=run.at_once))
 
 
 def _cell(name: str, value: float | None) -> str:

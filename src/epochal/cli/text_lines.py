@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from epochal.words.layout import NARROWEST, cells, wrap
+from epochal.words.plain_text import plain_text
 
 _LEAST_ROOM = 12  # cells beside a label
 
@@ -25,7 +26,7 @@ def print_wrapped(console: Console, text: str, indent: str = "") -> None:
 
 def print_whole(console: Console, text: str) -> None:
     """Print a line that is to be copied, such as a command or a path: it is never broken."""
-    console.print(Text(text), soft_wrap=True)
+    console.print(Text(plain_text(text)), soft_wrap=True)
 
 
 def print_labelled(console: Console, label: str, text: str) -> None:

@@ -82,11 +82,12 @@ def split_rows(
         validation: the share of the rows that are not test rows; ``None``: none.
         seed: of the choice.
     """
-    rows = np.arange(len(labels))
     held_out = validating = None
-    if test is not None:
+    if test is None:
+        rows = np.arange(len(labels))
+    else:
         chosen = test.rows(labels, seed) if isinstance(test, Fold) else held_out_rows(labels, test, seed)
-        rows, held_out = rows[~chosen], rows[chosen]
+        rows, held_out = np.flatnonzero(~chosen), np.flatnonzero(chosen)
     if validation is not None:
         assert isinstance(validation, Fraction)
         chosen = held_out_rows(labels[rows], validation, seed, "validation")
@@ -105,17 +106,20 @@ def held_out_rows(
     count, wanted = len(labels), ceil(len(labels) * fraction)
     line = np.lexsort((bits(count, seed, purpose), labels))
     first = np.ones(count, bool)
-    first[1:] = labels[line][1:] != labels[line][:-1]
+    in_line = labels[line]
+    first[1:] = in_line[1:] != in_line[:-1]
     free = line[~first]
+    del line, in_line, first  # there may be as many as the memory holds
     if len(free) < wanted:
         what = "test" if purpose == "split" else purpose
         raise DataError(
             f"a {what} split of {wanted} from {count} samples would leave a class with none to train on; "
             f"add samples, ask for a smaller fraction, or give the {what} split yourself"
         )
-    place = np.arange(len(free) + 1) * wanted // max(1, len(free))
     chosen = np.zeros(count, bool)
-    chosen[free[place[1:] > place[:-1]]] = True
+    for start, some in blocks(free):
+        place = np.arange(start, start + len(some) + 1) * wanted // len(free)
+        chosen[some[place[1:] > place[:-1]]] = True
     return chosen
 
 

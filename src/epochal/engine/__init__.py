@@ -1,9 +1,10 @@
 """State, pure train step, compiled chunk, evaluation, micro-batches, shards. Nothing else compiles."""
 
+from epochal.engine.chunk import CAPACITY
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
 from epochal.engine.metrics import METRICS, Metric
-from epochal.engine.noise_scale import NoiseScale, measure_noise
+from epochal.engine.noise_scale import measure_large_gradient, measure_noise
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import (
@@ -15,8 +16,8 @@ from epochal.engine.runtime import (
     present_settings,
 )
 from epochal.engine.state import State, named_leaves
-from epochal.engine.step import CAPACITY
 from epochal.engine.task import Task, build_task
+from epochal.gradient_noise import NoiseScale
 
 __all__ = [
     "CAPACITY",
@@ -39,6 +40,7 @@ __all__ = [
     "check_warmup",
     "default_learning_rate",
     "keep_compiled_programs",
+    "measure_large_gradient",
     "measure_noise",
     "named_leaves",
     "offer_cores",

@@ -19,6 +19,14 @@ from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.data.row_source import AnySplit, ArraySource, StoredSplit
 from epochal.engine import checks, door, exported
+from epochal.engine.chunk import (
+    CAPACITY,
+    Chunk,
+    build_chunk,
+    chunk_arguments,
+    count_measured,
+    training_key_data,
+)
 from epochal.engine.cluster import ALONE, Cluster
 from epochal.engine.compile import PROGRAMS, Program, Programs, key_of
 from epochal.engine.evaluation import (
@@ -39,8 +47,9 @@ from epochal.engine.placement import Residence, Shards, cut, in_one_piece
 from epochal.engine.row_windows import WINDOW_BYTES, HeldFeed, WindowReader
 from epochal.engine.runtime import check_process
 from epochal.engine.state import Params, State, initial_state
-from epochal.engine.step import CAPACITY, Chunk, StepConfig, build_chunk, chunk_arguments, training_key_data
+from epochal.engine.step import StepConfig
 from epochal.engine.task import Task
+from epochal.gradient_noise import NoiseBlock
 from epochal.models import Model
 from epochal.order import EpochOrder, Order
 
@@ -49,11 +58,16 @@ _TRIED = 5
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """What a chunk of iterations did: each one's loss, the audit of their samples, and the seconds that they took."""
+    """What a chunk of iterations did: each one's loss, the audit of their samples, and the seconds that they took.
+
+    Attributes:
+        noise: what was measured of the gradients' noise; ``None`` where that is not wanted, or batches have one sample.
+    """
 
     losses: Float[np.ndarray, " iterations"]
     audit: Audit
     seconds: float
+    noise: NoiseBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,14 @@ class _Chunk:
     program: Program
     micro_batch: int
     shards: Shards
+    noise_every: int | None
+
+    def block(self, position: Position, batch_size: int, sums: Float[np.ndarray, "measured 2"]) -> NoiseBlock:
+        """Return what iterations from a position on measured."""
+        assert self.noise_every is not None
+        first = position.iteration + -position.iteration % self.noise_every
+        halved = batch_size // self.shards.count // 2 * 2 * self.shards.count
+        return NoiseBlock(first, self.noise_every, halved, sums)
 
 
 @dataclass(slots=True)
@@ -79,6 +101,8 @@ class Engine:
             and 1 elsewhere.
         slice_size: how many samples are evaluated at once.
         at_once: how many trainings share the processors; where several do, one device alone computes each of them.
+        noise_every: every which iteration the noise of the gradients is measured, counted over the whole training;
+            ``None``: never. Batches of one sample cannot be halved and are left out. The weights have the same bits.
         is_built_in: whether model and optimizer are the package's own, whose state nobody else holds.
         programs: where compiled programs are kept.
         compile_seconds: time spent in compilation so far.
@@ -96,6 +120,7 @@ class Engine:
     shards: int | None = None
     slice_size: int = SLICE
     at_once: int = 1
+    noise_every: int | None = None
     is_built_in: bool = False
     programs: Programs = PROGRAMS
     compile_seconds: float = field(default=0.0, init=False)
@@ -205,21 +230,26 @@ class Engine:
         chunk = self._chunk(state, batch_size)
         started = time.perf_counter()
         state, keys, shards = chunk.shards.place(state), self.order.keys(position.epoch), chunk.shards
-        losses, audit, offset, end = [], Audit(), position.offset, position.offset + count * batch_size
+        losses, noise, audit = [], [np.zeros((0, 2), np.float32)], Audit()
+        offset, end, every = position.offset, position.offset + count * batch_size, chunk.noise_every
 
         # one part where the samples lie on the device; else a window at a time
         while offset < end:
             feed, first, stop = self._feed(Position(position.iteration, position.epoch, offset), batch_size, shards)
             done, some = (offset - position.offset) // batch_size, (min(stop, end) - offset) // batch_size
             start = Position(position.iteration + done, position.epoch, offset)
-            arguments = chunk_arguments(keys, start, some, self.rate, self._training_key(), shards, first)
+            arguments = chunk_arguments(keys, start, some, self.rate, self._training_key(), shards, first, every)
             state, record = chunk.program.run(state, feed, arguments)
 
             # waits for the part: only then may the next window take the place of this one
             losses.append(np.asarray(record.losses).reshape(-1)[:some])
+            if every is not None:
+                noise.append(np.asarray(record.noise)[: count_measured(start, some, every)])
             audit += Audit(int(record.samples), int(record.hash_low), int(record.hash_high))
             offset += some * batch_size
-        return state, ChunkResult(np.concatenate(losses), audit, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        block = None if every is None else chunk.block(position, batch_size, np.concatenate(noise))
+        return state, ChunkResult(np.concatenate(losses), audit, seconds, block)
 
     def evaluate(self, state: State, split: AnySplit, cluster: Cluster = ALONE) -> Evaluation:
         """Evaluate each sample of the split once. Raises `DataError` where its targets are not of the task's kind.
@@ -315,12 +345,13 @@ class Engine:
         if shards.count > 1:
             checks.check_shards(self.model, state, shards.count)
         most = batch_size // shards.count
+        every = self.noise_every if most > 1 else None
         placed = shards.place(state)
         reader = self._reader
         feed = self._residence.of(self._in_memory, shards) if reader is None else reader.shapes(batch_size, shards)
 
         def compile_for(micro_batch: int) -> tuple[Program, int]:
-            program = self._program(placed, feed, batch_size, micro_batch, shards)
+            program = self._program(placed, feed, batch_size, micro_batch, shards, every)
             return program, program.temporary_bytes * (len(shards.devices) if shards.share_memory else 1)
 
         # What is cut changes statistics of the batch, and a state that the model updates slice by slice.
@@ -328,21 +359,25 @@ class Engine:
         if self.micro_batch is not None or in_one_piece:
             micro_batch = min(self.micro_batch or most, most)
             checks.check_micro_batch(self.model, batch_size, micro_batch)
-            return _Chunk(compile_for(micro_batch)[0], micro_batch, shards)
+            return _Chunk(compile_for(micro_batch)[0], micro_batch, shards, every)
 
         first = min(fast_micro_batch(most, self.task.values), most)
         micro_batch, program = search_micro_batch(first, compile_for)
-        return _Chunk(program, micro_batch, shards)
+        return _Chunk(program, micro_batch, shards, every)
 
-    def _program(self, state: State, feed: Feed, batch_size: int, micro_batch: int, shards: Shards) -> Program:
+    def _program(
+        self, state: State, feed: Feed, batch_size: int, micro_batch: int, shards: Shards, every: int | None
+    ) -> Program:
         """Return the compiled chunk. Nothing of the seed, the rate or the data's values is compiled in."""
         order = None
         if self._reader is None and isinstance(self.order, Order):
             order = dataclasses.replace(self.order, seed=0)
         config = StepConfig(
-            self.model, self.task.training_losses, self.optimizer, order, batch_size, micro_batch, shards
+            self.model, self.task.training_losses, self.optimizer, order, batch_size, micro_batch, shards, every
         )
-        arguments = chunk_arguments(self.order.keys(0), Position(), 1, self.rate, self._training_key(), shards)
+        arguments = chunk_arguments(
+            self.order.keys(0), Position(), 1, self.rate, self._training_key(), shards, noise_every=every
+        )
 
         def build() -> Chunk:
             return shards.spread(build_chunk(config), EVERYWHERE, feed.specs, EVERYWHERE)

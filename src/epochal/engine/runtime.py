@@ -11,10 +11,12 @@ from typing import Any
 import jax
 import platformdirs
 
+from epochal.engine.kept_programs import KeptPrograms, make_private
 from epochal.errors import OptionError, RunError
 
 _MOST_DEVICES = 8
 _NOT_THERE = object()
+_SWITCH = "EPOCHAL_COMPILE_CACHE"
 
 _DECIDING = {
     "jax_default_prng_impl": "threefry2x32",
@@ -114,26 +116,40 @@ def offer_cores() -> None:
         return
 
 
-def keep_compiled_programs() -> None:
+def keep_compiled_programs() -> tuple[str, ...]:
     """Let JAX keep what it compiles in the user's cache, unless JAX was told where to, or EPOCHAL_COMPILE_CACHE is 0.
 
-    The folder is readable by its owner alone, since what it holds is executed. A folder that cannot be made, or that
-    belongs to somebody else, is not used; a program that cannot be kept, as on a full disk, is compiled again. On
-    Windows, a user's folder is private without modes.
+    Returns what the user should know: why a folder that others can write to, or own, is not used. A folder that cannot
+    be made is not used either; a program that cannot be kept, as on a full disk, is compiled again.
     """
-    if os.environ.get("EPOCHAL_COMPILE_CACHE") == "0" or jax.config.values["jax_compilation_cache_dir"]:
-        return
+    if os.environ.get(_SWITCH) == "0" or jax.config.values["jax_compilation_cache_dir"]:
+        return ()
 
     folder = platformdirs.user_cache_path("epochal") / "compiled"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.stat()
+        refusal = make_private(folder)
     except OSError:
-        return
-    if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-        return
+        return ()
+    if refusal is not None:
+        os.environ[_SWITCH] = "0"  # once is enough, for the processes that this one starts, too
+        return (f"compiled programs are not kept: {refusal}",)
 
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
-    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    _give_to_jax(KeptPrograms(folder))
+    return ()
+
+
+def _give_to_jax(programs: KeptPrograms) -> None:
+    """Let JAX use this cache; a JAX that takes none has its own in the same folder, with the same bound."""
+    from jax._src import compilation_cache  # no public name takes a cache
+
+    if not (hasattr(compilation_cache, "_cache") and hasattr(compilation_cache, "_cache_initialized")):
+        jax.config.update("jax_compilation_cache_dir", str(programs.folder / "jax"))
+        jax.config.update("jax_compilation_cache_max_size", programs.most_bytes)
+        return
+
+    jax.config.update("jax_compilation_cache_dir", str(programs.folder))  # first, as it takes away what there was
+    compilation_cache._cache = programs  # type: ignore[assignment]  # it has what JAX calls
+    compilation_cache._cache_initialized = True

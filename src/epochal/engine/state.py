@@ -41,7 +41,7 @@ def key_of_words(seed: tuple[Any, Any], purpose: int) -> jax.Array:
     return key
 
 
-INITIAL_WEIGHTS, TRAINING_NOISE = 1, 2
+INITIAL_WEIGHTS, TRAINING_NOISE, NOISE_PROBES = 1, 2, 3
 
 
 def initial_state(model: Model, optimizer: Optimizer, seed: int, *, is_checked: bool = False) -> State:

@@ -153,4 +153,4 @@ def _rnn(graph: _Graph, x: str, params: Any, sample_shape: tuple[int, ...]) -> s
     return graph.dense(memory, params["output"], "output")
 
 
-_BODIES = {"linear": _linear, "mlp": _mlp, "cnn": _cnn, "rnn": _rnn}
+_BODIES = {"linear": _linear, "mlp": _mlp, "cnn": _cnn, "lenet": _cnn, "rnn": _rnn}

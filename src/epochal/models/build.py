@@ -9,13 +9,15 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from epochal.errors import ModelError, OptionError, unknown_name
+from epochal.model_names import read_model_name
 from epochal.models.cnn import build_cnn
+from epochal.models.lenet import build_lenet
 from epochal.models.linear import build_linear
 from epochal.models.mlp import build_mlp
 from epochal.models.model import Model
 from epochal.models.rnn import build_rnn
 
-MODELS = {"linear": build_linear, "mlp": build_mlp, "cnn": build_cnn, "rnn": build_rnn}
+MODELS = {"linear": build_linear, "mlp": build_mlp, "cnn": build_cnn, "lenet": build_lenet, "rnn": build_rnn}
 
 _KNOWN: WeakValueDictionary[Hashable, Model] = WeakValueDictionary()
 
@@ -27,15 +29,21 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
     [64, 32]
 
     Args:
-        name: one of `MODELS`.
+        name: one of `MODELS`; ``mlp:300-100`` is an mlp with these hidden sizes.
         sample_shape: the shape of one sample, without the batch.
         outputs: how many numbers it returns for a sample: the classes, or the targets.
         options: what that model's own function takes besides, such as ``hidden`` and ``dropout``.
 
     Raises `OptionError` for an unknown name or option and `ModelError` for values or samples that do not fit.
     """
+    said, named = name, read_model_name(name)
+    name = named.base
     if name not in MODELS:
         raise OptionError(unknown_name("model", name, MODELS))
+    if named.hidden is not None:
+        if "hidden" in options:
+            raise OptionError(f"the model '{said}' has its hidden sizes in its name; leave out hidden, or write {name}")
+        options = {**options, "hidden": named.hidden}
     known = set(inspect.signature(MODELS[name]).parameters) - {"sample_shape", "outputs"}
 
     for option in options:

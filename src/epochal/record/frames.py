@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import import_module
-from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from epochal.csv_cells import csv_text
 from epochal.errors import OptionError, RunError, unknown_name
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 
 Columns: TypeAlias = Mapping[str, list[Any] | np.ndarray]
@@ -44,12 +44,21 @@ class Recorded(Protocol):
     def events(self) -> tuple[EventRow, ...]:
         """What happened."""
 
+    @property
+    def noise(self) -> tuple[NoiseBlock, ...]:
+        """What was measured of the gradients' noise."""
 
-TABLES = ("iterations", "epochs", "metrics", "sessions", "events")
+    @property
+    def gradients(self) -> tuple[LargeGradient, ...]:
+        """Of many samples, at evaluations."""
+
+
+TABLES = ("iterations", "epochs", "metrics", "sessions", "events", "noise", "gradients")
 _ROWS: dict[str, type] = {
     "epochs": EpochRow,
     "sessions": SessionRow,
     "events": EventRow,
+    "gradients": LargeGradient,
 }
 
 
@@ -63,6 +72,8 @@ def columns_of(history: Recorded, table: str = "iterations") -> Columns:
         return _iterations(history)
     if table == "metrics":
         return _metrics(history)
+    if table == "noise":
+        return _noise(history)
     if table not in _ROWS:
         raise OptionError(unknown_name("table", table, TABLES))
 
@@ -86,6 +97,17 @@ def _metrics(history: Recorded) -> Columns:
         for metric, value in one.metrics.items()
     ]
     names = ("iteration", "split", "metric", "value", "samples")
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+def _noise(history: Recorded) -> Columns:
+    """Return a row for each measured iteration."""
+    rows = [
+        (block.first + number * block.every, block.samples, *map(float, sums))
+        for block in history.noise
+        for number, sums in enumerate(block.sums)
+    ]
+    names = ("iteration", "samples", "difference_square", "mean_square")
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
@@ -115,9 +137,7 @@ def csv_blocks(history: Recorded, table: str) -> Iterator[str]:
     rows = zip(*(_values(column) for column in columns.values()), strict=True)
     block: list[Any] = [tuple(columns)]
     while block:
-        text = StringIO()
-        csv.writer(text, lineterminator="\n").writerows(block)
-        yield text.getvalue()
+        yield csv_text(block)
         block = list(islice(rows, 10_000))
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from epochal.errors import RunError
 from epochal.formats import decimal, plural
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.lazy import drawn_by
 from epochal.record.database import Bounds, opened
 from epochal.record.fields import plain
@@ -37,6 +38,8 @@ class History:
         evaluations: every evaluation, by iteration.
         sessions: the processes that worked on the run, in order.
         events: what happened, in order.
+        noise: what was measured of the gradients' noise, in blocks, by iteration.
+        gradients: of many samples, at evaluations of a training that measures noise.
     """
 
     losses: Float32[np.ndarray, " iterations"]
@@ -45,6 +48,8 @@ class History:
     evaluations: tuple[EvaluationRow, ...]
     sessions: tuple[SessionRow, ...]
     events: tuple[EventRow, ...]
+    noise: tuple[NoiseBlock, ...] = ()
+    gradients: tuple[LargeGradient, ...] = ()
 
     @classmethod
     def empty(cls) -> History:
@@ -73,7 +78,7 @@ class History:
         return self.sessions[-1].status if self.sessions else None
 
     def to_pandas(self, table: str = "iterations") -> Any:
-        """Return iterations, epochs, metrics, sessions or events as a `pandas.DataFrame`.
+        """Return iterations, epochs, metrics, sessions, events, noise or gradients as a `pandas.DataFrame`.
 
         Raises `OptionError` for another table, and where pandas is not installed.
         """
@@ -82,7 +87,7 @@ class History:
         return frames.to_pandas(self, table)
 
     def to_polars(self, table: str = "iterations") -> Any:
-        """Return iterations, epochs, metrics, sessions or events as a `polars.DataFrame`.
+        """Return iterations, epochs, metrics, sessions, events, noise or gradients as a `polars.DataFrame`.
 
         Raises `OptionError` for another table, and where Polars is not installed.
         """
@@ -135,6 +140,8 @@ def read_history(path: Path, *, losses: bool = True, check: bool = False) -> His
             evaluations=evaluations,
             sessions=reader.rows("sessions", SessionRow),
             events=reader.rows("events", _event),
+            noise=reader.noise(),
+            gradients=reader.gradients(),
         )
 
 
@@ -224,6 +231,27 @@ class _Reader:
         if any(crc32(losses) != crc for _, losses, crc in rows):
             self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
         return (rows[0][0] if rows else iteration), _as_losses([losses for _, losses, _ in rows])
+
+    def noise(self) -> tuple[NoiseBlock, ...]:
+        """Read what was measured of the gradients' noise."""
+        if self.version < 3:
+            return ()
+        blocks = []
+        for first, every, samples, sums, crc in self.database.execute("SELECT * FROM noise ORDER BY first"):
+            row = {"first": first, "every": every, "samples": samples, "sums": sums, "crc32": crc}
+            check_row("noise", row)
+            self.bounds.check_rows(len(blocks))
+            if len(sums) % 8 or checksum((first, every, samples, crc32(sums))) != crc:
+                self._damaged(f"the noise from iteration {first:,} on is not as it was written")
+            blocks.append(NoiseBlock(first, every, samples, _as_losses([sums]).reshape(-1, 2)))
+        return tuple(blocks)
+
+    def gradients(self) -> tuple[LargeGradient, ...]:
+        """Read the large gradients of evaluations."""
+        if self.version < 3:
+            return ()
+        return self.rows("gradients", lambda iteration, samples, square, error: LargeGradient(
+            iteration, samples, _number(square), _number(error)))  # fmt: skip
 
     def sums_until(self, epoch: int) -> tuple[int, int, float]:
         """Return iterations, samples used and training seconds of the first ``epoch`` epochs."""

@@ -16,6 +16,7 @@ from epochal.command_words import shell_word
 from epochal.config import TrainConfig
 from epochal.errors import AlteredWarning, RunError
 from epochal.files import is_own
+from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
 from epochal.record.checkpoint_file import (
@@ -167,6 +168,17 @@ class RunRecord:
         return self.file.position_after(self.history.iterations)
 
     @property
+    def hosts(self) -> Mapping[str, int]:
+        """The hosts of its last session, and the processes on each; empty where one process trained."""
+        begun = [event.detail for event in self.history.events if event.kind in ("started", "resumed")]
+        return dict(begun[-1].get("hosts", {})) if begun else {}
+
+    @property
+    def at_once(self) -> int:
+        """How many trainings shared the processors at most, this one included; then its seconds are longer."""
+        return max((int(event.detail.get("at_once", 1)) for event in self.history.events), default=1)
+
+    @property
     def seconds(self) -> float:
         """Seconds of all sessions, from the start of their training to its end."""
         return sum(session.seconds for session in self.history.sessions)
@@ -272,6 +284,14 @@ class RunRecord:
             Fact("exact_epochs", plan.full_epochs, sum(row.is_exact for row in epochs)),
         ]
 
+    def noise_curve(self) -> list[tuple[LargeGradient, ScaleEstimate]]:
+        """Return the noise scale at each evaluation that tells it, of a run that measured it."""
+        return scale_curve(self.history.noise, self.history.gradients, self.file.data.train)
+
+    def noise_over_run(self) -> ScaleEstimate | None:
+        """Return the noise scale over all that was measured; ``None`` for too little."""
+        return over_run(self.history.noise, self.file.data.train)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain values: what `epochal show --json` prints. Raises `RunError` for no weights yet."""
         content, rows, found = self.file.to_dict(), self.history.epochs, self.standing()
@@ -292,11 +312,22 @@ class RunRecord:
             "seconds": self.seconds,
             "iterations_per_second": self.iterations_per_second,
             "sessions": len(self.history.sessions),
+            **self._noise_facts(),
+            "hosts": self.hosts,
+            "at_once": self.at_once,
             **({"problems": list(found.problems)} if found.problems else {}),
             # with what
             "versions": content["versions"],
             "device": content["device"],
         }
+
+    def _noise_facts(self) -> dict[str, Any]:
+        """Return the last noise scale and that over the run; a run that measured none says nothing of it."""
+        if not self.history.noise:
+            return {}
+        curve = self.noise_curve()
+        last, whole = curve[-1][1] if curve else None, self.noise_over_run()
+        return {"noise_scale": {name: one and one.to_dict() for name, one in (("last", last), ("over_run", whole))}}
 
 
 def status_of(folder: RunFolder, last: str | None) -> str:

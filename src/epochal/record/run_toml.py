@@ -362,7 +362,7 @@ def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:
     origin = migrate(origin)
     # a switch that is off is one that a former version did not know
     given = {name: value for name, value in origin["config"].items() if value is not False}
-    values = {name: value for name, value in given.items() if name not in ("data", "metrics")}
+    values = {name: value for name, value in given.items() if name not in ("data", "metrics", "measure")}
     values |= {f"data {name}": value for name, value in origin["data"].items() if name != "name"}
     of_model = {name: value for name, value in origin["model"].items() if not name.startswith("source")}
     values |= {f"model {name}": value for name, value in of_model.items()}

@@ -1,7 +1,7 @@
 """The tables of `history.db` and the checksums of their rows. `docs/run-folder.md` describes them for other tools.
 
-Version 1 had a table ``evaluations`` with a column each for loss and accuracy in place of ``metrics``: it is read as it
-is, and becomes this version when somebody writes to it.
+Version 1 had a table ``evaluations`` with a column each for loss and accuracy in place of ``metrics``, and version 2
+neither ``noise`` nor ``gradients``: they are read as they are, and become this version when somebody writes to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zlib import crc32
 from epochal.errors import RunError
 from epochal.record.fields import Field, content, matching, optional, real, text, whole, word
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STATUSES = ("running", "finished", "stopped", "changed", "diverged", "failed", "interrupted")
 """What a session can say of itself."""
 
@@ -34,6 +34,27 @@ CREATE TABLE metrics (
     PRIMARY KEY (iteration, split, metric)
 ) STRICT;
 """
+
+NOISE = (
+    """
+CREATE TABLE noise (
+    first INTEGER PRIMARY KEY,     -- the block's first measured iteration, counted from 0
+    every INTEGER NOT NULL,        -- from one measured iteration to the next
+    samples INTEGER NOT NULL,      -- of both halves of a batch together
+    sums BLOB NOT NULL,            -- float32, little-endian, two for each: |g1 - g2|^2 and |(g1 + g2) / 2|^2
+    crc32 INTEGER NOT NULL         -- of the other values, with the CRC-32 of sums in their place
+) STRICT;
+""",
+    """
+CREATE TABLE gradients (
+    iteration INTEGER PRIMARY KEY,
+    samples INTEGER NOT NULL,      -- that the gradient is the mean over
+    square REAL,                   -- its squared norm
+    error REAL,                    -- one standard error of that; 0 for the whole training set
+    crc32 INTEGER NOT NULL
+) STRICT;
+""",
+)
 
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -56,7 +77,7 @@ CREATE TABLE epochs (
     expected_hash TEXT NOT NULL,
     crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
 ) STRICT;
-{METRICS}CREATE TABLE sessions (
+{METRICS}{"".join(NOISE)}CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,         -- UTC, ISO 8601
     first_iteration INTEGER NOT NULL,
@@ -111,6 +132,8 @@ COLUMNS: dict[str, dict[str, Field]] = {
         "chunk_seconds": _SECONDS,
         "status": word(*STATUSES),
     },
+    "noise": {"first": _COUNT, "every": whole(1), "samples": whole(2), "sums": content(), "crc32": _COUNT},
+    "gradients": {"iteration": _COUNT, "samples": whole(1), "square": _LOSS, "error": _LOSS},
     "events": {"time": _TIME, "iteration": _COUNT, "kind": _NAME, "detail": text(10_000_000)},
 }
 """What each column of a table may hold, whatever its type in the file is."""
@@ -164,8 +187,15 @@ def checksum(values: Iterable[Any]) -> int:
 
 def migrate(database: sqlite3.Connection, version: int) -> None:
     """Bring a history of an earlier version to this one, within the transaction that is open."""
-    if version >= 2:
-        return
+    if version < 2:
+        _evaluations_to_metrics(database)
+    if version < 3:
+        for statement in NOISE:
+            database.execute(statement)
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
+
+
+def _evaluations_to_metrics(database: sqlite3.Connection) -> None:
     database.execute(METRICS)
     for iteration, split, samples, loss, accuracy in database.execute(
         "SELECT iteration, split, samples, loss, accuracy FROM evaluations"
@@ -176,7 +206,6 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
             database.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
 
     database.execute("DROP TABLE evaluations")
-    database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
 
 
 @contextmanager

@@ -119,8 +119,7 @@ class ComparedRun:
     @property
     def at_once(self) -> int:
         """How many trainings shared the processors at most, this one included; then its seconds are longer."""
-        events = self.record.history.events if self.record else ()
-        return max((int(event.detail.get("at_once", 1)) for event in events), default=1)
+        return self.record.at_once if self.record else 1
 
     @property
     def test(self) -> EvaluationRow | None:

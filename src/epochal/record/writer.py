@@ -20,6 +20,7 @@ from jaxtyping import Float32
 
 from epochal.errors import RunError
 from epochal.files import atomic_write
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.held_folder import HeldFolder
 from epochal.record.database import check_files, opened
 from epochal.record.rows import EpochRow, EvaluationRow
@@ -140,6 +141,18 @@ class HistoryWriter:
         for metric, value in row.metrics.items():
             self._insert("metrics", (row.iteration, row.split, metric, value, row.samples))
 
+    def add_noise(self, block: NoiseBlock) -> None:
+        """Add what some iterations measured; nothing for none."""
+        if len(block.sums):
+            content = block.sums.astype("<f4").tobytes()
+            values = (block.first, block.every, block.samples)
+            crc = checksum((*values, crc32(content)))
+            self._execute("INSERT INTO noise VALUES (?, ?, ?, ?, ?)", (*values, content, crc))
+
+    def add_gradient(self, gradient: LargeGradient) -> None:
+        """Add the gradient of an evaluation; the same one again, after a resume, replaces it."""
+        self._insert("gradients", (gradient.iteration, gradient.samples, gradient.square, gradient.error))
+
     def add_event(self, iteration: int, kind: str, **detail: Any) -> None:
         """Add an event with the present time."""
         self._insert("events", (_now(), iteration, kind, json.dumps(detail)), "NULL, ")
@@ -161,7 +174,17 @@ class HistoryWriter:
             self.add_losses(first, np.frombuffer(losses, "<f4")[: iteration - first])
         self._execute("DELETE FROM epochs WHERE end_iteration > ? OR NOT complete", (iteration,))
         self._execute("DELETE FROM metrics WHERE iteration > ?", (iteration,))
+        self._roll_back_noise(iteration)
         self.commit()
+
+    def _roll_back_noise(self, iteration: int) -> None:
+        rows = self._execute("SELECT first, every, samples, sums FROM noise", ()).fetchall()
+        for first, every, samples, sums in rows:
+            block = NoiseBlock(first, every, samples, np.frombuffer(sums, "<f4").reshape(-1, 2))
+            if block.last >= iteration:
+                self._execute("DELETE FROM noise WHERE first = ?", (first,))
+                self.add_noise(block.within(0, iteration))
+        self._execute("DELETE FROM gradients WHERE iteration > ?", (iteration,))
 
     def _insert(self, table: str, values: tuple[Any, ...], identity: str = "") -> sqlite3.Cursor:
         values = stored(values)

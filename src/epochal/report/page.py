@@ -72,6 +72,7 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
             comparison=views.comparison(page),
             bands=views.band_rows(page),
             page_commands=views.page_commands(page),
+            noise=views.noise_views(page),
             curve_notes=list(views.curve_notes(page, watch)),
             maps=[_map_words(landscape) for landscape in page.landscapes],
             map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),

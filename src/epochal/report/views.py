@@ -16,6 +16,7 @@ from epochal.record.rows import EvaluationRow, metric_names
 from epochal.record.run_record import RunRecord
 from epochal.record.study_record import Spread
 from epochal.report import series, tables
+from epochal.report.noise_view import NoiseView
 from epochal.report.page_model import Notice, Page, PageRun, Predictions
 from epochal.report.strip_words import strip_epoch, strip_run
 from epochal.report.tables import Cell, PlanTableRow
@@ -233,6 +234,7 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         (say("about.device"), device),
         (say("about.versions"), ", ".join(f"{name} {number}" for name, number in file.versions.items())),
         (say("about.config"), _options(file.present_config.to_dict())),
+        *_surroundings(run.record),
     ]
 
     for session in history.sessions:
@@ -254,6 +256,19 @@ def _environment(run: PageRun) -> list[tuple[Words, str | Words]]:
         text = say("about.event", time=when, iteration=count(event.iteration), kind=event.kind + detail)
         rows.append((say("about.events"), text))
     return rows
+
+
+def _surroundings(run: RunRecord) -> Iterator[tuple[Words, str | Words]]:
+    """Yield the order of samples, the processes and the trainings at once, where they are not the usual ones."""
+    if run.config.order is not None:
+        yield say("about.order"), run.config.order
+    if run.hosts:
+        yield (
+            say("about.hosts"),
+            say("about.processes", processes=sum(run.hosts.values()), hosts=", ".join(run.hosts)),
+        )
+    if run.at_once > 1:
+        yield say("about.lanes"), count(run.at_once)
 
 
 def printed_environment(page: Page) -> list[tuple[Words, str | Words]]:
@@ -337,6 +352,12 @@ def notice_words(notice: Notice) -> Words:
         return status_words(value) if name == "status" else value
 
     return say(f"notice.{notice.key}", **{name: words(name, value) for name, value in notice.values.items()})
+
+
+def noise_views(page: Page) -> list[NoiseView]:
+    """Return what the runs measured of their gradients' noise; nothing for those that measured none."""
+    found = (NoiseView.of(run.name, run.record) for run in page.runs)
+    return [view for view in found if view is not None]
 
 
 def curve_notes(page: Page, watch: bool) -> Iterator[Words]:

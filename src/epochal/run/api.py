@@ -19,7 +19,6 @@ from epochal.config import TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.engine.cluster import ALONE, Cluster, present_cluster
-from epochal.engine.joining import join
 from epochal.errors import OptionError, RunError
 from epochal.lock import locked
 from epochal.options import listed
@@ -28,7 +27,7 @@ from epochal.record.history import History
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, read_run_toml, write_run_toml
 from epochal.record.writer import HistoryWriter
-from epochal.run.callbacks import Callback, Callbacks, followers
+from epochal.run.callbacks import Callback, Callbacks, StopWhen, followers
 from epochal.run.custom import Custom
 from epochal.run.divergence import Divergence
 from epochal.run.fit import fit
@@ -42,7 +41,17 @@ from epochal.run.recorder import MemoryWriter, Recorder
 from epochal.run.run import DataSource, Run
 from epochal.run.session import Session, at_present
 from epochal.run.setup import Setup, anchored, set_up
-from epochal.run.together import Beginning, as_one, follow, follow_file, share_beginning, training_facts, watched
+from epochal.run.together import (
+    Beginning,
+    as_one,
+    follow,
+    follow_file,
+    hand_out,
+    received,
+    share_beginning,
+    training_facts,
+    watched,
+)
 
 
 def train(
@@ -66,9 +75,9 @@ def train(
     Args:
         data: a data set's name, a file or folder, arrays ``(x, y)``, a frame, or anything else that
             `epochal.load_data` takes.
-        model: linear, mlp, cnn or rnn; a module of Flax (NNX, Linen), Equinox, Keras, Haiku or PyTorch, which has the
-            trained weights afterwards (`Run.model` where it is immutable); ``file.py:function``, which makes one; or a
-            `Model` of your own (`epochal.from_functions`).
+        model: linear, mlp (``mlp:300-100`` with these hidden sizes), cnn, lenet or rnn; a module of Flax (NNX, Linen),
+            Equinox, Keras, Haiku or PyTorch, which has the trained weights afterwards (`Run.model` where it is
+            immutable); ``file.py:function``, which makes one; or a `Model` of your own (`epochal.from_functions`).
         optimizer: sgd, momentum, nesterov, adam, adamw, rmsprop, adagrad, lion or adafactor; or an Optax
             transformation. Default: the model's.
         loss: cross-entropy, mean-squared-error, or a function ``(outputs, targets) -> one loss a sample``.
@@ -123,8 +132,10 @@ def _own(
     listener: Callable[[Any], object] | None,
     should_stop: Callable[[], bool] | None,
 ) -> tuple[Callback, ...]:
-    """Return a caller's callbacks: of several processes, the first alone has any."""
-    return followers(callbacks, listener, should_stop) if cluster.owns_folder else ()
+    """Return a caller's callbacks: of several processes, the first alone has any but those that heed a signal."""
+    if cluster.owns_folder:
+        return followers(callbacks, listener, should_stop)
+    return tuple(one for one in followers(callbacks) if isinstance(one, StopWhen))
 
 
 def _written_back(run: Run) -> Run:
@@ -213,8 +224,9 @@ def resume(
         should_stop: as for `train`.
         progress: as for `train`.
         changes: options that apply from the current iteration on: ``epochs``, ``iterations`` or ``budget`` (in all),
-            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``evaluate_every``, ``checkpoint_every``, ``on_nan``.
-            They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run ends there.
+            ``batch_size``, ``micro_batch``, ``shards``, ``lr``, ``measure``, ``evaluate_every``, ``checkpoint_every``,
+            ``on_nan``. They are recorded in `run.toml`. With ``iterations`` of just where it stands, an unfinished run
+            ends there.
 
     Raises:
         RunError: where the run is in use or damaged, or a new budget ends before the position.
@@ -227,7 +239,7 @@ def resume(
             with progress_bar(progress) as bar:
                 run = resume_with(Path(path), custom, data, changes, (*bar, *told), cluster)
         else:
-            setup = follow_file(cluster, custom, data)
+            _, setup = follow_file(cluster, custom, data)
             cluster.check_same("training", training_facts(setup))
             run = follow(cluster, setup, told)
     return interrupt.answer(_written_back(run))
@@ -302,26 +314,48 @@ def rerun(
 
     The other arguments are those of `resume`.
     """
-    if not join().is_alone:
-        raise OptionError("rerun takes one process, which gives the bits of any number of them; start it alone")
+    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    with as_one() as cluster:
+        told = watched(cluster, _own(cluster, callbacks, listener, should_stop))
+        if not cluster.owns_folder:
+            file, setup = follow_file(cluster, custom, data)
+            cluster.check_same("training", training_facts(setup))
+            original = received(cluster, file, setup)
+            return Rerun(original, follow(cluster, _from_its_start(file, setup), told))
+
+        with progress_bar(progress) as bar:
+            return _rerun(Path(path), None if to is None else Path(to), custom, data, (*bar, *told), cluster)
+
+
+def _rerun(
+    path: Path,
+    to: Path | None,
+    custom: Custom,
+    data: DataSource | None,
+    told: tuple[Callback, ...],
+    cluster: Cluster,
+) -> Rerun:
+    """Repeat a run in a folder, as the only process or as the first of several."""
     original = Run.open(path)
     checkpoint = original.record.checkpoint()
     original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
-    custom = _custom("" if data is None else data, model, optimizer, loss, metrics)
+    cluster.share(json.dumps(original.file.to_dict()).encode())
     setup = original.rebuild(custom, data)
+    cluster.check_same("training", training_facts(setup))
+    hand_out(cluster, checkpoint)
 
     until = checkpoint.position.iteration
     file = at_present(original.file, setup).with_iterations(until)
-    again = set_up(file.config_at(0), setup.data, setup.custom, file.lengths_at(0))
-    setup = dataclasses.replace(again, warnings=setup.warnings)
+    setup = _from_its_start(file, setup)
     setup.engine.count_parameters()
-    folder = create_run_folder(None if to is None else Path(to), f"{Path(path).resolve().name}-rerun")
+    folder = create_run_folder(to, f"{path.resolve().name}-rerun")
+    return Rerun(original, _start_in_folder(folder, file, setup, told, until=until))
 
-    with progress_bar(progress) as bar:
-        return Rerun(
-            original,
-            _start_in_folder(folder, file, setup, (*bar, *followers(callbacks, listener, should_stop)), until=until),
-        )
+
+def _from_its_start(file: RunFile, setup: Setup) -> Setup:
+    """Return what a run began with, from what it is trained with now."""
+    first = set_up(file.config_at(0), setup.data, setup.custom, file.lengths_at(0))
+    return dataclasses.replace(first, warnings=setup.warnings)
 
 
 def _with_data_at(file: RunFile, data: DataSource | None) -> RunFile:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.clock import Plan, Position, Span, Unit
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.run_toml import RunFile
 from epochal.run.point import Point
@@ -53,12 +54,14 @@ class ChunkEnd:
         losses: each iteration's: the mean over its batch before its update.
         batch_size: samples of each.
         seconds: that they took.
+        noise: what was measured of the gradients' noise, where that is wanted.
     """
 
     position: Position
     losses: Float32[np.ndarray, " iterations"]
     batch_size: int
     seconds: float
+    noise: NoiseBlock | None = None
 
     @property
     def first(self) -> int:
@@ -73,12 +76,14 @@ class EpochEnd:
     Attributes:
         evaluation: the test set's, where it was due.
         validation: the validation set's, likewise, where there is one.
+        gradient: of many training samples at once, likewise, where the gradients' noise is measured.
     """
 
     position: Position
     row: EpochRow
     evaluation: EvaluationRow | None
     validation: EvaluationRow | None = None
+    gradient: LargeGradient | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +115,22 @@ class Warned:
     """Something that the user should know and that does not stop the training."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """An adaptive batch grows.
+
+    Attributes:
+        position: from which on.
+        before, batch_size: its samples until then, and from then on.
+        noise_scale: that of the gradients, in samples, which was measured; infinite where noise hides it.
+    """
+
+    position: Position
+    before: int
+    batch_size: int
+    noise_scale: float
 
 
 class Callback:
@@ -146,6 +167,9 @@ class Callback:
 
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Note what an epoch did."""
+
+    def on_growth(self, growth: Grown) -> None:
+        """Note that an adaptive batch grows."""
 
     def on_point(self, point: Point) -> None:
         """Note where training stands after a chunk, and after the epoch that may have ended with it.
@@ -219,6 +243,10 @@ class Callbacks:
         """Tell all of them where training stands."""
         self._tell(lambda member: member.on_point(point))
 
+    def growth(self, growth: Grown) -> None:
+        """Tell all of them that an adaptive batch grows."""
+        self._tell(lambda member: member.on_growth(growth))
+
     def end(self, end: End) -> None:
         """End, in reverse order; each one once, also where another one fails.
 
@@ -280,7 +308,7 @@ class StopWhen(Callback):
 
 
 class Listener(Callback):
-    """Hands all that it is told to one function: `Start`, `ChunkEnd`, `EpochEnd`, `End` and `Warned`."""
+    """Hands all that it is told to one function: `Start`, `ChunkEnd`, `EpochEnd`, `Grown`, `End` and `Warned`."""
 
     def __init__(self, function: Callable[[Any], object]) -> None:
         self._function = function
@@ -300,6 +328,10 @@ class Listener(Callback):
     def on_epoch(self, epoch: EpochEnd) -> None:
         """Hand it on."""
         self._function(epoch)
+
+    def on_growth(self, growth: Grown) -> None:
+        """Hand it on."""
+        self._function(growth)
 
     def on_end(self, end: End) -> None:
         """Hand it on."""

@@ -10,7 +10,8 @@ from epochal.clock import Plan, Position
 from epochal.formats import count, loss
 from epochal.plan_rows import counters, totals
 from epochal.record.rows import EpochRow, EvaluationRow
-from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
+from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Grown, Start
+from epochal.run.epoch_lines import growth_numbers
 from epochal.run.surroundings import CellOutput
 from epochal.web.epochs_table import epochs_table
 from epochal.web.fragment import Fragment
@@ -35,6 +36,7 @@ class CellProgress(Callback):
         self._rows: list[EpochRow] = []
         self._evaluations: list[EvaluationRow] = []
         self._warnings: list[str] = []
+        self._growths: list[Grown] = []
         self._seconds = self._iterations = self._seconds_before = self._share_at_start = 0.0
         self._loss: float | None = None
         self._status = ""
@@ -73,6 +75,10 @@ class CellProgress(Callback):
         found = (row for row in (epoch.validation, epoch.evaluation) if row is not None)
         self._evaluations = [*self._evaluations[-2 * _ROWS + 2 :], *found]
 
+    def on_growth(self, growth: Grown) -> None:
+        """Show it until the end."""
+        self._growths.append(growth)
+
     def on_end(self, end: End) -> None:
         """Note how it ended."""
         self._position, self._status = end.position, end.status
@@ -85,6 +91,7 @@ class CellProgress(Callback):
             write.line(self.words()),
             self._bar(),
             *(write.line(phrase(one), "soft") for one in self._warnings),
+            *(write.line(write.say("epoch_line.growth", **growth_numbers(one)), "soft") for one in self._growths),
         ]
         if self._rows:
             parts.append(epochs_table(self._rows, self._evaluations, write))

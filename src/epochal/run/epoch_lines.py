@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from epochal import formats
 from epochal.clock import Plan
 from epochal.plan_rows import totals
 from epochal.record.rows import EpochRow, EvaluationRow
+from epochal.run.callbacks import Grown
 from epochal.words.catalogue import metric_name, tell
 
 _MOST_LINES = 50
@@ -50,6 +52,17 @@ class Thinning:
     def shows(self, epoch: int) -> bool:
         """Return whether this epoch is shown."""
         return epoch % self.step(epoch) == 0
+
+
+def growth_line(growth: Grown) -> str:
+    """Return what an adaptive batch became, and why, in a line."""
+    return tell("epoch_line.growth", **growth_numbers(growth))
+
+
+def growth_numbers(growth: Grown) -> dict[str, str]:
+    """Return the numbers of a growth as they are shown."""
+    measured = f"{growth.noise_scale:,.0f}" if math.isfinite(growth.noise_scale) else "∞"
+    return {"before": f"{growth.before:,}", "size": f"{growth.batch_size:,}", "measured": measured}
 
 
 def epoch_line(row: EpochRow, plan: Plan, rate: float, validation: EvaluationRow | None = None) -> str:

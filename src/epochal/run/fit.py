@@ -9,7 +9,7 @@ from typing import NamedTuple
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position, Span
 from epochal.data.row_source import AnySplit
-from epochal.engine import CAPACITY, ChunkResult, Engine
+from epochal.engine import CAPACITY, ChunkResult, Engine, measure_large_gradient
 from epochal.engine.cluster import ALONE, Cluster
 from epochal.errors import DivergedError, RunError
 from epochal.record.rows import EpochRow, EvaluationRow
@@ -69,7 +69,7 @@ def fit(
 
             # The position moves here and nowhere else, after the updates that it counts.
             point = point.after(state, plan.advance(point.position, Span.iterations(count)), chunk, batch_size)
-            callbacks.chunk(ChunkEnd(point.position, chunk.losses, batch_size, chunk.seconds))
+            callbacks.chunk(ChunkEnd(point.position, chunk.losses, batch_size, chunk.seconds, chunk.noise))
             length = next_chunk_length(turn.length, count, chunk.seconds)
 
             # An epoch's row stands in the history before anybody saves the point after it.
@@ -158,6 +158,10 @@ def _end_epoch(
     validation = _evaluate(engine, point, "validation", engine.data.validation, cluster) if evaluate else None
     evaluation = _evaluate(engine, point, "test", engine.data.test, cluster) if evaluate else None
 
+    gradient = None
+    if evaluate and engine.noise_every is not None and cluster.owns_folder:
+        gradient = measure_large_gradient(engine, point.state, position)
+
     row = EpochRow(
         epoch=epoch,
         end_iteration=position.iteration,
@@ -172,7 +176,7 @@ def _end_epoch(
         test={} if evaluation is None else evaluation.metrics,
     )
 
-    callbacks.epoch(EpochEnd(position, row, evaluation, validation))
+    callbacks.epoch(EpochEnd(position, row, evaluation, validation, gradient))
     if not row.is_exact:
         raise RunError(
             f"epoch {epoch} used {row.samples} samples with hash {row.audit_hash}; "

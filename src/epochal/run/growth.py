@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from epochal.batch_sizes import Adaptive
 from epochal.clock import Plan
 from epochal.engine import Engine, NoiseScale, measure_noise
 from epochal.run.callbacks import Callback
 from epochal.run.point import Point
+from epochal.size_schedule import Adaptive
 
 _SLICES = 16
 _WORTH = 2.0  # times the batch: from there on, twice the batch needs about half of the updates

@@ -23,6 +23,7 @@ from epochal.run.run import Run
 from epochal.run.surroundings import cell_output, is_interactive, is_marimo
 from epochal.web.fragment import Fragment
 from epochal.words.phrases import translate
+from epochal.words.plain_text import print_plain
 
 _STATUS = 128 + signal.SIGINT
 
@@ -57,7 +58,7 @@ class Interrupt:
         """Say how an interrupted work is continued, to a person. Raises `KeyboardInterrupt` in a script."""
         if not is_interactive():
             raise KeyboardInterrupt
-        print(translate(message))
+        print_plain(translate(message))
 
 
 @contextmanager

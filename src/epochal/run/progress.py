@@ -14,14 +14,16 @@ from rich.text import Text
 
 from epochal.clock import Plan, Position
 from epochal.plan_rows import totals
-from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
+from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Grown, Start
 from epochal.run.cell_progress import CellProgress
-from epochal.run.epoch_lines import Thinning, epoch_line
+from epochal.run.epoch_lines import Thinning, epoch_line, growth_line
 from epochal.run.standing import Standing
 from epochal.run.surroundings import cell_output
 from epochal.words.catalogue import tell
+from epochal.words.console import PlainConsole
 from epochal.words.layout import said_width
 from epochal.words.phrases import translate
+from epochal.words.plain_text import one_line
 
 _REFRESHES = 10  # a second
 
@@ -94,6 +96,10 @@ class ProgressBar(Callback):
         else:
             self._left_out = epoch
 
+    def on_growth(self, growth: Grown) -> None:
+        """Print it."""
+        self._print(growth_line(growth))
+
     def on_end(self, end: End) -> None:
         """Show where it ended: the last epoch's line too, where the training stopped before its plan's end."""
         if self._plan is None:
@@ -130,7 +136,8 @@ class ProgressBar(Callback):
         self._step = step
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
+        text = Text(one_line(line))
+        self._console.print(text, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
 
 
 @contextmanager
@@ -142,7 +149,7 @@ def progress_bar(wanted: bool | None) -> Iterator[tuple[Callback, ...]]:
             yield (shown,)
         return
 
-    console = Console(highlight=False, width=said_width())
+    console = PlainConsole(width=said_width())
     if wanted is False or (wanted is None and not console.is_terminal):
         yield ()
         return

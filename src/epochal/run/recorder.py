@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.history import History
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
@@ -38,6 +39,12 @@ class Writer(Protocol):
     def add_evaluation(self, row: EvaluationRow) -> None:
         """Add an evaluation."""
 
+    def add_noise(self, block: NoiseBlock) -> None:
+        """Add what some iterations measured; nothing for none."""
+
+    def add_gradient(self, gradient: LargeGradient) -> None:
+        """Add the gradient of an evaluation."""
+
     def add_event(self, iteration: int, kind: str, **detail: Any) -> None:
         """Add an event with the present time."""
 
@@ -57,6 +64,8 @@ class MemoryWriter:
     evaluations: list[EvaluationRow] = field(default_factory=list)
     sessions: list[SessionRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
+    noise: list[NoiseBlock] = field(default_factory=list)
+    gradients: list[LargeGradient] = field(default_factory=list)
 
     def start_session(self, iteration: int) -> None:
         """Begin this process's row."""
@@ -80,6 +89,15 @@ class MemoryWriter:
         """Add an evaluation."""
         self.evaluations.append(row)
 
+    def add_noise(self, block: NoiseBlock) -> None:
+        """Add what some iterations measured; nothing for none."""
+        if len(block.sums):
+            self.noise.append(block)
+
+    def add_gradient(self, gradient: LargeGradient) -> None:
+        """Add the gradient of an evaluation."""
+        self.gradients.append(gradient)
+
     def add_event(self, iteration: int, kind: str, **detail: Any) -> None:
         """Add an event with the present time."""
         self.events.append(EventRow(_now(), iteration, kind, detail))
@@ -100,6 +118,8 @@ class MemoryWriter:
             tuple(self.evaluations),
             tuple(self.sessions),
             tuple(self.events),
+            tuple(self.noise),
+            tuple(self.gradients),
         )
 
 
@@ -125,8 +145,10 @@ class Recorder(Callback):
         self.writer.commit()
 
     def on_chunk(self, chunk: ChunkEnd) -> None:
-        """Record the losses."""
+        """Record the losses, and what was measured beside them."""
         self.writer.add_losses(chunk.first, chunk.losses)
+        if chunk.noise is not None:
+            self.writer.add_noise(chunk.noise)
         self._iteration = chunk.position.iteration
         self._chunk_seconds += chunk.seconds
 
@@ -135,6 +157,8 @@ class Recorder(Callback):
         for evaluation in (epoch.validation, epoch.evaluation):
             if evaluation is not None:
                 self.writer.add_evaluation(evaluation)
+        if epoch.gradient is not None:
+            self.writer.add_gradient(epoch.gradient)
         self.writer.add_epoch(epoch.row)
         if not epoch.row.is_exact:
             self.writer.add_event(self._iteration, "audit failed", epoch=epoch.row.epoch)

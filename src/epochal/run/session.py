@@ -20,7 +20,7 @@ from epochal.record.folder import CHECKPOINTS, SNAPSHOTS, RunFolder
 from epochal.record.history import History
 from epochal.record.rows import EvaluationRow, best_evaluation
 from epochal.record.run_toml import SUMMATION, RunFile, present_versions, write_run_toml
-from epochal.run.callbacks import Callback, Callbacks, Patience
+from epochal.run.callbacks import Callback, Callbacks, Grown, Patience
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver, Snapshots
 from epochal.run.divergence import Divergence
 from epochal.run.exchange import ExchangeNote
@@ -176,6 +176,7 @@ class Session:
             small=measured.small, large=measured.large,
             small_square=measured.small_square, large_square=measured.large_square,
         )  # fmt: skip
+        Callbacks.of(told=self.told).growth(Grown(position, measured.small, decision.batch_size.low, measured.value))
 
     def _warn(self, message: str) -> None:
         """Put a warning into the history and tell the caller's callbacks."""

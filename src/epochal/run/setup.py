@@ -42,6 +42,7 @@ from epochal.engine.optimizer import check_rate, option_names
 from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
 from epochal.errors import OptionError, PlanError
+from epochal.gradient_noise import MEASURED_EVERY
 from epochal.models import Model, build_model
 from epochal.order import Order
 from epochal.record.checkpoint_file import Checkpoint
@@ -169,7 +170,7 @@ def set_up(
     Raises `PlanError`, `OptionError` or `ModelError` for what cannot be trained; nothing is written.
     """
     # Before anything asks JAX for a device: from then on, the process keeps the devices that it has.
-    keep_compiled_programs()
+    notes = keep_compiled_programs()
     offer_cores()
     check_jax()
 
@@ -223,11 +224,14 @@ def set_up(
         micro_batch=config.micro_batch,
         shards=config.shards,
         at_once=custom.at_once,
+        noise_every=MEASURED_EVERY if config.measure == "noise" else None,
         is_built_in=custom.model is None and optimizer.is_built_in,
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
     engine, custom, warnings = _try_own_parts(engine, custom, plan)
+    if config.measure == "noise":
+        _check_halves(engine, plan)
     size = plan.batch_sizes if adaptive is None else str(adaptive)
     resolved = dataclasses.replace(
         resolved,
@@ -238,7 +242,21 @@ def set_up(
         loss=task.loss,
         order=order,
     )
-    return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, warnings)
+    return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, (*notes, *warnings))
+
+
+def _check_halves(engine: Engine, plan: Plan) -> None:
+    """Refuse to compare halves of batches that have none: raises `OptionError`."""
+    if any(phase.batch_size == 1 for phase in plan.phases):
+        raise OptionError(
+            "measure='noise' compares two halves of each batch, and a batch of 1 sample has none; take a batch size of "
+            "at least 2, or leave it out"
+        )
+    if engine.model.uses_batch_statistics:
+        raise OptionError(
+            f"measure='noise' compares two halves of each batch, and model '{engine.model.name}' computes with "
+            "statistics of its batch, so that a half has another model; leave it out"
+        )
 
 
 def _for_processes(config: TrainConfig, plan: Plan, model: Model, *, is_new: bool) -> TrainConfig:
@@ -325,7 +343,7 @@ def _resolve_optimizer(
         updates=updates,
         clip_norm=config.clip_norm,
     )
-    lr = usual_rate(name, plan, data) if config.lr is None else check_rate(config.lr)
+    lr = usual_rate(name, plan, data, model) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 

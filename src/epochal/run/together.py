@@ -24,7 +24,7 @@ from epochal.engine import available_cores, offer_cores, present_settings
 from epochal.engine.cluster import Cluster, Failure, Peer, UnlikeError, lost_peer
 from epochal.engine.joining import GONE, join, on_abort
 from epochal.errors import EpochalError
-from epochal.record.checkpoint_file import from_bytes, to_bytes
+from epochal.record.checkpoint_file import Checkpoint, from_bytes, to_bytes
 from epochal.record.folder import RunFolder
 from epochal.record.history import History
 from epochal.record.rows import EvaluationRow
@@ -40,6 +40,7 @@ from epochal.run.session import Session
 from epochal.run.setup import Setup
 from epochal.run.watchdog import Watchdog, watchdog_limit
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_text, print_plain
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
 _REFUSED = 2  # the exit status of what the user can fix
@@ -102,7 +103,7 @@ def _listen(cluster: Cluster, over: threading.Event) -> None:
 def _leave_failed(cluster: Cluster, failure: Failure) -> None:
     """End as the process that failed does; the first one says why, since the others' output may not be seen."""
     if cluster.rank == 0:
-        print(f"epochal: {translate(f'process {failure.rank} ended all: {failure.message}')}", file=sys.stderr)
+        print_plain(f"epochal: {translate(f'process {failure.rank} ended all: {failure.message}')}", is_error=True)
         time.sleep(2 * _HEARD_SECONDS)  # JAX ends the others when this one is gone, before they have said why
     _leave(failure.status)
 
@@ -122,7 +123,7 @@ def _leave_lost(cluster: Cluster, peers: tuple[Peer, ...]) -> None:
     message = translate("another process of the training is gone; resume goes on from the last checkpoint")
     if (gone := lost_peer(peers, cluster.rank)) is not None:
         message = translate(f"process {gone.rank} on {gone.host} is gone; resume goes on from the last checkpoint")
-    os.write(2, f"epochal: {message}\n".encode())
+    os.write(2, f"epochal: {plain_text(message)}\n".encode())
     _leave(GONE)
 
 
@@ -218,11 +219,24 @@ def follow(cluster: Cluster, setup: Setup, told: tuple[Callback, ...]) -> Run:
     return Run(RunRecord(None, beginning.file, writer.history(), status, point.position), setup, point.state)
 
 
-def follow_file(cluster: Cluster, custom: Custom, data: DataSource | None) -> Setup:
+def follow_file(cluster: Cluster, custom: Custom, data: DataSource | None) -> tuple[RunFile, Setup]:
     """Set up what the run of the first process is trained with, whose folder need not be here."""
     file = RunFile.from_dict(json.loads(cluster.share()))
     record = RunRecord(None, file, History.empty(), "new", Position())
-    return Run(record).rebuild(custom, data, beginning=False)
+    return file, Run(record).rebuild(custom, data, beginning=False)
+
+
+def hand_out(cluster: Cluster, checkpoint: Checkpoint) -> None:
+    """Give a checkpoint of the first process to the others."""
+    if not cluster.is_alone:
+        cluster.share(to_bytes(checkpoint))
+
+
+def received(cluster: Cluster, file: RunFile, setup: Setup) -> Run:
+    """Return a run of the first process, where its checkpoint stands."""
+    checkpoint = from_bytes(cluster.share())
+    state = restored_state(checkpoint, setup.engine.initial_state)
+    return Run(RunRecord(None, file, History.empty(), "stopped", checkpoint.position), setup, state)
 
 
 @dataclass(slots=True)

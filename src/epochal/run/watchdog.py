@@ -17,6 +17,7 @@ from epochal.clock import Plan
 from epochal.errors import OptionError
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 from epochal.words.phrases import translate
+from epochal.words.plain_text import plain_text
 
 LIMIT = "EPOCHAL_WATCHDOG"
 """The variable that holds the seconds without progress after which a process gives up; 0 for never."""
@@ -52,7 +53,7 @@ class Watchdog(Callback):
         self._plan: Plan | None = None
         self._sizes: set[int] = set()
         self._has_evaluated = False
-        self._ended = 0.0
+        self._spent = self._ended = 0.0
         self._over = threading.Event()
 
     @property
@@ -62,7 +63,7 @@ class Watchdog(Callback):
 
     def on_start(self, start: Start) -> None:
         """Begin to watch; what is compiled at first is not counted."""
-        self._plan, self._since = start.plan, None
+        self._plan, self._since, self._spent = start.plan, None, start.point.seconds
         self._over = threading.Event()
         if self._least > 0:
             threading.Thread(target=self._watch, args=(self._over,), name="watchdog", daemon=True).start()
@@ -71,8 +72,10 @@ class Watchdog(Callback):
         """Note progress. What is compiled next, for a new batch size or the first evaluation, is not counted."""
         self._note(chunk.seconds)
         self._sizes.add(chunk.batch_size)
-        at_end = chunk.position.offset == 0
-        next_size = None if self._plan is None else self._plan.next_batch_size(chunk.position)
+        self._spent += chunk.seconds
+        plan, position = self._plan, chunk.position
+        at_end = position.offset == 0 or (plan is not None and plan.is_spent(position, self._spent))
+        next_size = None if plan is None else plan.next_batch_size(position)
         if next_size not in self._sizes or (at_end and not self._has_evaluated):
             self._since = None
         self._ended = self._clock()
@@ -125,7 +128,7 @@ def _leave(seconds: float) -> None:
         f"no progress for {seconds:.0f} s: this process or another one of the training is stuck, as the lines above "
         f"say; resume goes on from the last checkpoint ({LIMIT}=SECONDS allows more time, 0 any)"
     )
-    os.write(2, f"epochal: {translate(message)}\n".encode())
+    os.write(2, f"epochal: {plain_text(translate(message))}\n".encode())
     # the first that leaves ends the others: the one that is stuck shall have said where by then
     time.sleep(_GRACE)
     os._exit(STUCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -15,12 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.engine import State, check_jax, keep_compiled_programs
+from epochal.engine.fit_program import MOST_EPOCHS, Table
 from epochal.engine.task import choose_loss
 from epochal.engine.whole_fit import (
-    MOST_EPOCHS,
     Kept,
     Stretch,
-    Table,
     WholeFit,
     count_weights,
     outputs_of,
@@ -32,6 +32,7 @@ from epochal.order import Order
 from epochal.sklearn.scaling import Scaling
 from epochal.sklearn.settings import Numbers, Settings, seed_of
 from epochal.words.catalogue import tell
+from epochal.words.phrases import translate
 
 Weight: TypeAlias = Float64[np.ndarray, " n"]
 
@@ -122,7 +123,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if is_partial and settings.early_stopping:
             raise OptionError("partial_fit is one epoch, so early_stopping has no effect; set it to False")
         check_jax()
-        keep_compiled_programs()
+        for note in keep_compiled_programs():
+            warnings.warn(translate(note), stacklevel=3)
         return settings, hasattr(self, "params_") and (is_partial or settings.warm_start)
 
     def _train(self, settings: Settings, samples: Samples, outputs: int, *, goes_on: bool, is_partial: bool) -> None:

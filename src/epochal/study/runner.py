@@ -32,7 +32,8 @@ from epochal.run.run import Run
 from epochal.run.setup import Setup, anchored, set_up
 from epochal.study.in_turn import FollowedInTurn
 from epochal.study.study import Study
-from epochal.study.tuning import Stopped, tune
+from epochal.study.to_target import Stopped
+from epochal.study.tuning import tune
 
 
 @dataclass(frozen=True, slots=True)

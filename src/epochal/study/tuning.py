@@ -22,24 +22,19 @@ from epochal.clock import Plan
 from epochal.config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine.lanes import Lanes, lanes_for
-from epochal.errors import DataError, OptionError
-from epochal.order import Order
+from epochal.errors import OptionError
 from epochal.record.study_record import Trial, TuningResult
 from epochal.run.callbacks import Callbacks, ChunkEnd, EpochEnd, StopWhen
 from epochal.run.custom import Custom
 from epochal.run.fit import fit
 from epochal.run.point import Point
 from epochal.run.setup import set_up
+from epochal.study.held_out import validation_split
+from epochal.study.to_target import Stopped
 
 _FACTOR = 3.0
-_SHARE_HELD_OUT, _MOST_HELD_OUT = 6, 10_000
 _SHARE_OF_BUDGET, _FEWEST_UPDATES = 10, 20
 _MOST_FURTHER = 2
-_HELD_OUT = 2**63  # the order of an epoch that no training reaches says which samples are held out
-
-
-class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
-    """A search that was stopped before it had an answer."""
 
 
 def tune(
@@ -92,17 +87,6 @@ def tune(
         held_out=len(split.test),
         seed=config.seed,
     )
-
-
-def validation_split(data: Dataset, seed: int) -> Dataset:
-    """Return the training set alone, split in two: what the search trains on, and as its test set a validation set."""
-    samples = len(data.train)
-    held_out = min(samples // _SHARE_HELD_OUT, _MOST_HELD_OUT)
-    if not held_out:
-        raise DataError(f"{samples} training samples are too few to hold any out; give the learning rates with --lr")
-    shuffled = Order(samples, seed).indices(_HELD_OUT, 0, samples)
-    validation, rest = np.sort(shuffled[:held_out]), np.sort(shuffled[held_out:])
-    return dataclasses.replace(data, train=data.train.take(rest), test=data.train.take(validation))
 
 
 def _search_plan(config: TrainConfig, samples: int, held_in: int) -> Plan:

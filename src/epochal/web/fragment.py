@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from markupsafe import Markup, escape
 
+from epochal.web.one_file import shown
 from epochal.words.catalogue import Words, say
 from epochal.words.language import LANGUAGES, present_language
 
@@ -38,7 +39,7 @@ class Fragment:
 
     def text(self, text: Text) -> Markup:
         """Return a text in this language, escaped."""
-        return escape(text.texts[self.lang] if isinstance(text, Words) else text)
+        return escape(shown(text.texts[self.lang] if isinstance(text, Words) else text))
 
     def say(self, key: str, **values: object) -> Markup:
         """Return a sentence, escaped, with its gaps filled."""

@@ -14,6 +14,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from epochal.words.plain_text import plain_text
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -46,8 +48,18 @@ class Sources:
 def templates_of(package: str) -> Environment:
     """Return a page's templates: texts are escaped, and a name that nobody filled in is an error."""
     return Environment(
-        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(package),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+
+
+def shown(value: Any) -> Any:
+    """Return a value as a page shows it: a text, not yet escaped, without what would turn the page's writing."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else plain_text(value)
 
 
 def policy_hash(script: str) -> str:
@@ -57,8 +69,13 @@ def policy_hash(script: str) -> str:
 
 def embedded_json(value: Mapping[str, Any]) -> Markup:
     """Return JSON that cannot end the element that it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = page_json(value)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def page_json(value: Mapping[str, Any]) -> str:
+    """Return JSON whose texts a page can show as they are. Raises `ValueError` for a number that is none."""
+    return plain_text(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def _dark(package: str) -> str:

@@ -1,18 +1,24 @@
-"""A small server for a page and what it asks for, on this machine alone."""
+"""A small server for a page and what it asks for, on this machine alone, for who knows its token."""
 
 from __future__ import annotations
 
 import hmac
 import json
+import math
+import re
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from io import BufferedReader
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from epochal.errors import EpochalError, RunError
+from epochal.web.connections import REQUEST_SECONDS, LocalServer, TimelyReader
+from epochal.web.one_file import page_json
 from epochal.words.phrases import translate
 
 ADDRESS = "127.0.0.1"
@@ -20,6 +26,8 @@ TOKEN_HEADER = "X-Epochal-Token"
 MOST_BYTES = 64 << 10
 """The longest body of a question."""
 
+_MOST_FIELDS = 32
+_LONG_NUMBER = re.compile(r"[+-]?\d{16,}")  # beyond what a page's script can count exactly
 Route: TypeAlias = Callable[[Mapping[str, str]], "str | Mapping[str, Any]"]
 """Answers a query with text, which is sent as HTML, or with a mapping, sent as JSON.
 
@@ -37,16 +45,16 @@ class Site:
     Attributes:
         routes: what is read (GET), by path.
         questions: what is asked and may change something (POST), by path.
-        token: what every request must bring, in its query or in the header `TOKEN_HEADER`; ``None``: none is needed.
+        token: what every request must bring, in its query or in the header `TOKEN_HEADER`.
     """
 
     routes: Mapping[str, Route]
     questions: Mapping[str, Question] = field(default_factory=dict)
-    token: str | None = None
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     def knows(self, token: str | None) -> bool:
         """Return whether a request with this token may be answered; how long that takes says nothing of the token."""
-        return self.token is None or hmac.compare_digest((token or "").encode(), self.token.encode())
+        return hmac.compare_digest((token or "").encode(errors="replace"), self.token.encode())
 
 
 @dataclass(slots=True)
@@ -54,10 +62,12 @@ class PageServer:
     """Serves a site, and nothing else.
 
     Attributes:
+        site: what it answers.
         server: the server under it, which listens already.
     """
 
-    server: ThreadingHTTPServer
+    site: Site
+    server: LocalServer
 
     @classmethod
     def open(cls, site: Site | Mapping[str, Route], port: int = 0) -> PageServer:
@@ -67,19 +77,23 @@ class PageServer:
         """
         site = site if isinstance(site, Site) else Site(site)
         try:
-            server = ThreadingHTTPServer((ADDRESS, port), partial(_PageHandler, site))
+            server = LocalServer((ADDRESS, port), partial(_PageHandler, site))
         except (OSError, OverflowError) as error:
             raise RunError(f"cannot serve on port {port}: {error}; choose another with --port") from error
-        server.daemon_threads = True
-        return cls(server)
+        return cls(site, server)
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Where it listens."""
         return f"http://{ADDRESS}:{self.server.server_address[1]}/"
 
+    @property
+    def address(self) -> str:
+        """Where the page is: with the token, for those alone who may see it."""
+        return f"{self.url}?token={self.site.token}"
+
     def run(self) -> None:
-        """Serve until Ctrl-C."""
+        """Serve until Ctrl-C; nothing is answered after that, and no thread is left."""
         try:
             self.server.serve_forever(poll_interval=0.5)
         except KeyboardInterrupt:
@@ -89,18 +103,25 @@ class PageServer:
 
 
 class _PageHandler(BaseHTTPRequestHandler):
-    timeout = 60  # of a connection that brings nothing
+    server: LocalServer
 
     def __init__(self, site: Site, *request: Any) -> None:
         self.site = site
-        with suppress(ConnectionError):  # whoever asked may go before the question is whole, which is no error
+        with suppress(ConnectionError, TimeoutError):  # whoever asked may go before that is whole, which is no error
             super().__init__(*request)  # which answers the request
+
+    def setup(self) -> None:
+        """Read the request within its time."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = BufferedReader(TimelyReader(self.connection, REQUEST_SECONDS))
 
     def do_GET(self) -> None:
         """Answer what the path's route returns, or why not."""
-        address = self._address()
-        query = dict(parse_qsl(address.query))
-        if not self._is_welcome(query.get("token")):
+        if not self._is_from_here() or (parts := self._address()) is None:
+            return
+        address, query = parts
+        if not self._has_token(query.get("token") or self.headers.get(TOKEN_HEADER)):
             return
 
         if address.path in self.site.questions:
@@ -112,10 +133,12 @@ class _PageHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer the path's question, or why not."""
-        if not self._is_welcome(self.headers.get(TOKEN_HEADER)):
+        if not self._is_from_here() or (parts := self._address()) is None:
+            return
+        if not self._has_token(self.headers.get(TOKEN_HEADER)):
             return
 
-        path = self._address().path
+        path = parts[0].path
         if path in self.site.routes or not self.site.questions:
             self._refuse(405, "this is only read, by GET")
         elif (question := self.site.questions.get(path)) is None:
@@ -124,34 +147,44 @@ class _PageHandler(BaseHTTPRequestHandler):
             self._reply(lambda: question(body), "this question is not understood")
 
     def _other_method(self) -> None:
-        if self._is_welcome(self.headers.get(TOKEN_HEADER)):
+        if self._is_from_here() and self._has_token(self.headers.get(TOKEN_HEADER)):
             self._refuse(405, "this server knows GET and POST alone")
 
     do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method  # noqa: N815 - the standard library's names
 
-    def _address(self) -> SplitResult:
-        """Return the parts of what was asked for; of an address that is none, no parts."""
+    def _address(self) -> tuple[SplitResult, Mapping[str, str]] | None:
+        """Return the parts of what was asked for, and its query; ``None`` where that was refused."""
         try:
-            return urlsplit(self.path)
+            address = urlsplit(self.path)
+            query = dict(parse_qsl(address.query, max_num_fields=_MOST_FIELDS))
         except ValueError:
-            return urlsplit("")
+            self._refuse(400, "this address is not understood")
+            return None
+        if any(_LONG_NUMBER.fullmatch(value) for value in query.values()):
+            self._refuse(400, "a number of this question is out of range")
+            return None
+        return address, query
 
-    def _is_welcome(self, token: str | None) -> bool:
-        """Refuse what does not come from a page of this server, with its token."""
+    def _is_from_here(self) -> bool:
+        """Refuse what does not come from a page of this server."""
         if not self._is_here(self.headers.get("Host", "")):
             self._refuse(403, "this server answers its own machine alone")  # DNS rebinding
         elif not self._is_own(self.headers.get("Origin")):
             self._refuse(403, "this server answers its own pages alone")
-        elif not self.site.knows(token):
-            self._refuse(403, "this address needs its token; take the whole one that the command printed")
         else:
             return True
         return False
 
+    def _has_token(self, token: str | None) -> bool:
+        """Refuse who does not know the token."""
+        is_known = self.site.knows(token)
+        if not is_known:
+            self._refuse(403, "this address needs its token; take the whole one that the command printed")
+        return is_known
+
     def _is_here(self, host: str) -> bool:
         name, _, port = host.rpartition(":")
-        own = str(self.server.server_address[1])  # type: ignore[index]
-        return name in (ADDRESS, "localhost") and (self.site.token is None or port == own)
+        return name in (ADDRESS, "localhost") and port == str(self.server.server_address[1])
 
     def _is_own(self, origin: str | None) -> bool:
         """Return whether an origin, which browsers name with each question, is this server; none is no browser's."""
@@ -168,7 +201,9 @@ class _PageHandler(BaseHTTPRequestHandler):
             return None
 
         try:
-            body = json.loads(self.rfile.read(int(length)))
+            body = json.loads(
+                self.rfile.read(int(length)), parse_int=_whole, parse_float=_finite, parse_constant=_finite
+            )
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
@@ -178,12 +213,13 @@ class _PageHandler(BaseHTTPRequestHandler):
 
     def _reply(self, answer: Callable[[], str | Mapping[str, Any]], unknown: str) -> None:
         """Send the answer: text as HTML, anything else as JSON; or say what the user can fix."""
+        self.server.connections.has_asked(self.connection)
         try:
             content = answer()
         except EpochalError as error:
             self._refuse(503, str(error))
             return
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             self._refuse(400, unknown)
             return
         except Exception:
@@ -192,23 +228,40 @@ class _PageHandler(BaseHTTPRequestHandler):
         if isinstance(content, str):
             self._answer(200, "text/html", content)
         else:
-            self._answer(200, "application/json", json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+            self._answer(200, "application/json", page_json(content))
 
     def _refuse(self, status: int, why: str) -> None:
         """Say why not: in every language as JSON to what asks, in one line to what reads."""
         if self.command != "POST":
-            self._answer(status, "text/plain", why if self.site.token is None else translate(why))
+            self._answer(status, "text/plain", translate(why))
             return
         error = {"en": why, "zh": translate(why, "zh")}
-        self._answer(status, "application/json", json.dumps({"ok": False, "error": error}, ensure_ascii=False))
+        self._answer(status, "application/json", page_json({"ok": False, "error": error}))
 
     def _answer(self, status: int, kind: str, text: str) -> None:
         """Send an answer; whoever asked may have gone meanwhile, which is no error."""
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, TimeoutError):
             self._send(status, kind, text)
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Say in a line what the standard library does not take; it would quote the request in a page."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # of a request that says none, headers would be left out
+        match code:
+            case 414:
+                self._refuse(code, "this address is too long")
+            case 431:
+                self._refuse(code, "this request has too many headers, or too long ones")
+            case 501:
+                self._refuse(code, "this server knows GET and POST alone")
+            case 505:
+                self._refuse(code, "this server speaks HTTP/1.0 and HTTP/1.1 alone")
+            case _:
+                self._refuse(int(code), "this request is not understood")
+
     def _send(self, status: int, kind: str, text: str) -> None:
-        content = text.encode(errors="replace")  # JSON may hold half a letter, which no text can
+        self.connection.settimeout(REQUEST_SECONDS)  # for all of it
+        content = text.encode(errors="replace")
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
@@ -223,3 +276,16 @@ class _PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the standard library
         """Say nothing: a question a second is no event."""
+
+
+def _whole(digits: str) -> int:
+    if _LONG_NUMBER.fullmatch(digits):
+        raise ValueError(digits)
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(digits)
+    return number

@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from epochal import formats
 from epochal.words.language import LANGUAGES, present_language
 from epochal.words.phrases import translate
+from epochal.words.plain_text import one_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_FILES = ("pages", "terminal", "learn", "lessons")
+_FILES = ("pages", "terminal", "batch_size", "learn", "lessons", "experiments")
 
 
 @cache
@@ -104,7 +106,14 @@ def known(key: str) -> bool:
 
 
 def _in_language(values: Mapping[str, Any], code: str) -> dict[str, Any]:
-    return {name: value.texts[code] if isinstance(value, Words) else value for name, value in values.items()}
+    return {name: _in_gap(value, code) for name, value in values.items()}
+
+
+def _in_gap(value: Any, code: str) -> Any:
+    """Return what fills a gap: names, which may hold anything, as plain text."""
+    if isinstance(value, Words):
+        return value.texts[code]
+    return one_line(str(value)) if isinstance(value, str | PurePath) else value
 
 
 def percent(share: float | None, digits: int = 2) -> str:

@@ -22,7 +22,7 @@ from epochal.data.packed import disk_room
 from epochal.data.packed.journal import Journal
 from epochal.data.packed.opening import is_pack, load_pack
 from epochal.data.packed.pack_writer import PackWriter, write_pack
-from epochal.data.packed.row_spool import Spool
+from epochal.data.packed.row_spool import RowSpool
 from epochal.data.packed.verification import verify_pack
 from epochal.data.row_source import ArraySource
 from epochal.data.split import Split
@@ -219,6 +219,6 @@ def test_every_number_of_rows_packs(tmp_path: Path) -> None:
 
 def test_a_spool_says_how_much_it_has(tmp_path: Path) -> None:
     with writer(tmp_path / "P") as pack, pack.stream("test") as rows:
-        assert isinstance(rows, Spool)
+        assert isinstance(rows, RowSpool)
         rows.add(TEST)
         assert rows.accepted == len(TEST)

@@ -10,7 +10,8 @@ import pytest
 
 from epochal.data import Dataset, load_data
 from epochal.data.data_schema import Schema
-from epochal.data.tables.encoding import BUCKETS, MOST_CATEGORIES, Date, Hashed, Number, OneHot, TableEncoding, Truth
+from epochal.data.tables.column_encoders import BUCKETS, MOST_CATEGORIES, Date, Hashed, Number, OneHot, Truth
+from epochal.data.tables.encoding import TableEncoding
 from epochal.errors import DataError
 
 ROWS = 60

@@ -30,7 +30,7 @@ from epochal.data.packed.manifest import (
 )
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
-from epochal.data.packed.row_spool import Spool
+from epochal.data.packed.row_spool import RowSpool
 from epochal.data.packed.source import FileSource
 from epochal.data.row_source import ArraySource, RowBuffer, RowSource
 from epochal.data.split import Split
@@ -112,7 +112,7 @@ class PackWriter:
                 self._journal.finish_shard(split, self._write_shard(split, number, source))
 
     @contextmanager
-    def stream(self, split: SplitName, samples: int | None = None) -> Iterator[Spool]:
+    def stream(self, split: SplitName, samples: int | None = None) -> Iterator[RowSpool]:
         """Take the rows of a source that only iterates, in a ``with`` block; ``samples``: how many, if known.
 
         The rows are kept in the order in which they come until all are there, then shuffled: for that time the disk
@@ -121,7 +121,7 @@ class PackWriter:
         if samples is not None and split not in self._journal.sources:
             rest = samples - self._journal.spooled.get(split, 0)
             check_room(self.folder, (rest + samples) * self.record.bytes)
-        with Spool(self.folder, split, self.record, self._journal, self.write) as rows:
+        with RowSpool(self.folder, split, self.record, self._journal, self.write) as rows:
             yield rows
 
     def stored(self, split: SplitName) -> RowSource:

@@ -32,18 +32,22 @@ class RowFiles:
         samples: rows of all files together.
         shard_rows: rows of each file but the last.
         fix: what a user can do about a damaged file, for messages.
+        are_mapped: whether they are read through memory, which is five times as fast; but then the pages of files whose
+            rows are read in any order count as this process's memory, up to all of them.
 
     Raises `DataError` for files that are missing, cannot be read or have another size.
     """
 
-    def __init__(self, paths: Sequence[Path], record: Record, samples: int, shard_rows: int, fix: str) -> None:
+    def __init__(
+        self, paths: Sequence[Path], record: Record, samples: int, shard_rows: int, fix: str, *, are_mapped: bool = True
+    ) -> None:
         self.paths, self.record, self.samples, self.shard_rows, self.fix = paths, record, samples, shard_rows, fix
         self.rows_at_once = max(1, min(MOST_ROWS, _COPIED_AT_ONCE // record.bytes))
         self._descriptors: list[int] = []
         self._own = threading.local()
 
         _allow_open_files(len(paths))
-        maps = [self._open(path, self.rows_in(shard)) for shard, path in enumerate(paths)]
+        maps = [self._open(path, self.rows_in(shard), is_mapped=are_mapped) for shard, path in enumerate(paths)]
         self.maps = [one for one in maps if one is not None]
         self.are_mapped = len(self.maps) == len(paths)
         self._kernel_copies = self.are_mapped and has_kernel_copies()
@@ -113,8 +117,8 @@ class RowFiles:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    def _open(self, path: Path, rows: int) -> Words | None:
-        """Open and map a file; ``None`` where its disk cannot map files."""
+    def _open(self, path: Path, rows: int, *, is_mapped: bool) -> Words | None:
+        """Open and map a file; ``None`` where its disk cannot map files, or it is not to be."""
         size = rows * self.record.bytes
         try:
             descriptor = os.open(path, _OPEN)
@@ -131,6 +135,8 @@ class RowFiles:
                 f"truncated or of another pack; {self.fix}"
             )
 
+        if not is_mapped:
+            return None
         try:
             memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         except OSError:

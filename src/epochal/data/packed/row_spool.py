@@ -29,7 +29,7 @@ Shuffle: TypeAlias = Callable[[SplitName, RowSource], None]
 """Writes the files of a split, whose rows a source finds in any order."""
 
 
-class Spool:
+class RowSpool:
     """Takes the rows of a split in their own order; the row of number i becomes sample i.
 
     Used in a ``with`` block, at whose end the rows are shuffled into the pack's files.
@@ -43,7 +43,7 @@ class Spool:
         """Rows that are there already, also from an interrupted packing: a source begins after them."""
         self._marked = 0
 
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> RowSpool:
         known = self._journal.sources.get(self._split)
         if known is not None:  # all had come, and were being shuffled
             self.accepted = int(known["samples"])
@@ -96,7 +96,7 @@ class Spool:
 
     def _source(self) -> FileSource:
         fix = "remove the folder and pack again"
-        files = RowFiles([self._path], self._record, self.accepted, self.accepted, fix)
+        files = RowFiles([self._path], self._record, self.accepted, self.accepted, fix, are_mapped=False)
         return FileSource(files, None, hashlib.sha256(f"spool {self.accepted}".encode()).hexdigest())
 
     def _check(self, rows: Split) -> None:

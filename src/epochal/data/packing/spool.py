@@ -71,7 +71,7 @@ class Spool:
         if self._record is None or not self.taken:
             raise DataError("the source is empty; give at least one sample")
         fix = "give the command again"
-        files = RowFiles([self.path], self._record, self.taken, self.taken, fix)
+        files = RowFiles([self.path], self._record, self.taken, self.taken, fix, are_mapped=False)
         return FileSource(files, None, self._digest.hexdigest())
 
     def _check(self, x: Tree) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -11,7 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
-from epochal.data.packed.source import FileSource
 from epochal.data.row_source import RowBuffer, RowSource
 from epochal.data.split import Split
 from epochal.data.trees import Tree, labelled, map_arrays
@@ -131,16 +129,4 @@ class ChosenRows:
 def _read(source: RowSource, rows: Int64[np.ndarray, " n"]) -> Tree:
     buffer = RowBuffer.of(source.layout, len(rows))
     source.read(rows, buffer)
-    if isinstance(source, FileSource):
-        _release(source)
     return buffer.x
-
-
-def _release(source: FileSource) -> None:
-    """Let the pages of mapped files go that were read: they would count as this process's memory."""
-    for one in source.files.maps:
-        owner: Any = one
-        while not isinstance(owner, mmap.mmap):
-            owner = owner.obj if isinstance(owner, memoryview) else owner.base
-        if hasattr(owner, "madvise"):
-            owner.madvise(mmap.MADV_DONTNEED)

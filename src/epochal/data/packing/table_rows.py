@@ -136,10 +136,11 @@ def _data_set(
     rest = {key: with_known_targets(same_columns(one, columns.empty), targets, notes) for key, one in rest.items()}
     meaning = _meaning_of(columns, targets, kept, said.task, [targets_of(one, targets) for one in rest.values()])
     is_classes = meaning.classes is not None
-    tables = [columns.table(targets).take(kept), *rest.values()]
     ys = meaning.ys
     if not is_classes:
+        tables = (_taken(columns.table(targets), kept), *rest.values())
         ys = [target_values(y, one, targets) for y, one in zip(ys, tables, strict=True)]
+        del tables
 
     # from here on, only the training rows decide
     labels = ys[0] if is_classes else np.zeros(len(kept), np.int32)
@@ -150,7 +151,9 @@ def _data_set(
     train = split_rows(labels, shares.get("test"), shares.get("validation"), options.seed).train
     dropped = dropped_columns(columns.empty, targets, said)
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
+    del train
     samples = _encode(columns, encoding, kept, ys[0], place, progress)
+    del kept, labels  # from here on, memory holds each row's target and its place in a split
     for (key, one), y in zip(rest.items(), ys[1:], strict=True):
         x = encoding.encode(one)
         held[key] = Samples(ArraySource(Split(x, np.zeros(len(x), np.uint8)), hashlib.sha256(x.data).hexdigest()), y)
@@ -283,7 +286,12 @@ def _meaning_of(
             return meaning._replace(ys=[meaning.ys[0][file.numbers()[kept]], *meaning.ys[1:]])
         if typed.kind != "text":
             file.become(typed)
-    return read_targets([targets_of(columns.table(targets).take(kept), targets), *rest], task)
+    return read_targets([targets_of(_taken(columns.table(targets), kept), targets), *rest], task)
+
+
+def _taken(table: Table, kept: Int64[np.ndarray, " kept"]) -> Table:
+    """Return these rows of a table; itself where they are all of them, which would be a copy for nothing."""
+    return table if len(kept) == len(table) else table.take(kept)
 
 
 def _fit(
@@ -303,7 +311,7 @@ def _fit(
             meant = as_meant(Column(file.name, "text", file.known(), file.read_as))
             if meant.kind != "text":
                 file.become(meant)
-        table = columns.table([file.name]).take(kept)
+        table = _taken(columns.table([file.name]), kept)
         fitted = fit_column(table.columns[0], train, asked=file.name in categorical, table=table)
         if isinstance(fitted, str):
             left_out[file.name] = fitted

@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.load_options import LoadOptions
+from epochal.data.tables.text_content import MARKS, Content
 from epochal.data.tables.text_reader import (
-    MARKS,
-    Content,
     TextFormat,
     first_rows,
     read_exactly,
@@ -27,7 +26,7 @@ from epochal.data.tables.values import has_decimal_comma
 from epochal.errors import DataError
 from epochal.files import open_regular
 
-BLOCK = 16 << 20
+BLOCK = 8 << 20
 """Bytes of text that are read as columns together."""
 
 _MOST = 1 << 28  # bytes without the end of a line

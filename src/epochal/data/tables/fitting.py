@@ -10,16 +10,17 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from epochal.data.tables.encoding import (
+from epochal.data.splitting import blocks
+from epochal.data.tables.column_encoders import (
     MOST_CATEGORIES,
     Date,
     Encoder,
     Hashed,
     Number,
     OneHot,
-    TableEncoding,
     Truth,
 )
+from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.table import Column, Table
 from epochal.data.tables.values import as_meant, as_text, odd_one
 from epochal.errors import DataError
@@ -82,8 +83,8 @@ def fit_column(column: Column, rows: Rows, *, asked: bool, table: Table) -> Enco
 
 def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Table) -> str:
     """Return why a column is no feature; ``""`` for one that is. Raises `DataError` where that is unclear."""
-    known = column.values[rows][~column.missing[rows]]
-    if not len(known):
+    missing = column.missing[rows]
+    if missing.all():
         return "no value in any training row"
     if column.kind == "number" and _is_index(column):
         return "it numbers the rows, as pandas' index does"
@@ -97,10 +98,11 @@ def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Tabl
             f"{table.name}: {table.place(row)}, column '{column.name}': '{text:.40}' is no number, as others are; fix "
             f"it, take the values as categories (--categorical '{column.name}'), or leave the column out (--drop)"
         )
+    known = column.values[rows][~missing]
     distinct = len(set(known))
     if distinct > _NAMES and distinct > 0.9 * len(known):
         return f"almost every row has another text ({distinct:,} in {len(known):,})"
-    return "the same text in every row" if distinct == 1 and not column.missing[rows].any() else ""
+    return "the same text in every row" if distinct == 1 and not missing.any() else ""
 
 
 def _is_index(column: Column) -> bool:
@@ -112,11 +114,14 @@ def _is_index(column: Column) -> bool:
 
 def _fit(column: Column, rows: Rows, *, asked: bool) -> Encoder:
     """Return the encoder of a column, as its training rows say."""
-    name, values, gone = column.name, column.values[rows], column.missing[rows]
-    known, missing = values[~gone], bool(gone.any())
+    name, known, gone = column.name, column.values[rows], column.missing[rows]
+    missing = bool(gone.any())
+    if missing:  # a column may be as large as the memory: no copy that says the same
+        known = known[~gone]
 
     if column.kind == "number":
-        finite = known[np.isfinite(known)]
+        usual = np.isfinite(known)
+        finite = known if usual.all() else known[usual]
         mean = float(finite.mean()) if len(finite) else 0.0
         mean = mean if math.isfinite(mean) else 0.0
         return Number(name, missing, mean, _offset(finite, mean))
@@ -139,6 +144,6 @@ def _offset(values: Shaped[np.ndarray, " n"], mean: float) -> float:
     if not len(values) or values.min() == values.max():
         return 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        lost = np.abs(values - values.astype(np.float32)).max()
+        lost = max(np.abs(some - some.astype(np.float32)).max() for _, some in blocks(values))
         deviation = float(values.std())
     return float(round(mean)) if lost > deviation / 1000 and math.isfinite(mean) else 0.0

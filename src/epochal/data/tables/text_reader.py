@@ -6,12 +6,8 @@ also names the line of what is wrong.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import io
-import sys
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -23,6 +19,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.tables.table import Column, Table
+from epochal.data.tables.text_content import Content, read_content
 from epochal.data.tables.values import (
     MISSING,
     has_decimal_comma,
@@ -32,17 +29,14 @@ from epochal.data.tables.values import (
     without_missing,
 )
 from epochal.errors import DataError
-from epochal.files import open_regular
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".data.gz", ".txt.gz")
 
 _SEPARATORS = ",;\t|"
 _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
-_MOST_BYTES = 1 << 33
+_MOST_LETTERS = 2**31 - 1  # of a value: what a C long holds everywhere
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 
 Texts = Shaped[np.ndarray, " n"]
 
@@ -89,7 +83,7 @@ def read_text_table(
     Raises:
         DataError: for a file that cannot be read, lines of other lengths and quotes without an end, with the line.
     """
-    content = _decoded(path, encoding)
+    content = read_content(path, encoding)
     separator, rows = first_rows(content, path)
     form = recognise(path, separator, rows, has_header, names)
     if len(rows) <= form.has_header:
@@ -101,62 +95,6 @@ def read_text_table(
         columns = read_exactly(content, path, form)
     notes = () if form.has_header else (f"{path.name}: no line of column names; they are called {form.names[0]} …",)
     return _typed(path, content, form, columns, kept, notes)
-
-
-# --- from bytes to text ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A file's text as bytes in UTF-8."""
-
-    encoded: bytes
-
-    def lines(self, most: int | None = None) -> io.StringIO:
-        """Return its lines, or as many as there are in so many bytes."""
-        head = self.encoded if most is None else self.encoded[:most]
-        return io.StringIO(head.decode("utf-8", "strict" if most is None else "ignore"), newline="")
-
-
-def _decoded(path: Path, encoding: str | None) -> Content:
-    """Return a file's text, unpacked if need be."""
-    raw = _bytes(path)
-    marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
-    chosen = encoding or marked or "utf-8"
-    if chosen == "utf-8" and raw.isascii() and b"\0" not in raw:
-        return Content(raw)
-    try:
-        text = raw.decode(chosen)
-    except LookupError:
-        raise DataError(f"unknown encoding '{encoding}'; known are utf-8, utf-16, gbk, latin-1 …") from None
-    except UnicodeError as error:
-        place = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
-        raise DataError(
-            f"{path}: not text in {chosen.upper()}{place}; say its encoding, such as "
-            "--encoding gbk or --encoding latin-1"
-        ) from error
-
-    if "\0" in text:
-        likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
-        raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
-    return Content(text.removeprefix("\ufeff").encode())
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with open_regular(path) as file:
-            raw = file.read(_MOST_BYTES)
-        if not raw.startswith(b"\x1f\x8b"):
-            return raw
-        with gzip.open(io.BytesIO(raw)) as unpacked:
-            content = unpacked.read(_MOST_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(content) > _MOST_BYTES:
-        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GB; use a part of it")
-    return content
 
 
 # --- separator and names --------------------------------------------------------------------------------------------
@@ -174,6 +112,7 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     # a sample that was cut within quotes has a last row that is none
     cut = len(start.encode()) < len(content.encoded)
     best: tuple[tuple[int, ...], str, list[list[str]]] | None = None
+    csv.field_size_limit(_MOST_LETTERS)
     for place, separator in enumerate(_SEPARATORS):
         rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
         rows = rows[:-1] if cut and len(rows) > 1 else rows
@@ -331,7 +270,7 @@ def read_exactly(content: Content, path: Path, form: TextFormat, before: int = 0
     records: list[list[str]] = []
     reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
     started = 0
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(_MOST_LETTERS)
     try:
         for row in reader:
             if not _is_blank(row):

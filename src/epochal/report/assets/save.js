@@ -60,10 +60,10 @@ class Picture {
     const notes = isShort ? [] : wrapped(pen, note, inner).map((text, line) => ({ text, y: below + 17 * line }));
     const plotTop = below + 17 * notes.length + (isShort ? 4 : 14);
     let [x, y] = [0, 0];
-    let entries = this.legend().map(({ style, isMarked, name: whole }) => {
+    let entries = this.legend().map(({ style, isMarked, isPoint, name: whole }) => {
       const name = fitted(pen, whole, inner - 44), wide = 44 + pen.measureText(name).width;
       if (x && x + wide > inner) [x, y] = [0, y + 19];
-      const entry = { style, isMarked, name, x: edge + x, y };
+      const entry = { style, isMarked, isPoint, name, x: edge + x, y };
       x += wide + 22;
       return entry;
     });
@@ -84,9 +84,10 @@ class Picture {
     pen.save(); pen.translate(edge, plotTop);
     this.paint({ pen, width: inner, height: plotHeight });
     pen.restore();
-    for (const { style, isMarked, name, x, y } of entries) {
+    for (const { style, isMarked, isPoint, name, x, y } of entries) {
       pen.strokeStyle = colour(`s${style % 8}`); pen.lineWidth = 2; pen.setLineDash(DASHES[style % 8]);
-      pen.beginPath(); pen.moveTo(x, y); pen.lineTo(x + 34, y); pen.stroke(); pen.setLineDash([]);
+      if (!isPoint) { pen.beginPath(); pen.moveTo(x, y); pen.lineTo(x + 34, y); pen.stroke(); }
+      pen.setLineDash([]);
       if (isMarked) drawMark(pen, style, x + 17, y, 4);
       pen.fillStyle = colour("ink"); pen.textAlign = "left"; pen.textBaseline = "middle";
       pen.fillText(name, x + 42, y);

@@ -35,7 +35,9 @@ const watch = () => {
 };
 
 const fetchUpdate = async (run) => {
-  const answer = await fetch(`updates?${new URLSearchParams({ run: run.name, ...run.known() })}`);
+  const token = new URLSearchParams(location.search).get("token");
+  const address = `updates?${new URLSearchParams({ run: run.name, ...run.known() })}`;
+  const answer = await fetch(address, { headers: { "X-Epochal-Token": token } });
   if (!answer.ok) throw new Error(answer.statusText);
   return answer.json();
 };

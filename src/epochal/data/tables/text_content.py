@@ -1,0 +1,71 @@
+"""From the bytes of a table in text to its text: encodings, compression, and marks at the beginning."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from epochal.errors import DataError
+from epochal.files import open_regular
+
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+
+_MOST_BYTES = 1 << 33
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's text as bytes in UTF-8."""
+
+    encoded: bytes
+
+    def lines(self, most: int | None = None) -> io.StringIO:
+        """Return its lines, or as many as there are in so many bytes."""
+        head = self.encoded if most is None else self.encoded[:most]
+        return io.StringIO(head.decode("utf-8", "strict" if most is None else "ignore"), newline="")
+
+
+def read_content(path: Path, encoding: str | None) -> Content:
+    """Return a file's text, unpacked if need be."""
+    raw = _bytes(path)
+    marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
+    chosen = encoding or marked or "utf-8"
+    if chosen == "utf-8" and raw.isascii() and b"\0" not in raw:
+        return Content(raw)
+    try:
+        text = raw.decode(chosen)
+    except LookupError:
+        raise DataError(f"unknown encoding '{encoding}'; known are utf-8, utf-16, gbk, latin-1 …") from None
+    except UnicodeError as error:
+        place = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(
+            f"{path}: not text in {chosen.upper()}{place}; say its encoding, such as "
+            "--encoding gbk or --encoding latin-1"
+        ) from error
+
+    if "\0" in text:
+        likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
+        raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
+    return Content(text.removeprefix("\ufeff").encode())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            raw = file.read(_MOST_BYTES)
+        if not raw.startswith(b"\x1f\x8b"):
+            return raw
+        with gzip.open(io.BytesIO(raw)) as unpacked:
+            content = unpacked.read(_MOST_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > _MOST_BYTES:
+        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GB; use a part of it")
+    return content
