@@ -236,7 +236,7 @@ class _Reader:
         """Read what was measured of the gradients' noise."""
         if self.version < 3:
             return ()
-        blocks = []
+        blocks: list[NoiseBlock] = []
         for first, every, samples, sums, crc in self.database.execute("SELECT * FROM noise ORDER BY first"):
             row = {"first": first, "every": every, "samples": samples, "sums": sums, "crc32": crc}
             check_row("noise", row)
