@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +58,7 @@ METRIC_NAMES = (
 )  # fmt: skip
 DEFAULT_EPOCHS = 10
 DEFAULT_TARGET = 0.95
+_MOST_RUNS = 10_000
 
 _SHARE = number("SHARE", "of at least 0 and below 1", lambda share: 0 <= share < 1)
 _data, _model, _plan, _optimizer, _run = (
@@ -355,6 +357,9 @@ class StudyConfig:
         if self.tune_lr and self.lrs:
             raise OptionError("give learning rates or search them (tune_lr), not both")
         self._check_seconds()
+        runs = math.prod(len(getattr(self, name)) or 1 for name in VARIED if name != "lrs")
+        if runs > _MOST_RUNS:
+            raise OptionError(f"a comparison of {runs:,} runs; at most {_MOST_RUNS:,} are made")
 
     def _check_seconds(self) -> None:
         if self.seconds is None:

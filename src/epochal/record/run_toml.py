@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,9 +16,9 @@ import tomli_w
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write, is_folder, read_own
+from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches
-from epochal.record.toml_fields import FORMAT_NUMBER, LONGEST, RUN_TOML, SUMMATIONS
+from epochal.record.toml_fields import FORMAT_NUMBER, RUN_TOML, SUMMATIONS, read_toml
 
 FORMAT = 3
 SUMMATION = SUMMATIONS[-1]
@@ -310,7 +309,7 @@ def read_run_toml(path: Path) -> RunFile:
     if not is_folder(folder):
         raise RunError(f"there is no run folder {folder!s:.300}; `epochal runs` lists the runs here")
     try:
-        content = tomllib.loads(read_own(path, LONGEST).decode())
+        content = read_toml(path)
         FORMAT_NUMBER.require("format", content.get("format"))
         if content["format"] > FORMAT:
             raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write, is_own, read_own, refuse_link
+from epochal.files import atomic_write, is_own, refuse_link
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
-from epochal.record.toml_fields import FORMAT_NUMBER, LONGEST, STUDY_TOML
+from epochal.record.toml_fields import FORMAT_NUMBER, STUDY_TOML, read_toml
 
 FORMAT = 2
 LANDSCAPES = {"pca": "landscape.json", "random": "landscape-random.json"}
@@ -261,7 +260,7 @@ class StudyRecord:
         """Read `study.toml`. Raises `RunError` where the folder is no study, or is damaged."""
         file = path / "study.toml"
         try:
-            content = tomllib.loads(read_own(file, LONGEST).decode())
+            content = read_toml(file)
             FORMAT_NUMBER.require("format", content.get("format"))
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
