@@ -118,3 +118,17 @@ def test_nothing_of_the_command_line_needs_what_windows_lacks() -> None:
     answer = elsewhere("sys.exit(main(['plan', '--samples', '10', '--json']))")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["batches_per_epoch"] == 1
+
+
+def test_several_processes_without_signals_of_terminals() -> None:
+    """Windows has no SIGHUP: what hears it is made all the same."""
+    code = """
+import signal
+del signal.SIGHUP
+from epochal.cli.signals import stop_on_signal
+from epochal.cli.supervisor import supervising
+with stop_on_signal() as stop, supervising():
+    print(stop.is_asked())
+"""
+    answer = elsewhere(code)
+    assert (answer.returncode, answer.stdout) == (0, "False\n"), answer.stderr

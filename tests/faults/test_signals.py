@@ -93,3 +93,28 @@ def test_that_a_deaf_training_is_caught(children: ChildServer, images: Path, tmp
     time.sleep(2)
     child.kill(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
+
+
+def test_a_closed_terminal_stops_and_saves(children: ChildServer, images: Path, tmp_path: Path) -> None:
+    child = start(children, images, tmp_path / "run")
+    child.kill(signal.SIGHUP)
+    assert child.wait() == 128 + signal.SIGTERM
+    run = Run.open(tmp_path / "run")
+    assert run.status == "stopped"
+    assert run.position.iteration == run.history.losses.size > 0
+
+
+def test_a_process_that_was_halted_goes_on_with_the_same_bits(
+    children: ChildServer, images: Path, tmp_path: Path
+) -> None:
+    options = ["train", images, *SHORT.split()]
+    assert children.run(*options, tmp_path / "whole")[0] == 0
+    child = children.start(*options, tmp_path / "run")
+    child.wait_until_training()
+    for _ in range(3):
+        child.kill(signal.SIGSTOP)
+        time.sleep(0.1)
+        child.kill(signal.SIGCONT)
+        time.sleep(0.02)
+    assert child.wait() == 0
+    assert Outcome.of(tmp_path / "run").differences(Outcome.of(tmp_path / "whole")) == []

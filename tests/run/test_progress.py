@@ -19,6 +19,7 @@ from epochal.run.callbacks import EpochEnd
 from epochal.run.epoch_lines import epoch_line
 from epochal.run.progress import ProgressBar
 from epochal.run.standing import Standing
+from epochal.words.console import PlainConsole
 from epochal.words.layout import cells
 from epochal.words.phrases import translate
 from little import EachIteration, little_data
@@ -221,3 +222,20 @@ def test_lines_and_warnings_are_chinese(monkeypatch: pytest.MonkeyPatch) -> None
     ProgressBar(console).on_warning("interrupted")
     assert console.file.getvalue() == f"警告：{translate('interrupted', 'zh')}\n"
     assert "每 20 轮显示一行" in written(1_000, Plan(10, 10, epochs=1_000))
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")])
+def test_a_reader_that_has_gone_does_not_end_the_training(error: OSError, little_data: Path) -> None:
+    class Gone(io.StringIO):
+        written = 0
+
+        def write(self, text: str) -> int:
+            self.written += 1
+            raise error
+
+    console = PlainConsole(width=80)
+    console.file = Gone()
+    with ProgressBar(console) as bar:
+        run = train(little_data, progress=False, callbacks=(bar, EachIteration()), **OPTIONS)
+    assert run.status == "finished"
+    assert console.file.written == 1, "nothing more is tried"

@@ -1,5 +1,7 @@
 """Ctrl-C and SIGTERM: the first asks training to stop after the current chunk, the second leaves at once.
 
+A terminal that is closed (SIGHUP) asks as SIGTERM does, unless it was to be ignored, as nohup has it.
+
 Before and after a training, Ctrl-C ends the command with `KeyboardInterrupt`, wherever it falls.
 """
 
@@ -12,12 +14,13 @@ import sys
 import threading
 from _thread import interrupt_main
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from epochal.words.catalogue import tell
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ALWAYS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _SHOW_CURSOR = "\x1b[?25h"
 _AGAIN = 0.01  # seconds
 
@@ -67,7 +70,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Watch for SIGINT and SIGTERM while the block runs.
+    """Watch for SIGINT, SIGTERM and SIGHUP while the block runs.
 
     Python calls signal handlers between two bytecodes of the main thread, which may be waiting in a long iteration.
     So the signals come through a socket to a thread of their own, which can leave at once at the second.
@@ -75,7 +78,8 @@ def stop_on_signal() -> Iterator[StopRequest]:
     request = StopRequest()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    before = {number: signal.signal(number, lambda number, frame: None) for number in _SIGNALS}
+    heard = [one for one in _SIGNALS if one in _ALWAYS or signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda number, frame: None) for number in heard}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, request), daemon=True).start()
     try:
@@ -92,10 +96,11 @@ def _watch(reader: socket.socket, request: StopRequest) -> None:
         while received := reader.recv(1):
             if received[0] not in _SIGNALS:
                 continue
-            request.signals.append(received[0])
+            request.signals.append(received[0] if received[0] == signal.SIGINT else signal.SIGTERM)
             if len(request.signals) > 1:
                 _leave(request.exit_status)
-            print(f"\n{tell('result.stopping')}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a closed terminal sends a signal, too
+                print(f"\n{tell('result.stopping')}", file=sys.stderr, flush=True)
 
 
 def _leave(status: int) -> None:

@@ -134,9 +134,10 @@ def supervising(seconds: float = 5.0) -> Iterator[Supervisor]:
     supervisor = Supervisor(seconds)
 
     def hear(number: int, frame: FrameType | None) -> None:
-        supervisor.events.put(("signal", signal.SIGTERM if number == signal.SIGHUP else number))
+        supervisor.events.put(("signal", number if number == signal.SIGINT else signal.SIGTERM))
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no terminals that hang up
+    before = {number: signal.signal(number, hear) for name in names if (number := getattr(signal, name, None))}
     try:
         yield supervisor
     finally:

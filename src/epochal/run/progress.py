@@ -55,7 +55,8 @@ class ProgressBar(Callback):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        with self._detaching():
+            self._bar.stop()
 
     def on_warning(self, message: str) -> None:
         """Print it."""
@@ -137,7 +138,16 @@ class ProgressBar(Callback):
 
     def _print(self, line: str) -> None:
         text = Text(one_line(line))
-        self._console.print(text, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
+        with self._detaching():
+            self._console.print(text, soft_wrap=not self._console.is_terminal)  # a file keeps the line whole
+
+    @contextmanager
+    def _detaching(self) -> Iterator[None]:
+        """Show nothing more once the reader has gone or the terminal was closed: the training goes on without them."""
+        try:
+            yield
+        except OSError:
+            self._console.quiet = True
 
 
 @contextmanager
