@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import math
 import os
 import platform
 import sys
@@ -24,6 +25,8 @@ HASHES = Path(__file__).with_name("bits.json")
 ITERATIONS = {1: 150, 37: 60, 100: 20, "all": 4}  # each but the last crosses the end of an epoch of digits, or is short
 MODELS = ("linear", "mlp", "cnn", "rnn")
 OPTIMIZERS = ("sgd", "momentum", "adam")
+SAMPLES = {"digits": 1_437, "mnist": 60_000}
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.001, "adamw": 0.001}  # in batches of 100
 
 OTHERS: dict[str, dict[str, Any]] = {
     "dropout": {"model": "mlp", "dropout": 0.3, "batch_size": 37, "iterations": 60, "seed": 2**40 + 7},
@@ -53,10 +56,18 @@ def trainings() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"mnist {model} B=all", {"data": "mnist", "model": model, "batch_size": "all", "iterations": 2}
 
 
+def with_rate(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with a learning rate in them, so that the bits outlive a change of the default ones."""
+    usual = "adam" if options["model"] == "rnn" else "sgd"
+    samples, size = SAMPLES[options.get("data", "digits")], options.get("batch_size", 100)
+    factor = min(4, math.sqrt((samples if size == "all" else size) / 100))
+    return {"lr": float(f"{RATES[options.get('optimizer', usual)] * factor:.3g}"), **options}
+
+
 def hash_of(options: dict[str, Any]) -> str:
     """Train and return the hash of the weights, and of every loss."""
     with tempfile.TemporaryDirectory() as folder:
-        run = epochal.train(**options, run=Path(folder) / "run")
+        run = epochal.train(**with_rate(options), run=Path(folder) / "run")
         losses = hashlib.sha256(run.history.losses.tobytes()).hexdigest()
         return f"{run.weights_sha256[:16]} {losses[:16]}"
 

@@ -142,7 +142,7 @@ class TrainConfig:
         text="sgd; adam for rnn, adamw for tables")
     lr: float | None = _optimizer(
         None, "Learning rate.", number("RATE", "above 0", lambda rate: rate > 0),
-        text="chosen by optimizer and batch size; 0.1 for sgd at 100", resume=True, short="l")
+        text="chosen by optimizer and batch size; 0.4 for sgd at 100", resume=True, short="l")
     schedule: str = _optimizer(
         "constant", "constant, cosine, linear or one-cycle, over the plan's updates.",
         text("a schedule's name", known=("constant", "cosine", "linear", "one-cycle")))

@@ -223,11 +223,20 @@ def test_warm_up_within_a_budget_of_time_may_be_of_any_length() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_default_rate_grows_with_the_root_of_the_batch_and_then_stays(optimizer: str) -> None:
-    at_100 = default_learning_rate(optimizer, 100)
-    assert default_learning_rate(optimizer, 1) == pytest.approx(at_100 / 10)
-    assert default_learning_rate(optimizer, 400) == pytest.approx(2 * at_100)
-    assert default_learning_rate(optimizer, 1_600) == default_learning_rate(optimizer, 10**9) == 4 * at_100
+def test_default_rate_grows_with_the_batch_and_ever_less_beyond_its_knee(optimizer: str) -> None:
+    rate = OPTIMIZERS[optimizer].rate
+    assert default_learning_rate(optimizer, 100) == rate.at_100
+    largest = rate.at_100 * (1 + rate.knee / 100) ** rate.power
+    for batch_size in (1, 7, 64, 1_000):
+        formula = largest / (1 + rate.knee / batch_size) ** rate.power
+        assert default_learning_rate(optimizer, batch_size) == pytest.approx(formula, rel=0.01)
+    assert default_learning_rate(optimizer, 10**9) == pytest.approx(largest, rel=0.01)
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 8), ("momentum", 8), ("adam", 8**0.5), ("adamw", 8**0.5)])
+def test_small_batches_have_the_rate_that_their_noise_allows(optimizer: str, factor: float) -> None:
+    """Linear in the batch for plain descent (Goyal et al. 2017), its root for Adam (Malladi et al. 2022)."""
+    assert default_learning_rate(optimizer, 8) / default_learning_rate(optimizer, 1) == pytest.approx(factor, rel=0.25)
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

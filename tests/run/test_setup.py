@@ -12,9 +12,10 @@ import pytest
 from epochal import rerun, resume, train
 from epochal.config import TrainConfig
 from epochal.data import Dataset, from_arrays
-from epochal.engine import METRICS
+from epochal.engine import METRICS, default_learning_rate
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
+from epochal.run.defaults import rate_for
 from epochal.run.setup import set_up
 
 PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
@@ -40,7 +41,7 @@ def pictures() -> Dataset:
 
 def test_defaults_are_filled_in() -> None:
     config = set_up(TrainConfig(**PLAIN), pictures()).config
-    assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.0316, "cross-entropy", "1ep")
+    assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.143, "cross-entropy", "1ep")
     assert (config.weight_decay, config.clip_norm, config.label_smoothing) == (None, None, None)
     assert resolved(optimizer="momentum").momentum == 0.9
     assert resolved(optimizer="adamw").weight_decay == 1e-4
@@ -163,3 +164,20 @@ def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() 
     least = -(0.7 * np.log(0.7) + 0.3 * np.log(0.1))
     assert last.train_loss == pytest.approx(least, rel=0.01)
     assert run.evaluate().loss == pytest.approx(-np.log(0.7), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("model", "share"), [("linear", 1), ("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)]
+)
+def test_a_deeper_model_has_a_smaller_default_rate(model: str | None, share: float) -> None:
+    for optimizer in ("sgd", "adam"):
+        own = default_learning_rate(optimizer, 64)
+        assert rate_for(optimizer, 64, model=model, squared_error=False) == pytest.approx(share * own, rel=0.01)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64, 100_000])
+def test_plain_descent_on_a_squared_error_has_a_far_smaller_default_rate(batch_size: int) -> None:
+    for optimizer in ("sgd", "momentum", "nesterov"):
+        rate = rate_for(optimizer, batch_size, model="mlp", squared_error=True)
+        assert 0.02 < rate / default_learning_rate(optimizer, batch_size) < 0.2
+    assert rate_for("adam", batch_size, model="mlp", squared_error=True) == default_learning_rate("adam", batch_size)

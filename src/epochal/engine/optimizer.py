@@ -25,10 +25,30 @@ Decay: TypeAlias = float | jax.Array | None  # None for none at all; an array wi
 Rule: TypeAlias = Callable[..., optax.GradientTransformation]
 
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
-_LARGEST_SCALE = 4.0
+_KNEE, _POWER = 1_500.0, 0.5  # the root of the batch (Krizhevsky 2014, section 5), to four times the rate at 100
 
 
 # --- the named optimizers -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRate:
+    """A learning rate by batch size: ``at_100 · ((1 + B₀/100) / (1 + B₀/B)) ^ power``.
+
+    Attributes:
+        at_100: for batches of 100.
+        knee: B₀, the batch size from which on it grows ever less.
+        power: by which it grows below.
+    """
+
+    at_100: float
+    knee: float = _KNEE
+    power: float = _POWER
+
+    def of(self, batch_size: int) -> float:
+        """Return the rate for batches of this size, to three digits."""
+        growth = (1 + self.knee / 100) / (1 + self.knee / batch_size)
+        return float(f"{self.at_100 * growth**self.power:.3g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +57,11 @@ class NamedOptimizer:
 
     Attributes:
         rule: ``(rate, *, option=default, …) -> optax.GradientTransformation``, for a rate or an Optax schedule.
-        rate_at_100: its learning rate for batches of 100 where none is given.
+        rate: its learning rate where none is given.
     """
 
     rule: Rule
-    rate_at_100: float
+    rate: DefaultRate
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -54,8 +74,8 @@ OPTIMIZERS: dict[str, NamedOptimizer] = {}
 """The named optimizers."""
 
 
-def register(name: str, *, rate_at_100: float) -> Callable[[Rule], Rule]:
-    """Return a decorator that gives a function of a learning rate and options a name.
+def register(name: str, *, rate_at_100: float, knee: float = _KNEE, power: float = _POWER) -> Callable[[Rule], Rule]:
+    """Return a decorator that gives a function of a learning rate and options a name, and a default rate.
 
     >>> @register("clipped-sgd", rate_at_100=0.1)  # doctest: +SKIP
     ... def clipped_sgd(rate, *, clip: float = 1.0):
@@ -63,37 +83,37 @@ def register(name: str, *, rate_at_100: float) -> Callable[[Rule], Rule]:
     """
 
     def keep(rule: Rule) -> Rule:
-        OPTIMIZERS[name] = NamedOptimizer(rule, rate_at_100)
+        OPTIMIZERS[name] = NamedOptimizer(rule, DefaultRate(rate_at_100, knee, power))
         return rule
 
     return keep
 
 
-@register("sgd", rate_at_100=0.1)
+@register("sgd", rate_at_100=0.4, knee=25.0, power=1.0)
 def _sgd(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, optax.identity(), weight_decay)
 
 
-@register("momentum", rate_at_100=0.02)
+@register("momentum", rate_at_100=0.1, knee=200.0, power=1.0)
 def _momentum(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
     return _descent(rate, optax.trace(_checked_momentum(momentum)), weight_decay)
 
 
-@register("nesterov", rate_at_100=0.02)
+@register("nesterov", rate_at_100=0.1, knee=200.0, power=1.0)
 def _nesterov(
     rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: Decay = None
 ) -> optax.GradientTransformation:
     return _descent(rate, optax.trace(_checked_momentum(momentum), nesterov=True), weight_decay)
 
 
-@register("adam", rate_at_100=0.001)
+@register("adam", rate_at_100=0.0045, knee=100.0, power=0.5)
 def _adam(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
 
-@register("adamw", rate_at_100=0.001)
+@register("adamw", rate_at_100=0.0045, knee=100.0, power=0.5)
 def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = 1e-4) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
@@ -314,15 +334,18 @@ def check_rate(rate: float) -> float:
 
 
 def default_learning_rate(optimizer: str, batch_size: int) -> float:
-    """Return the learning rate that is used where none is given: √(B/100) times the optimizer's own at B = 100.
+    """Return the learning rate that is used where none is given: it grows with the batch, and ever less beyond B₀.
 
-    The square root keeps the noise of a pass over the data alike (Krizhevsky 2014, section 5); the factor is at
-    most 4, because full-batch descent needs a step that is stable, not one of low noise.
+    Below its knee B₀ a batch of twice the size allows, for plain descent and momentum, twice the rate, as gradients'
+    noise is what limits it (Goyal et al. 2017, section 2.1), and for Adam and its kin √2 times (Malladi et al. 2022);
+    above it curvature does, and more samples allow no more (McCandlish et al. 2018, section 2.2, whose
+    ε = ε_max / (1 + B₀/B) this is). The numbers are about half of what is fastest, so that other data and models are
+    trained as well; `docs/default-rates.md` has the measurements, `python bench/default_rates.py` takes them.
 
     >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
-    [0.01, 0.1, 0.4]
+    [0.0192, 0.4, 0.5]
     """
-    return float(f"{_named(optimizer).rate_at_100 * min(_LARGEST_SCALE, math.sqrt(batch_size / 100)):.3g}")
+    return _named(optimizer).rate.of(batch_size)
 
 
 def check_warmup(warmup: str | None, lengths: Lengths) -> None:

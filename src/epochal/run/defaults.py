@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from epochal.clock import Plan, Position
@@ -11,7 +12,9 @@ from epochal.config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.engine import default_learning_rate
+from epochal.engine.optimizer import DefaultRate
 from epochal.model_names import read_model_name
+from epochal.models import Model
 
 _SMALL = 10_000
 _BATCH = 32
@@ -43,8 +46,13 @@ class Usual(NamedTuple):
 
 OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
 _OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
-_OF_REGRESSION = 0.1
-_PLAIN = ("sgd", "momentum", "nesterov")
+_OF_MODEL: Mapping[str | None, float] = {"linear": 1.0, "mlp": 1.0, "cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
+_OF_OTHERS = 0.25
+_PLAIN_ON_SQUARED_ERROR = {
+    "sgd": DefaultRate(0.015, 7.0, 1.0),
+    "momentum": DefaultRate(0.012, 100.0, 1.0),
+    "nesterov": DefaultRate(0.012, 100.0, 1.0),
+}
 
 
 def with_defaults(config: TrainConfig, data: Dataset, *, own_optimizer: bool = False) -> TrainConfig:
@@ -83,15 +91,21 @@ def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
     return OF_TABLES if data.is_table and model in ("linear", "mlp") else None
 
 
-def usual_rate(optimizer: str, plan: Plan, data: Dataset) -> float:
-    """Return the learning rate where none is given: a tenth of the usual for plain descent on a squared error.
+def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model) -> float:
+    """Return the learning rate where none is given, for the first batch size."""
+    squared_error = data.class_names is None and data.is_table
+    name = model.name if model.is_built_in else None
+    return rate_for(optimizer, plan.first_batch_size, model=name, squared_error=squared_error)
 
-    The curvature of a squared error grows with the width of the layer below, which a cross-entropy's does not.
+
+def rate_for(optimizer: str, batch_size: int, *, model: str | None, squared_error: bool) -> float:
+    """Return the default rate of an optimizer for a model: less for deeper ones, and for a squared error.
+
+    The optimizer's own (`default_learning_rate`) is that of linear and mlp. Half of it trains cnn and rnn, whose first
+    gradients are larger, and a quarter a model of the user's own (``None``), of which nothing is known. On a squared
+    error, plain descent has rates of its own: the curvature grows with the width of the layer below, which a
+    cross-entropy's does not, and what is stable ends sharply. Measured by `python bench/default_rates.py`.
     """
-    return rate_for(optimizer, plan.first_batch_size, squared_error=data.class_names is None and data.is_table)
-
-
-def rate_for(optimizer: str, batch_size: int, *, squared_error: bool) -> float:
-    """Return `usual_rate` by what it depends on."""
-    rate = default_learning_rate(optimizer, batch_size)
-    return float(f"{rate * (_OF_REGRESSION if squared_error and optimizer in _PLAIN else 1):.3g}")
+    rates = _PLAIN_ON_SQUARED_ERROR.get(optimizer) if squared_error else None
+    rate = default_learning_rate(optimizer, batch_size) if rates is None else rates.of(batch_size)
+    return float(f"{rate * _OF_MODEL.get(model, _OF_OTHERS):.3g}")

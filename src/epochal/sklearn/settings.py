@@ -202,7 +202,7 @@ class Settings:
 
         usual = OF_TABLES.rate_of(batch_size)
         if self.optimizer != "adamw":
-            usual = rate_for(self.optimizer, batch_size, squared_error=squared_error)
+            usual = rate_for(self.optimizer, batch_size, model="mlp", squared_error=squared_error)
         decay = OF_TABLES.weight_decay if self.optimizer == "adamw" else 0.0
         return Numbers(
             batch_size,

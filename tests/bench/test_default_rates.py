@@ -1,0 +1,80 @@
+"""The default rates are near the best ones where that was measured, and the documentation says how near."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "bench"))
+    yield importlib.import_module("default_rates")
+    sys.path.remove(str(ROOT / "bench"))
+
+
+@pytest.fixture(scope="module")
+def kept(bench: ModuleType) -> dict[str, Any]:
+    return json.loads(bench.RESULTS.read_text())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_nothing_diverges_and_the_median_is_within_twice_the_best_updates(
+    bench: ModuleType, kept: dict[str, Any], optimizer: str
+) -> None:
+    times = [times for _, times in bench.ratios(kept)[optimizer]]
+    assert len(times) > 50
+    assert not any(math.isnan(one) for one in times), "one diverged"
+    assert statistics.median(times) <= 2
+
+
+def test_the_measurements_are_of_the_present_rule(bench: ModuleType, kept: dict[str, Any]) -> None:
+    measured = sum(len(cells) for cells in bench.ratios(kept).values())
+    assert measured == len(kept["cells"]), "the rule changed: run python bench/default_rates.py"
+
+
+@pytest.mark.parametrize("page", ["default-rates.md", "default-rates.zh-CN.md"])
+def test_the_documentation_shows_the_table_that_the_command_prints(
+    bench: ModuleType, kept: dict[str, Any], page: str
+) -> None:
+    assert bench.table(kept) in (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_a_search_finds_a_laws_best_rate_and_gives_up_beyond_it(bench: ModuleType) -> None:
+    """On a law where twice the best rate diverges and half of it takes twice as long."""
+
+    def law(rate: float, most: int) -> dict[str, Any]:
+        steps = 100 * 0.4 / rate
+        if rate > 0.5:
+            return {"rate": rate, "steps": None, "why": "diverged"}
+        return {"rate": rate, "steps": steps if steps <= most else None, "why": "reached" if steps <= most else "cut"}
+
+    cell = bench.Cell(law, limit=10_000)
+    cell.search(0.1)
+    assert cell.best == {"rate": 0.4, "steps": 100, "why": "reached"}
+    assert {rate: one["why"] for rate, one in cell.trials.items()} == {
+        0.05: "cut", 0.1: "reached", 0.2: "reached", 0.4: "reached", 0.8: "diverged"
+    }  # fmt: skip
+
+
+def test_one_seed_that_fails_fails_the_rate(bench: ModuleType) -> None:
+    from epochal.study.target import Trial
+
+    good = Trial(8, 0.1, 0, 100.0, "reached", 0.1, 100)
+    slow = dataclasses.replace(good, seed=1, steps=400.0)
+    bad = dataclasses.replace(good, seed=2, steps=None, why="diverged")
+    assert bench.of_seeds([good, slow]) == {"rate": 0.1, "steps": 200.0, "why": "reached"}
+    assert bench.of_seeds([good, bad]) == {"rate": 0.1, "steps": None, "why": "diverged"}
