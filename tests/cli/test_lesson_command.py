@@ -12,7 +12,7 @@ from epochal.cli.lesson import NAMES
 from epochal.study.lessons import batch_growth
 from epochal.study.lessons.teaching import lessons
 
-SMALL = batch_growth.GrowthPlan(batch_size=100, rate=0.2, epochs=1)
+SMALL = batch_growth.GrowthPlan(batch_size=50, rate=0.2, epochs=1)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_lesson_prints_its_table_what_to_see_and_what_to_try(
 ) -> None:
     out = printed(capsys, "growth", "--quick", "--seeds", "1", "--lang", language)
     assert see in out
-    assert "epochal train digits --batch-size 100,400@1ep --epochs 2" in out
+    assert "epochal train digits --batch-size 50,200@1ep --epochs 2" in out
     assert "epochal lesson growth --quick --picture growth.svg" in out
 
 
@@ -54,7 +54,7 @@ def test_json_is_the_result_and_nothing_else(capsys: pytest.CaptureFixture[str],
     picture = tmp_path / "growth.png"
     found = json.loads(printed(capsys, "growth", "--quick", "--seeds", "1", "--json", "--picture", str(picture)))
     assert found["lesson"] == "growth"
-    assert [row["updates"] for row in found["tables"][0]] == [42, 42, 14 + 3]
+    assert [row["updates"] for row in found["tables"][0]] == [84, 84, 28 + 7 + 1]
     assert picture.stat().st_size > 1_000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from io import BytesIO
 from pathlib import Path
@@ -20,13 +21,16 @@ _CHINESE_FONTS: Final = (
     "WenQuanYi Micro Hei", "SimHei",
 )  # fmt: skip
 _DASHES: Final = ("-", "--", "-.", ":")
+_GUIDES: Final = (":", (0, (6, 3)))
 _LOOKS: Final[dict[str, dict[str, Any]]] = {
     "line": {},
     "marked": {"marker": "o", "markersize": 4},
     "points": {"marker": "o", "markersize": 4, "linestyle": ""},
-    "guide": {"color": "0.5", "linestyle": ":", "linewidth": 1.0},
+    "guide": {"color": "0.5", "linewidth": 1.0},
 }
 # text stays text: a file is half as large, and a browser has the letters
+_PATH: Final = re.compile(rb' d="[^"]*"')
+_LONG: Final = re.compile(rb"(\.\d\d)\d+")
 _SETTINGS: Final = {"svg.hashsalt": "epochal", "svg.fonttype": "none", "axes.unicode_minus": False, "font.size": 9}
 
 
@@ -72,20 +76,23 @@ def _drawn(figure: Any, kind: str) -> bytes:
         # no date
         figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
         content = stream.getvalue()
-    return re.sub(rb"(\d\.\d\d)\d+", rb"\1", content) if kind == "svg" else content
+    # the paths alone: a text keeps its numbers
+    return _PATH.sub(lambda path: _LONG.sub(rb"\1", path[0]), content) if kind == "svg" else content
 
 
 def _draw(axes: Any, panel: LessonPanel) -> None:
     """Draw a panel's curves, name its axes and choose their scales."""
-    style = 0
+    styles = {is_guide: itertools.count() for is_guide in (False, True)}
     for curve in panel.curves:
+        style = next(styles[curve.look == "guide"])
         if curve.x:
             _draw_curve(axes, curve, style)
-        style += curve.look != "guide"
     for axis in panel.log:
         getattr(axes, f"set_{axis}scale")("log")
     if panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks)
+    elif "x" not in panel.log:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title(_plain(panel.title), fontsize="medium")
     axes.set_xlabel(_plain(panel.x_name))
     axes.set_ylabel(_plain(panel.y_name))
@@ -94,7 +101,8 @@ def _draw(axes: Any, panel: LessonPanel) -> None:
 
 
 def _draw_curve(axes: Any, curve: LessonCurve, style: int) -> None:
-    look = {"color": COLOURS[style % len(COLOURS)], "linestyle": _DASHES[style % len(_DASHES)], "linewidth": 1.6}
+    dashes = _GUIDES if curve.look == "guide" else _DASHES
+    look = {"color": COLOURS[style % len(COLOURS)], "linestyle": dashes[style % len(dashes)], "linewidth": 1.6}
     if curve.low:
         axes.fill_between(curve.x, curve.low, curve.high, color=look["color"], alpha=0.2, linewidth=0)
     axes.plot(curve.x, curve.y, label=_plain(curve.name), **{**look, **_LOOKS[curve.look]})

@@ -234,7 +234,7 @@ def test_values_of_seeds_are_written_as_mean_and_deviation() -> None:
 
 def drawn() -> LessonResult:
     words = say("gap.small")
-    curves = (LessonCurve("a $b$", (1.0, 2.0), (0.1, 0.2), (0.05, 0.1), (0.2, 0.3)), LessonCurve(words, (), ()))
+    curves = (LessonCurve("a $b$ 0.025", (1.0, 2.0), (0.1, 0.2), (0.05, 0.1), (0.2, 0.3)), LessonCurve(words, (), ()))
     panels = (LessonPanel(words, words, "y", curves, "xy"), LessonPanel(words, "x", "y", curves, ticks=("one", "two")))
     table = LessonTable((column("taught.case", "text"),), ({"case": words},))
     return LessonResult("gap", True, words, words, words, (table,), (words,), (), panels)
@@ -251,7 +251,7 @@ def test_a_picture_is_drawn_in_the_format_of_its_name(
     content = file.read_bytes()
     assert content[:4] == {"svg": b"<?xm", "png": b"\x89PNG", "pdf": b"%PDF"}[ending]
     if ending == "svg":
-        assert b"a $b$" in content
+        assert b"a $b$ 0.025" in content  # paths are rounded, and texts are not
         assert drawn().picture(tmp_path / "again.svg").read_bytes() == content
 
 
