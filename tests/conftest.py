@@ -22,6 +22,8 @@ _COMPILED = tempfile.TemporaryDirectory(prefix="epochal-tests-")  # never the us
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+_STATE = tempfile.TemporaryDirectory(prefix="epochal-tests-")  # where the key of this user's runs lies
+os.environ["XDG_STATE_HOME"] = _STATE.name
 check_annotations("epochal")
 
 settings.register_profile("here", deadline=None)  # the first example of a test may include a compilation
@@ -30,8 +32,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what JAX compiled for this session."""
+    """Remove what JAX compiled for this session, and the key."""
     _COMPILED.cleanup()
+    _STATE.cleanup()
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,10 @@ class DivergedError(EpochalError, ValueError):
     """A training whose loss or weights are no longer finite."""
 
 
+class AlteredWarning(UserWarning):
+    """A run folder that is not as it was written: what it shows may not be what was trained."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the text for an unknown name, with the nearest known one where there is one near.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import secrets
+import stat
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-_TEMPORARY = ".tmp"
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular
+
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number or an ending may follow
 
@@ -55,23 +54,8 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
     Processes that do so at the same time do not disturb each other: the last one stays.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        with os.fdopen(os.open(temporary, _NEW_FILE, 0o666), "wb") as file:
-            yield file
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-
-        # the name follows the content to the disk, or a loss of power could leave a name without content
-        if sync:
-            replace(temporary, path)
-        else:
-            temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    with HeldFolder.open(path.parent) as folder, folder.new_file(path.name, sync=sync) as file:
+        yield file
 
 
 def sync_file(path: Path) -> None:
@@ -110,13 +94,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """Open a file for reading. Raises `OSError` where it cannot be read, and for what is no file.
+    """Open a file that the user named for reading, through links too. Raises `OSError` where it cannot be read.
 
-    A named pipe that stands in its place would otherwise keep its reader waiting for ever.
+    It raises it, too, for what is no file: a named pipe in its place would keep its reader waiting for ever.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file")
-    return path.open("rb")
+    return regular(os.open(path, READING))
 
 
 def read_regular(path: Path) -> bytes:
@@ -125,19 +107,37 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-def refuse_link(path: Path) -> None:
-    """Raise `OSError` for a symbolic link where a run has a file or folder of its own: it could lead anywhere."""
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, which may lead out of the run folder; remove it")
+def read_own(path: Path, most: int | None = None) -> bytes:
+    """Return the content of a file that belongs to the folder it is in, of at most so many bytes where that is said.
+
+    Raises `OSError` for a link in its place, and as `HeldFolder.read` does.
+    """
+    with HeldFolder.open(path.parent) as folder:
+        return folder.read(path.name, most)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes left behind; nobody may be writing there."""
-    for path in () if folder.is_symlink() else folder.glob(f"*{_TEMPORARY}"):
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
+def refuse_link(folder: Path) -> None:
+    """Raise `OSError` for a link in place of a folder that belongs to the one it is in; it need not be there."""
+    with suppress(FileNotFoundError):
+        HeldFolder.own(folder).close()
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file, and no link, stands under a path; for a name that no file can have, too."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; for a name that none can have, too."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def is_leftover(path: Path, name: str) -> bool:
     """Return whether a path is a temporary file of `atomic_write` for a file of this name."""
-    return path.name.startswith(f"{name}.") and path.name.endswith(_TEMPORARY)
+    return path.name.startswith(f"{name}.") and path.name.endswith(TEMPORARY)

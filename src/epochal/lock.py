@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.errors import RunError
-from epochal.files import refuse_link
+from epochal.files import read_own
+from epochal.held_folder import HeldFolder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -31,7 +32,8 @@ except ModuleNotFoundError:
 
 _TRIES, _SECONDS_BETWEEN = 10, 0.02
 _HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # every other error says that nothing can be locked there
-_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link is followed, no pipe waited for
+_LONGEST = 1000  # bytes in which the holder says who it is
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for no pipe that stands in its place
 
 
 @contextmanager
@@ -43,11 +45,10 @@ def locked(path: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            refuse_link(path)  # Windows has no O_NOFOLLOW
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o644)
+            with HeldFolder.open(path.parent) as folder:
+                descriptor = folder.descriptor_of(path.name, os.O_RDWR | os.O_CREAT | _NO_WAIT)
         except OSError as error:
-            why = f"{path.name} is a symbolic link; remove it" if path.is_symlink() else error.strerror
-            raise RunError(f"cannot write in {path.parent}: {why}") from error
+            raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
         stack.callback(os.close, descriptor)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunError(f"{path} is no file; remove it")
@@ -73,7 +74,8 @@ def is_locked(path: Path) -> bool:
     if fcntl is None:
         return _is_held(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
+        with HeldFolder.open(path.parent) as folder:
+            descriptor = folder.descriptor_of(path.name, os.O_RDONLY | _NO_WAIT)
     except OSError:
         return False
     try:
@@ -151,7 +153,12 @@ def _beside(path: Path) -> Path:
 
 
 def _write(descriptor: int, content: bytes) -> None:
-    """Say who holds the lock, for people; a full disk does not matter here."""
+    """Say who holds the lock, for people; a full disk does not matter here.
+
+    A file that has another name, too, is somebody else's, or a backup's: it stays as it is.
+    """
+    if os.fstat(descriptor).st_nlink > 1:
+        return
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -160,7 +167,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 def _holder(path: Path) -> str:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {about['process']}, started {about['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        about = json.loads(read_own(path, _LONGEST))
+        return f"process {int(about['process'])}, started {datetime.fromisoformat(about['since']).isoformat()}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

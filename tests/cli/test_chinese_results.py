@@ -27,14 +27,20 @@ COMMANDS = {
     "compare again": ("compare", "--run", STUDY),
     "show a study": ("show", STUDY),
     "show a run": ("show", f"{STUDY}/batch-100-seed-0"),
-    "another budget": ("compare", "digits", "--batch-size", "700,all", "--seconds", "0.01", "--run", "s"),
-    "without a landscape": ("compare", "digits", "--batch-size", "all", "--iterations", "1", "--run", "t"),
-    "diverged": ("compare", "digits", "--batch-size", "all", "--lr", "1e30", "--epochs", "2", "--run", "u"),
+    "another budget": (
+        "compare", "digits", "--model", "linear", "--batch-size", "700,all", "--seconds", "0.01", "--run", "s",
+    ),
+    "without a landscape": (
+        "compare", "digits", "--model", "linear", "--batch-size", "all", "--iterations", "1", "--run", "t",
+    ),
+    "diverged": (
+        "compare", "digits", "--model", "linear", "--batch-size", "all", "--lr", "1e38", "--epochs", "3", "--run", "u",
+    ),
     "two models": (
         "compare", "digits", "--model", "linear,mlp", "--batch-size", "100", "--epochs", "2",
         "--grid", "3", "--landscape-samples", "9", "--run", "v",
     ),
-    "folds": ("train", "digits", "--folds", "2", "--epochs", "1", "--run", "折"),
+    "folds": ("train", "digits", "--model", "linear", "--folds", "2", "--epochs", "1", "--run", "折"),
     "train": ("train", TABLE, "--validation", "0.2", "--patience", "1ep", "--epochs", "2", "--run", RUN),
     "runs": ("runs", "."),
     "no runs": ("runs", "空"),

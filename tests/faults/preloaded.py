@@ -25,6 +25,7 @@ from outcome import Outcome
 from sabotage import sabotaged
 
 from epochal import resume, train
+from epochal.held_folder import HeldFolder
 from epochal.record.checkpoint_file import Checkpoint
 from epochal.run import checkpoints
 from epochal.run.callbacks import Callback
@@ -78,11 +79,11 @@ def mark_saves(shim: Shim, patch: pytest.MonkeyPatch) -> None:
     """Mark the beginning and the end of each save."""
     save = checkpoints.save_checkpoint
 
-    def marked(folder: Path, checkpoint: Checkpoint) -> Path:
-        if folder.name != "checkpoints":
-            return save(folder, checkpoint)
+    def marked(run: HeldFolder, name: str, checkpoint: Checkpoint) -> Path:
+        if name != "checkpoints":
+            return save(run, name, checkpoint)
         shim.mark(f"saving {checkpoint.position.iteration}")
-        path = save(folder, checkpoint)
+        path = save(run, name, checkpoint)
         shim.mark(f"saved {checkpoint.position.iteration}")
         return path
 

@@ -17,6 +17,7 @@ from epochal.cli import signals
 from epochal.clock import Position
 from epochal.engine import Engine
 from epochal.errors import RunError
+from epochal.held_folder import HeldFolder
 from epochal.record import checkpoint_file as checkpoint
 from epochal.record.checkpoint_file import Checkpoint, EpochSums
 from epochal.record.schema import as_run_error
@@ -29,27 +30,27 @@ from epochal.run.recorder import Recorder
 def rename_before_content_is_synced(patch: pytest.MonkeyPatch) -> None:
     """The content is left to the system: after a power cut the name may stand for nothing."""
 
-    def write(path: Path, content: bytes) -> None:
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_bytes(content)
-        temporary.replace(path)
-        files.sync_folder(path.parent)
+    def write(self: HeldFolder, name: str, content: bytes) -> None:
+        (self.path / f"{name}.tmp").write_bytes(content)
+        self.rename(f"{name}.tmp", name)
+        self.sync()
 
-    patch.setattr(checkpoint, "atomic_write", write)
+    patch.setattr(HeldFolder, "write_file", write)
 
 
 def folder_is_not_synced(patch: pytest.MonkeyPatch) -> None:
     """Names are left to the system: old checkpoints are deleted before the new one's name is safe."""
     patch.setattr(files, "sync_folder", lambda folder: None)
+    patch.setattr(HeldFolder, "sync", lambda self: None)
 
 
 def written_in_place(patch: pytest.MonkeyPatch) -> None:
     """No temporary file: a half-written checkpoint stands under the final name."""
 
-    def write(path: Path, content: bytes) -> None:
-        path.write_bytes(content)
+    def write(self: HeldFolder, name: str, content: bytes) -> None:
+        (self.path / name).write_bytes(content)
 
-    patch.setattr(checkpoint, "atomic_write", write)
+    patch.setattr(HeldFolder, "write_file", write)
     checksum_is_not_compared(patch)
 
 
@@ -84,7 +85,7 @@ def old_ones_deleted_first(patch: pytest.MonkeyPatch) -> None:
     write = checkpoints.CheckpointSaver._write
 
     def deleting(self: checkpoints.CheckpointSaver, *arguments: Any) -> float:
-        for path in checkpoint.checkpoint_files(self.folder):
+        for path in checkpoint.checkpoint_files(self.folder.path / "checkpoints"):
             path.unlink()
         return write(self, *arguments)
 
@@ -108,11 +109,11 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
 
     A save takes its time, so that kills fall between the history's commit and the checkpoint.
     """
-    write = checkpoint.atomic_write
+    write = HeldFolder.write_file
 
-    def write_slowly(path: Path, content: bytes) -> None:
+    def write_slowly(self: HeldFolder, name: str, content: bytes) -> None:
         time.sleep(0.1)
-        write(path, content)
+        write(self, name, content)
 
     def add(self: HistoryWriter, first: int, losses: Any) -> None:
         with as_run_error(self.path):
@@ -120,7 +121,7 @@ def history_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
         whole(self, max(end, first), losses)
 
     whole = HistoryWriter.add_losses
-    patch.setattr(checkpoint, "atomic_write", write_slowly)
+    patch.setattr(HeldFolder, "write_file", write_slowly)
     patch.setattr(HistoryWriter, "add_losses", add)
     patch.setattr(HistoryWriter, "roll_back", lambda self, iteration: None)
 

@@ -88,6 +88,18 @@ void faults_mark(const char *text) {
     pthread_mutex_unlock(&lock);
 }
 
+/* Return a path from the root: what is named relative to an open folder lies in that folder. */
+typedef struct { char text[8192]; } Place;
+static const char *place_of(int folder, const char *path, Place *place) {
+    if (path[0] == '/' || folder == AT_FDCWD) return path;
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    long size = syscall(SYS_readlinkat, AT_FDCWD, link, place->text, 4096);
+    if (size <= 0) return path;
+    snprintf(place->text + size, sizeof place->text - (size_t)size, "/%s", path);
+    return place->text;
+}
+
 static int is_watched(const char *path) {
     size_t size = strlen(root);
     if (!size || strncmp(path, root, size) || (path[size] && path[size] != '/')) return 0;
@@ -109,7 +121,9 @@ static int fails(int grows) {
 }
 
 static int open_file(int folder, const char *path, int flags, mode_t permissions) {
-    if (!is_watched(path)) return (int)syscall(SYS_openat, folder, path, flags, permissions);
+    Place place;
+    const char *whole = root[0] ? place_of(folder, path, &place) : path;
+    if (!is_watched(whole)) return (int)syscall(SYS_openat, folder, path, flags, permissions);
     pthread_mutex_lock(&lock);
     int existed = faccessat(folder, path, F_OK, 0) == 0;
     int created = (flags & O_CREAT) && !existed;
@@ -118,7 +132,7 @@ static int open_file(int folder, const char *path, int flags, mode_t permissions
         fd = (int)syscall(SYS_openat, folder, path, flags, permissions);
         if (fd >= 0 && fd < DESCRIPTORS) {
             tracked[fd] = 1;
-            note(OPEN, fd, 0, 0, created | ((flags & O_TRUNC) ? 2 : 0), path, strlen(path), "", 0);
+            note(OPEN, fd, 0, 0, created | ((flags & O_TRUNC) ? 2 : 0), whole, strlen(whole), "", 0);
         }
     }
     int error = errno;
@@ -218,24 +232,30 @@ int rename(const char *from, const char *to) {
             note(RENAME, -1, 0, 0, 0, from, strlen(from), to, strlen(to)))
 }
 int renameat(int a, const char *from, int b, const char *to) {
-    GUARDED(is_watched(to), 0, (int)syscall(SYS_renameat, a, from, b, to),
-            note(RENAME, -1, 0, 0, 0, from, strlen(from), to, strlen(to)))
+    Place first, second;
+    const char *was = place_of(a, from, &first), *is = place_of(b, to, &second);
+    GUARDED(is_watched(is), 0, (int)syscall(SYS_renameat, a, from, b, to),
+            note(RENAME, -1, 0, 0, 0, was, strlen(was), is, strlen(is)))
 }
 int unlink(const char *path) {
     GUARDED(is_watched(path), 0, (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0),
             note(UNLINK, -1, 0, 0, 0, path, strlen(path), "", 0))
 }
 int unlinkat(int at, const char *path, int flags) {
-    GUARDED(is_watched(path), 0, (int)syscall(SYS_unlinkat, at, path, flags),
-            note(UNLINK, -1, 0, 0, 0, path, strlen(path), "", 0))
+    Place place;
+    const char *whole = place_of(at, path, &place);
+    GUARDED(is_watched(whole), 0, (int)syscall(SYS_unlinkat, at, path, flags),
+            note(UNLINK, -1, 0, 0, 0, whole, strlen(whole), "", 0))
 }
 int mkdir(const char *path, mode_t permissions) {
     GUARDED(is_watched(path), 1, (int)syscall(SYS_mkdirat, AT_FDCWD, path, permissions),
             note(MKDIR, -1, 0, 0, 0, path, strlen(path), "", 0))
 }
 int mkdirat(int at, const char *path, mode_t permissions) {
-    GUARDED(is_watched(path), 1, (int)syscall(SYS_mkdirat, at, path, permissions),
-            note(MKDIR, -1, 0, 0, 0, path, strlen(path), "", 0))
+    Place place;
+    const char *whole = place_of(at, path, &place);
+    GUARDED(is_watched(whole), 1, (int)syscall(SYS_mkdirat, at, path, permissions),
+            note(MKDIR, -1, 0, 0, 0, whole, strlen(whole), "", 0))
 }
 int fsync(int fd) {
     GUARDED(is_tracked(fd), 0, (int)syscall(SYS_fsync, fd), note(SYNC, fd, 0, 0, 0, "", 0, "", 0))

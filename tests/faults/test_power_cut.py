@@ -103,7 +103,7 @@ def restored(moment: Moment, now: Path) -> str | None:
         return None if moment.saved is None else "the run is gone"
     run = RunRecord.read(now, check=True)
     is_saved = bool(checkpoint_files(now / "checkpoints"))
-    iteration = (run.checkpoint().position.iteration or None) if is_saved else None
+    iteration = (run.standing().checkpoint.position.iteration or None) if is_saved else None
     if iteration not in (moment.saved, moment.saving):
         return f"iteration {iteration} is restored; {moment.saved} was saved, {moment.saving} was being saved"
     if iteration is not None and run.history.iterations < iteration:

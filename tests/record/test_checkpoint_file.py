@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from epochal import Model, from_functions, rerun, resume, train
 from epochal.clock import Position
+from epochal.held_folder import HeldFolder
 from epochal.record.checkpoint_file import Checkpoint, EpochSums, load_checkpoint, save_checkpoint
 from little import StopAfter, little_data
 
@@ -27,6 +28,11 @@ def checkpoint_of(**arrays: Any) -> Checkpoint:
     return Checkpoint(Position(7, 1, 2), EpochSums(), arrays, {"seed": 3})
 
 
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    with HeldFolder.open(folder) as held:
+        return save_checkpoint(held, "checkpoints", checkpoint)
+
+
 def type_of(name: str) -> np.dtype[Any]:
     return np.dtype(getattr(ml_dtypes, name, name))
 
@@ -36,7 +42,7 @@ def type_of(name: str) -> np.dtype[Any]:
 def test_arrays_of_every_type_are_read_back(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), np.float32).astype(type_of(name))
     saved = checkpoint_of(**{".params": array, "other": np.ones(2, np.float32)})
-    read = load_checkpoint(save_checkpoint(tmp_path, saved))
+    read = load_checkpoint(save(tmp_path, saved))
     assert read.arrays[".params"].dtype == array.dtype
     assert read.arrays[".params"].shape == shape
     assert read.arrays[".params"].tobytes() == array.tobytes()
@@ -45,9 +51,9 @@ def test_arrays_of_every_type_are_read_back(name: str, shape: tuple[int, ...], t
 
 def test_plain_arrays_stand_in_the_file_as_they_are(tmp_path: Path) -> None:
     """Without types of others the file is what it always was; with them it can still be opened by safetensors alone."""
-    plain = save_checkpoint(tmp_path, checkpoint_of(a=np.ones(3, np.float32)))
+    plain = save(tmp_path, checkpoint_of(a=np.ones(3, np.float32)))
     assert b"types" not in plain.read_bytes()
-    other = save_checkpoint(tmp_path, checkpoint_of(a=np.ones(3, type_of("bfloat16"))))
+    other = save(tmp_path, checkpoint_of(a=np.ones(3, type_of("bfloat16"))))
     assert load_file(other)["a"].tolist() == [128, 63] * 3
 
 

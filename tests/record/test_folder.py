@@ -87,11 +87,14 @@ def renamed(name: str) -> Callable[[str], str]:
     [
         (lambda text: text[:50], "damaged"),
         (lambda text: text.replace("[config]", "[config"), "damaged"),
-        (renamed("fingerprint"), r"damaged: .*\[data\] has no fingerprint"),
-        (renamed("parameters"), r"damaged: .*\[model\] has no parameters"),
+        (renamed("fingerprint"), r"damaged: .*data has no fingerprint"),
+        (renamed("parameters"), r"damaged: .*model has no parameters"),
         (renamed("lr"), "damaged: unknown option 'lrx'"),
         (lambda text: text.replace("format = 3", "format = 4"), "has format 4; this Epochal reads up to 3"),
-        (lambda text: text.replace("train = 50", 'train = "50"'), "has no train, or one of another type"),
+        (
+            lambda text: text.replace("train = 50", 'train = "50"'),
+            "damaged: data.train is '50', not a whole number of at least 0",
+        ),
         (lambda text: text + "\0", "damaged"),
     ],
 )

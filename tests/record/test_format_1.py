@@ -75,7 +75,7 @@ def test_one_with_changes_stands_where_it_was_stopped(runs: Path) -> None:
 
 @pytest.mark.parametrize("name", ["finished", "stopped"])
 def test_repeated_they_give_the_same_weights(name: str, runs: Path) -> None:
-    assert rerun(runs / name, runs / "again").is_same
+    assert rerun(runs / name, runs / "again", data="little.npz").is_same
 
 
 @pytest.mark.parametrize("name", ["stopped", "finished"])
@@ -84,15 +84,15 @@ def test_continued_they_end_as_a_run_of_today_does(name: str, runs: Path) -> Non
     path = runs / name / "history.db"
     before = read_history(path)
     budget = {} if name == "stopped" else {"epochs": 5}
-    continued = resume(runs / name, **budget)
+    continued = resume(runs / name, data="little.npz", **budget)
     assert continued.status == "finished"
-    assert version_of(path) == "2"
+    assert version_of(path) == "3"
 
     after = read_history(path, check=True)
     assert after.losses[: before.losses.size].tobytes() == before.losses.tobytes()
     assert after.evaluations[: len(before.evaluations)] == before.evaluations
     assert after.epochs[: len(before.epochs)] == before.epochs
-    assert rerun(runs / name, runs / "again").is_same
+    assert rerun(runs / name, runs / "again", data="little.npz").is_same
 
 
 def test_a_row_of_the_old_table_that_was_altered_is_seen(runs: Path) -> None:

@@ -148,11 +148,6 @@ def test_the_noise_scale_is_that_of_gradients_computed_one_by_one() -> None:
         np.testing.assert_array_equal(before[name], leaf)
 
 
-def test_gradients_without_a_common_direction_have_an_infinite_scale() -> None:
-    assert NoiseScale(1, 2, small_square=2.0, large_square=1.0).value == math.inf
-    assert math.isnan(NoiseScale(1, 2, small_square=math.nan, large_square=1.0).value)
-
-
 # --- what is written --------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,10 +23,10 @@ PLAN = Plan(samples=100, batch_size=10, epochs=5)
 class Watched:
     """A watchdog with a clock that is set by hand."""
 
-    def __init__(self, least: float = 60.0) -> None:
+    def __init__(self, least: float = 60.0, plan: Plan = PLAN) -> None:
         self.now, self.gave_up = 0.0, list[float]()
         self.dog = Watchdog(least, self.gave_up.append, lambda: self.now)
-        self.dog.on_start(_event(Start, plan=PLAN))
+        self.dog.on_start(_event(Start, plan=plan, point=SimpleNamespace(seconds=0.0)))
 
     def chunk(self, iteration: int, seconds: float = 0.2, batch_size: int = 10) -> None:
         position = Position(iteration, iteration // 10, 10 * (iteration % 10))
@@ -81,6 +82,16 @@ def test_it_rests(event: Callable[[Watched], object], watched: Watched) -> None:
     assert not watched.after(10_000.0)
 
 
+@pytest.mark.parametrize("budget", [{"iterations": 3}, {"budget": "200ms"}])
+def test_it_rests_in_a_first_evaluation_inside_an_epoch_where_the_budget_ends(budget: dict[str, Any]) -> None:
+    watched = Watched(plan=Plan(samples=100, batch_size=10, **budget))
+    watched.chunk(2, seconds=0.1)
+    assert not watched.after(59.0)
+    watched.chunk(3, seconds=0.15)
+    assert not watched.after(10_000.0)
+    watched.dog.on_end(_event(End))
+
+
 def test_it_watches_later_evaluations_by_how_long_they_take(watched: Watched) -> None:
     for end, seconds in ((10, 1_000.0), (20, 30.0)):
         watched.chunk(end)
@@ -127,7 +138,7 @@ import time
 from types import SimpleNamespace
 from epochal.run.watchdog import Watchdog
 dog = Watchdog({least})
-dog.on_start(SimpleNamespace(plan=None))
+dog.on_start(SimpleNamespace(plan=None, point=SimpleNamespace(seconds=0.0)))
 dog.on_epoch(SimpleNamespace(evaluation=None))
 def spin_here():
     begun = time.monotonic()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
+from epochal.cli.alterations import alterations_told
 from epochal.cli.signals import no_interrupt_lost
 from epochal.cli.supervised import end_with_supervisor
 from epochal.errors import EpochalError, OptionError, unknown_name
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _status_of(words: list[str], language: str | None) -> int:
     try:
-        with no_interrupt_lost():
+        with no_interrupt_lost(), alterations_told():
             if language is not None:
                 choice(*LANGUAGES).read("--lang", language)
             status = _run(words)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from epochal.command_words import shell_word
-from epochal.errors import OptionError, RunError
+from epochal.errors import AlteredWarning, OptionError, RunError
 from epochal.files import atomic_write
 from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
 from epochal.words.catalogue import tell
@@ -55,9 +55,11 @@ class ReportCommand:
         page = read(self.runs, outputs=OutputsReader())
         file = self.out or (self.runs[0] if len(self.runs) == 1 else Path()) / "report.html"
         for notice in page.notices:
+            reason = str(notice.values.get("reason", ""))
             if notice.key == "unreadable":
-                reason = translate(str(notice.values["reason"]))
-                print(tell("report_file.left_out", reason=reason), file=sys.stderr)
+                print(tell("report_file.left_out", reason=translate(reason)), file=sys.stderr)
+            elif notice.key == "altered":
+                warnings.warn(reason, AlteredWarning, stacklevel=1)
 
         return self._save(file, render(page, present_language()))
 
@@ -73,11 +75,9 @@ class ReportCommand:
         if self.watch:
             raise OptionError("--watch follows runs; a study of batch sizes prints its trials itself: leave it out")
 
-        record = BatchSizeRecord.read(folder)
-        if record.study is None or not record.study.rows:
-            raise RunError(f"{folder} has no row yet; `epochal batch-size --run {shell_word(folder)}` goes on with it")
+        study = BatchSizeRecord.read(folder).results
         made = datetime.now(UTC).isoformat(timespec="minutes").removesuffix("+00:00")
-        page = render_sizes(Answer.of(record.study), present_language(), title=folder.resolve().name, made=made)
+        page = render_sizes(Answer.of(study), present_language(), title=folder.resolve().name, made=made)
         return self._save(self.out or folder / "report.html", page)
 
     def _save(self, file: Path, text: str) -> int:

@@ -15,11 +15,15 @@ from epochal.cli.arguments import (
     restarts_option,
     run_option,
 )
+from epochal.command_words import shell_word
 from epochal.config import CHANGEABLE, TRAIN
+from epochal.errors import OptionError
 from epochal.options import option, text
 from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from epochal.engine.cluster import Cluster
     from epochal.run.callbacks import Callback
     from epochal.run.run import Run
@@ -61,6 +65,7 @@ class ResumeCommand:
         from epochal.cli.train import work_and_print
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
+        from epochal.study.batch_size.kept import BatchSizeRecord
 
         console = open_console(quiet=self.json or not cluster.owns_folder)
         if not cluster.owns_folder:
@@ -69,6 +74,8 @@ class ResumeCommand:
             from epochal.cli.studies import finish_study
 
             return finish_study(self.folder, self.changes, console)
+        if BatchSizeRecord.is_at(self.folder):
+            return self._go_on_with_sizes(console)
         run = RunRecord.read(self.folder)
         position = run.position
         if run.status == "finished" and not self.changes:
@@ -78,6 +85,18 @@ class ResumeCommand:
             console.print(f"{tell('result.longer')}\n  {longer}\n", soft_wrap=True)
 
         return work_and_print(console, self._work)
+
+    def _go_on_with_sizes(self, console: Console) -> int:
+        """Finish a study of batch sizes. Raises `OptionError` for options, of which it takes none."""
+        from epochal.cli.batch_size import BatchSizeCommand
+
+        if self.changes:
+            name = next(iter(self.changes)).replace("_", "-")
+            raise OptionError(
+                f"a study of batch sizes goes on as it is, without --{name}; more time: epochal batch-size --run "
+                f"{shell_word(self.folder)} --within 10m"
+            )
+        return BatchSizeCommand(run=self.folder, json=console.quiet).execute()
 
     def _work(self, callbacks: Sequence[Callback]) -> Run:
         from epochal.run.api import resume

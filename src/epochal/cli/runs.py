@@ -33,6 +33,7 @@ class RunsCommand:
         if not self.folder.is_dir():
             raise RunError(f"there is no folder {self.folder}; `epochal train` makes the first run")
         rows = [_describe(path.parent) for path in sorted(self.folder.rglob("run.toml"))]
+        rows += [_describe_sizes(path.parent) for path in sorted(self.folder.rglob("batch-size.toml"))]
         if self.json:
             print_json(rows)
             return 0
@@ -68,7 +69,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
     counts = dict.fromkeys(formats.count(row[name]) for name in ("iteration", "iterations") if row[name] is not None)
     named = (Path(row["data"]).name, row["model"], row["method"])
-    return (row["run"], *named, "/".join(counts), _result(row["test"]), status_word(status))
+    said = status_word(status)
+    if row["problems"]:
+        said = tell("listed.altered", status=said)
+    return (row["run"], *named, "/".join(counts), _result(row["test"]), said)
 
 
 def _result(test: dict[str, float]) -> str:
@@ -103,4 +107,28 @@ def _describe(path: Path) -> dict[str, Any]:
         "test_accuracy": test.get("accuracy"),
         "test": test,
         "status": run.status,
+        "problems": list(run.problems),
+    }
+
+
+def _describe_sizes(path: Path) -> dict[str, Any]:
+    """Return the line of a study of batch sizes: the sizes that it has tried, and its trials."""
+    from epochal.study.batch_size.kept import BatchSizeRecord
+
+    try:
+        record = BatchSizeRecord.read(path)
+    except EpochalError as error:
+        return {"run": str(path), "status": f"{_DAMAGED}{error}"}
+
+    sizes = [] if record.study is None else [str(row.batch_size) for row in record.study.rows]
+    return {
+        "run": str(path),
+        "data": record.data.name,
+        "model": record.request.shared.model,
+        "method": f"batch-size B={','.join(sizes)}",
+        "iteration": sum(one.trial.updates for one in record.trials),
+        "iterations": None,
+        "test_accuracy": None,
+        "test": {},
+        "status": "finished" if record.is_finished else "stopped",
     }

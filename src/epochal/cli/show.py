@@ -35,10 +35,12 @@ class ShowCommand:
 
     def execute(self) -> int:
         """Print the run, or the study."""
+        from epochal.cli.batch_size import print_sizes
         from epochal.cli.results import print_result
         from epochal.cli.screen import open_console, print_json
         from epochal.record.run_record import RunRecord
         from epochal.record.study_record import StudyRecord
+        from epochal.study.batch_size.kept import BatchSizeRecord
 
         if self.csv or self.parquet is not None:
             self._export()
@@ -46,11 +48,15 @@ class ShowCommand:
         if StudyRecord.is_at(self.run):
             self._show_study(StudyRecord.read(self.run))
             return 0
+        if BatchSizeRecord.is_at(self.run):
+            print_sizes(BatchSizeRecord.read(self.run), open_console(quiet=self.json))
+            return 0
 
         run = RunRecord.read(self.run)
         if self.json:
             print_json(run.to_dict())
             return 0
+        run.check()
         console = open_console()
         _print_epochs(run, console)
         _print_surroundings(run, console)

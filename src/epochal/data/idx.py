@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.npy_arrays import NoArrayError, refuse_bomb
 from epochal.errors import DataError
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
+_TOO_LARGE = 2**55  # NumPy counts the bytes of an empty array's other dimensions, too
 _GZIP_LIMIT = 1040  # deflate packs at most 1,032 bytes into one
 
 
@@ -45,10 +47,14 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> Shaped[np.ndarray,
             raw.seek(0)
             stream: BufferedIOBase = gzip.GzipFile(fileobj=raw) if packed else raw
             dtype, shape = _header(stream, path, dimensions)
+            if prod(max(1, size) for size in shape) >= _TOO_LARGE:
+                raise DataError(f"{path}: no array has the sizes of its header ({_times(shape)}); get it again")
             limit = size * _GZIP_LIMIT if packed else size
             if prod(shape) * dtype.itemsize > limit:
                 promise = f"its header promises {prod(shape) * dtype.itemsize:,} bytes ({_times(shape)})"
                 raise DataError(f"{path}: truncated: {promise}, the file has {size:,}; get it again")
+            if packed:
+                refuse_bomb(prod(shape) * dtype.itemsize, size)
             array = _fill(stream, np.empty(shape, dtype), path)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
@@ -62,6 +68,8 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: the gzip data end too early: the file is truncated; get it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip data ({error}); get it again") from error
+    except NoArrayError as error:
+        raise DataError(f"{path}: damaged, or no plain arrays ({error}); get it again") from error
     except (OSError, MemoryError) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not enough memory'}") from error
 

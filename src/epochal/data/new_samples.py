@@ -15,6 +15,7 @@ from epochal.data.arrays import has_channels_first, to_samples
 from epochal.data.data_schema import Schema
 from epochal.data.encodings import PictureEncoding
 from epochal.data.load_options import LoadOptions
+from epochal.data.npy_arrays import NoArrayError, read_npy
 from epochal.data.own_files import is_table, read_npz, read_table, samples_of, targets_of
 from epochal.data.split import Split
 from epochal.data.tables.encoding import TableEncoding
@@ -24,6 +25,7 @@ from epochal.data.tables.table import Table
 from epochal.data.targets import class_numbers
 from epochal.data.trees import Tree, arrays_of, is_several, labelled, map_arrays, shape_of
 from epochal.errors import DataError
+from epochal.files import open_regular
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,14 +253,11 @@ def _from_pictures(path: Path, schema: Schema, options: LoadOptions, with_target
 
 def _read_npy(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        reason = str(error).split("\n")[0]
-        if "pickle" in reason:
-            reason = "it holds Python objects, or is no such file"
-        raise DataError(f"cannot read {path} as a .npy array: {reason}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif" or not array.ndim:
+        with open_regular(path) as file:
+            array = read_npy(file, os.fstat(file.fileno()).st_size)
+    except (OSError, NoArrayError, MemoryError) as error:
+        raise DataError(f"cannot read {path} as a .npy array: {error}") from error
+    if array.dtype.kind not in "buif" or not array.ndim:
         raise DataError(f"{path} holds no array of numbers; save one with numpy.save")
     return array
 

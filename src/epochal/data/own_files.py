@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx
 from epochal.data.load_options import LoadOptions, as_file, as_share
+from epochal.data.npy_arrays import NoArrayError, read_members
 from epochal.data.packed.opening import is_pack, load_pack
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress
@@ -143,18 +143,13 @@ def _hint(path: Path) -> str:
 
 def read_npz(path: Path) -> Arrays:
     """Return the arrays in an ``.npz`` file. Raises `DataError` where it is damaged, or holds anything else."""
-    arrays: Arrays = {}
     try:
         with open_regular(path) as file:
             if not zipfile.is_zipfile(file):
                 raise DataError(f"{path}: no .npz archive, or a truncated one; write it with numpy.savez")
-            with np.load(file, allow_pickle=False) as archive:
-                arrays.update((key, archive[key]) for key in archive.files)
-    except DataError:
-        raise
-    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            return read_members(file)
+    except (OSError, NoArrayError, MemoryError) as error:
         raise DataError(f"{path}: damaged, or no plain arrays ({error}); write it with numpy.savez") from error
-    return arrays
 
 
 def samples_of(arrays: Arrays) -> str | None:

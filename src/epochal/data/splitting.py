@@ -82,11 +82,12 @@ def split_rows(
         validation: the share of the rows that are not test rows; ``None``: none.
         seed: of the choice.
     """
-    rows = np.arange(len(labels))
     held_out = validating = None
-    if test is not None:
+    if test is None:
+        rows = np.arange(len(labels))
+    else:
         chosen = test.rows(labels, seed) if isinstance(test, Fold) else held_out_rows(labels, test, seed)
-        rows, held_out = rows[~chosen], rows[chosen]
+        rows, held_out = np.flatnonzero(~chosen), np.flatnonzero(chosen)
     if validation is not None:
         assert isinstance(validation, Fraction)
         chosen = held_out_rows(labels[rows], validation, seed, "validation")

@@ -162,6 +162,8 @@ def _labels(y: Array, which: str, *, named: bool) -> Array:
     if y.dtype.kind == "b":
         return y.astype(np.int64 if named else str)
 
+    if y.dtype.kind in "iu" and y.dtype.itemsize <= 4:  # all of them are whole, however many there are
+        return y.astype(np.int64)
     good = np.abs(y.astype(np.float64)) <= 2**53  # false for NaN
     if y.dtype.kind == "f":
         good &= y == np.floor(y)

@@ -89,13 +89,18 @@ def _build(engine: Engine, count: int) -> Callable[..., Any]:
 
         def probe(key: Any) -> Float[Array, ""]:
             signs = jax.random.rademacher(key, (count,), jnp.float32)
-            direction = jax.tree.map(lambda leaf: leaf / math.sqrt(count), added(signs - signs.mean()))
+            direction = jax.tree.map(lambda leaf: leaf / math.sqrt(count), added(_centred(signs)))
             return curvature(direction)
 
         overall = jax.tree.map(lambda leaf: leaf / count, added(jnp.ones(count)))
         return lax.map(probe, jax.random.split(key, PROBES)), curvature(overall)
 
     return build
+
+
+def _centred(signs: Float[Array, " count"]) -> Float[Array, " count"]:
+    """Take the mean off: what all gradients share is no noise."""
+    return signs - signs.mean()
 
 
 def _slices(count: int) -> list[tuple[int, int, int]]:

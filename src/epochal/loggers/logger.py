@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.errors import EpochalError, OptionError
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, read_own
 from epochal.record.folder import RunFolder
 from epochal.record.history import History, read_history
 from epochal.record.rows import EpochRow, EvaluationRow
@@ -25,6 +25,7 @@ from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Start
 
 Values = Mapping[str, float]
 
+_LONGEST = 4_000_000  # bytes of the notes
 _POINTS = 8  # losses between two looks at the clock
 
 
@@ -219,7 +220,9 @@ class Logger(Callback):
     def _read_notes(self) -> Mapping[str, Any]:
         """Return what was noted of this run; nothing for a new one."""
         path = self._notes_path
-        known = json.loads(read_regular(path)).get(self.notes_key, {}) if path is not None and path.exists() else {}
+        known = (
+            json.loads(read_own(path, _LONGEST)).get(self.notes_key, {}) if path is not None and path.exists() else {}
+        )
         return dict(known)
 
     def _write_notes(self, *, sync: bool = True) -> None:
@@ -227,7 +230,7 @@ class Logger(Callback):
         path = self._notes_path
         if path is None:
             return
-        known = json.loads(read_regular(path)) if path.exists() else {}
+        known = json.loads(read_own(path, _LONGEST)) if path.exists() else {}
         known[self.notes_key] = {**self.notes(), "iterations": self._done.iterations, "rows": self._done.rows}
         atomic_write(path, json.dumps(known, indent=1).encode(), sync=sync)
 

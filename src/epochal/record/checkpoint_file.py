@@ -24,15 +24,33 @@ from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.command_words import shell_word
 from epochal.errors import RunError
-from epochal.files import atomic_write, make_folder, open_regular, read_regular, refuse_link
+from epochal.held_folder import HeldFolder
+from epochal.record.fields import Field, either, matching, several, table, text, whole
+from epochal.record.folder import no_longer_there
 
 Arrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
 FORMAT = 1
 WEIGHTS, OPTIMIZER = ".params", ".optimizer_state"
 """How the names of the weights' and the optimizer's arrays begin; what else there is belongs to the model."""
-_LONGEST_HEADER = 100_000_000  # bytes; what safetensors allows
+_LONGEST_HEADER = 8_000_000  # bytes; each array takes about a hundred of them
 _NAME = re.compile(r"([0-9]{12,})-([0-9a-f]{32})\.safetensors")
+_HEXADECIMAL = matching(r"-?(0x[0-9a-f.]{1,20}p[+-]?[0-9]{1,5}|inf|nan)", "a float in hexadecimal")
+_WORD = whole(0, 2**64 - 1)
+_ABOUT = table(
+    {
+        "format": whole(1),
+        "iteration": whole(),
+        "epoch": whole(),
+        "offset": whole(),
+        "loss_sum": _HEXADECIMAL,
+        "iterations": whole(),
+        "seconds": _HEXADECIMAL,
+        "audit": several(_WORD, 3),
+        "origin": Field("a table", lambda origin: type(origin) is dict),
+    },
+    {"types": table({}, others=several(either(text(100), whole())))},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,32 +125,46 @@ def weights_sha256(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint so that either all of it is in the folder or nothing; return its file."""
+def save_checkpoint(run: HeldFolder, name: str, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a folder of the run's, such as ``checkpoints``: all of it or nothing; return its file."""
     content = to_bytes(checkpoint)
-    name = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
-    path = folder / name
+    file = f"{checkpoint.position.iteration:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     try:
-        refuse_link(folder)
-        make_folder(folder)
-        atomic_write(path, content)
+        with run.inside(name, make=True) as folder:
+            folder.write_file(file, content)
     except OSError as error:
+        if not run.is_in_place():
+            raise no_longer_there(run) from error
         raise RunError(
-            f"cannot save a checkpoint in {folder}: {error.strerror}; the ones before are intact, and "
-            f"`epochal resume {shell_word(folder.parent)}` continues from there"
+            f"cannot save a checkpoint in {run.path / name}: {error.strerror}; the ones before are intact, and "
+            f"`epochal resume {shell_word(run.path)}` continues from there"
         ) from error
-    return path
+    return run.path / name / file
+
+
+def checkpoint_names(folder: HeldFolder) -> list[str]:
+    """Return the names of the folder's checkpoint files, the newest position first."""
+    found = [(int(match[1]), name) for name in folder.names() if (match := _NAME.fullmatch(name))]
+    return [name for _, name in sorted(found, reverse=True)]
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """Return the folder's checkpoint files, the newest position first."""
-    found = [(iteration_of(path), path) for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name)]
-    return [path for _, path in sorted(found, reverse=True)]
+    """Return the checkpoint files of a folder, the newest position first; none where there is no folder.
+
+    Raises `RunError` for a link in its place.
+    """
+    try:
+        with HeldFolder.own(folder) as held:
+            return [folder / name for name in checkpoint_names(held)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror}") from error
 
 
-def iteration_of(path: Path) -> int:
+def iteration_of(file: Path | str) -> int:
     """Return the iteration in a checkpoint file's name."""
-    return int(path.name.split("-")[0])
+    return int(Path(file).name.split("-")[0])
 
 
 def checksum_of(path: Path) -> str:
@@ -171,7 +203,8 @@ def newest_checkpoint(
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint. Raises `RunError` where its content is not what was saved."""
     try:
-        content = read_regular(path)
+        with HeldFolder.own(path.parent) as folder:
+            content = folder.read(path.name)
     except OSError as error:
         raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
     match = _NAME.fullmatch(path.name)
@@ -179,8 +212,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"checkpoint {path} is damaged: its content does not have the checksum in its name")
     try:
         return from_bytes(content)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"checkpoint {path} has another format: {error}") from error
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise RunError(f"checkpoint {path} has another format: {' '.join(str(error).split())}") from error
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:
@@ -209,14 +242,16 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
     return content
 
 
-def read_position(path: Path) -> Position:
-    """Read a checkpoint's position from its header, without its arrays."""
+def read_header(path: Path) -> tuple[Position, Mapping[str, Any]]:
+    """Read a checkpoint's position and origin from its header, without its arrays."""
     try:
-        with open_regular(path) as file:
+        with HeldFolder.own(path.parent) as folder, folder.open_file(path.name) as file:
             about = _about(file.read(8), file.read)
-        return Position(about["iteration"], about["epoch"], about["offset"])
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"cannot read checkpoint {path}: {error}") from error
+        return Position(about["iteration"], about["epoch"], about["offset"]), about["origin"]
+    except OSError as error:
+        raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"cannot read checkpoint {path}: {' '.join(str(error).split())}") from error
 
 
 def from_bytes(content: bytes) -> Checkpoint:
@@ -251,6 +286,7 @@ def _about(size: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
         raise ValueError("it does not begin as a safetensors file does")
 
     about: dict[str, Any] = json.loads(json.loads(read(length))["__metadata__"]["epochal"])
+    _ABOUT.require("epochal", about)
     if about["format"] > FORMAT:
         raise ValueError(f"it has format {about['format']}, and this Epochal reads up to {FORMAT}")
     return about

@@ -8,6 +8,9 @@ from pathlib import Path
 from epochal.command_words import shell_word
 from epochal.errors import RunError
 from epochal.files import as_file_name, is_leftover, make_folder, sync_folder
+from epochal.held_folder import HeldFolder
+
+CHECKPOINTS, SNAPSHOTS, INITIAL = "checkpoints", "snapshots", "initial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,12 @@ class RunFolder:
     @property
     def snapshots(self) -> Path:
         """The folder of kept weights."""
-        return self.path / "snapshots"
+        return self.path / SNAPSHOTS
 
     @property
     def initial(self) -> Path:
         """The folder of the weights that a model of the user's own began with."""
-        return self.path / "initial"
+        return self.path / INITIAL
 
     @property
     def tensorboard(self) -> Path:
@@ -64,7 +67,18 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
+
+
+def no_longer_there(folder: HeldFolder) -> RunError:
+    """Return the error that says where a run's folder is by now, which somebody moved or removed while it was held."""
+    now = folder.place_now()
+    if now is None:
+        return RunError(f"the run folder {folder.path} was moved or removed while it was trained, so training stops")
+    return RunError(
+        f"the run folder {folder.path} was moved to {now} while it was trained, so training stops; continue there: "
+        f"epochal resume {shell_word(now)}"
+    )
 
 
 def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -> RunFolder:

@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -19,8 +19,10 @@ from epochal.errors import RunError
 from epochal.formats import decimal, plural
 from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.lazy import drawn_by
+from epochal.record.database import Bounds, opened
+from epochal.record.fields import plain
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
-from epochal.record.schema import SCHEMA_VERSION, as_run_error, checksum
+from epochal.record.schema import SCHEMA_VERSION, check_row, checksum
 
 Row = TypeVar("Row")
 
@@ -137,7 +139,7 @@ def read_history(path: Path, *, losses: bool = True, check: bool = False) -> His
             epochs=reader.epochs(evaluations),
             evaluations=evaluations,
             sessions=reader.rows("sessions", SessionRow),
-            events=reader.rows("events", lambda **row: EventRow(**{**row, "detail": json.loads(row["detail"])})),
+            events=reader.rows("events", _event),
             noise=reader.noise(),
             gradients=reader.gradients(),
         )
@@ -179,21 +181,17 @@ class _Reader:
 
     path: Path
     database: sqlite3.Connection
+    bounds: Bounds
     version: int
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[_Reader]:
         """Open for reading alone; what the block cannot make sense of is damage."""
-        if not path.is_file():
-            raise RunError(f"{path} does not exist; is {path.parent} a run folder?")
-        left_undone = path.with_name(f"{path.name}-journal").exists()  # by a lost process: SQLite undoes it
-        location = f"{path.absolute().as_uri()}?mode={'rw' if left_undone else 'ro'}"
         try:
-            with as_run_error(path), closing(sqlite3.connect(location, uri=True)) as database:
-                database.execute("BEGIN")  # all that follows is of one moment, whatever a writer does meanwhile
-                yield cls(path, database, _version(path, database))
-        except (TypeError, ValueError, KeyError) as error:
+            with opened(path) as (database, bounds):
+                yield cls(path, database, bounds, _version(path, database))
+        except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
             raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
     def check(self) -> None:
@@ -206,7 +204,7 @@ class _Reader:
         """Count the iterations from the first on, without a gap."""
         iterations = 0
         for first, count in self.database.execute("SELECT first, count FROM iterations ORDER BY first"):
-            if first != iterations:
+            if first != iterations or type(count) is not int or count < 1:
                 break
             iterations += count
         return iterations
@@ -215,7 +213,9 @@ class _Reader:
         """Read all losses, block by block."""
         blocks: list[bytes] = []
         iterations = 0
-        for first, count, losses, crc in self.database.execute("SELECT * FROM iterations ORDER BY first"):
+        cursor = self.database.execute("SELECT first, count, losses, crc32 FROM iterations ORDER BY first")
+        for first, count, losses, crc in cursor:
+            check_row("iterations", {"first": first, "count": count, "losses": losses, "crc32": crc})
             if first != iterations or len(losses) != 4 * count or crc32(losses) != crc:
                 self._damaged(f"the losses from iteration {iterations:,} on are not as they were written")
             blocks.append(losses)
@@ -227,7 +227,7 @@ class _Reader:
         start = "(SELECT max(first) FROM iterations WHERE first <= ?)"
         rows = self.database.execute(
             f"SELECT first, losses, crc32 FROM iterations WHERE first >= {start} ORDER BY first", (iteration,)
-        ).fetchall()
+        ).fetchmany(self.bounds.rows)
         if any(crc32(losses) != crc for _, losses, crc in rows):
             self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
         return (rows[0][0] if rows else iteration), _as_losses([losses for _, losses, _ in rows])
@@ -236,9 +236,12 @@ class _Reader:
         """Read what was measured of the gradients' noise."""
         if self.version < 3:
             return ()
-        blocks = []
+        blocks: list[NoiseBlock] = []
         for first, every, samples, sums, crc in self.database.execute("SELECT * FROM noise ORDER BY first"):
-            if len(sums) % 8 or crc32(sums) != crc:
+            row = {"first": first, "every": every, "samples": samples, "sums": sums, "crc32": crc}
+            check_row("noise", row)
+            self.bounds.check_rows(len(blocks))
+            if len(sums) % 8 or checksum((first, every, samples, crc32(sums))) != crc:
                 self._damaged(f"the noise from iteration {first:,} on is not as it was written")
             blocks.append(NoiseBlock(first, every, samples, _as_losses([sums]).reshape(-1, 2)))
         return tuple(blocks)
@@ -290,11 +293,19 @@ class _Reader:
         cursor = self.database.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {order}")
         names = [column[0] for column in cursor.description]
         first = names.index("id") + 1 if "id" in names else 0
-        rows = []
+        rows: list[Row] = []
+        last = -1
         for *values, crc in cursor:
+            if order == "rowid":  # pages that name each other would repeat them
+                if type(values[0]) is not int or values[0] <= last:
+                    self._damaged(f"the rows of {table} do not follow each other")
+                last = values[0]
             if crc != checksum(values[first:]):
                 self._damaged(f"a row of {table} is not as it was written")
-            rows.append(build(**dict(zip(names[first:-1], values[first:], strict=True))))
+            row = dict(zip(names[first:-1], values[first:], strict=True))
+            check_row(table, row)
+            self.bounds.check_rows(len(rows))
+            rows.append(build(**row))
         return tuple(rows)
 
     def _damaged(self, why: str) -> NoReturn:
@@ -314,6 +325,14 @@ def _as_losses(blocks: Sequence[bytes]) -> Float32[np.ndarray, " iterations"]:
 
 def _plain(**row: Any) -> dict[str, Any]:
     return row
+
+
+def _event(**row: Any) -> EventRow:
+    detail = json.loads(row["detail"])
+    if not isinstance(detail, dict):
+        raise ValueError(f"the detail of event {row['kind']} is no table")
+    plain().require(f"the detail of event {row['kind']}", detail)
+    return EventRow(**{**row, "detail": detail})
 
 
 def _number(value: float | None) -> float:

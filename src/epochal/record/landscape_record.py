@@ -14,9 +14,10 @@ from jaxtyping import Float64, Int64
 
 from epochal.command_words import shell_word
 from epochal.errors import RunError
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, read_own
 
 FORMAT = 1
+_LONGEST = 256 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +176,7 @@ class LandscapeRecord:
     def read(cls, path: Path) -> LandscapeRecord:
         """Read a landscape's file. Raises `RunError` where it is damaged."""
         try:
-            return cls.from_dict(json.loads(read_regular(path)))
+            return cls.from_dict(json.loads(read_own(path, _LONGEST)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
             study = shell_word(path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,19 @@ from epochal import formats
 from epochal.clock import Plan, Position
 from epochal.command_words import shell_word
 from epochal.config import TrainConfig
-from epochal.errors import RunError
+from epochal.errors import AlteredWarning, RunError
+from epochal.files import is_own
 from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
-from epochal.record.checkpoint_file import Checkpoint, checkpoint_files, iteration_of, newest_checkpoint, read_position
+from epochal.record.checkpoint_file import (
+    Checkpoint,
+    checkpoint_files,
+    iteration_of,
+    load_checkpoint,
+    newest_checkpoint,
+    read_header,
+)
 from epochal.record.folder import RunFolder
 from epochal.record.history import History, count_iterations, read_history
 from epochal.record.rows import EpochRow
@@ -57,6 +66,18 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """The newest weights of a run that can be used, and what does not agree in its folder.
+
+    Attributes:
+        problems: what was passed over or altered, a sentence each; none in a folder that is as it was written.
+    """
+
+    checkpoint: Checkpoint
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RunRecord:
     """One run.
 
@@ -66,6 +87,7 @@ class RunRecord:
         status: how the last session ended: finished, stopped, changed, diverged, failed or interrupted; or running, or
             new.
         position: where the weights stand: the newest checkpoint's position, or the beginning where there is none yet.
+        problems: what does not agree in the folder, as far as it is seen without reading weights; `standing` sees all.
     """
 
     path: Path | None
@@ -73,19 +95,24 @@ class RunRecord:
     history: History
     status: str
     position: Position
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path, *, losses: bool = True, check: bool = False) -> RunRecord:
         """Read a run folder; `read_history` says what the options do. Raises `RunError` where any of it is damaged."""
         folder = RunFolder(path)
         file = read_run_toml(folder.run_toml)
-        if not folder.history_db.exists() and not checkpoint_files(folder.checkpoints):
+        if not is_own(folder.history_db) and not checkpoint_files(folder.checkpoints):
             return cls(path, file, History.empty(), "new", Position())
 
         files = checkpoint_files(folder.checkpoints)  # before the history, which is never behind
         history = read_history(folder.history_db, losses=losses, check=check)
         status = status_of(folder, history.last_status)
-        return cls(path, file, history, status, _position_in(files, history.iterations))
+        position, problems = _position_in(files, history.iterations, file)
+        if problems and (present := read_run_toml(folder.run_toml)) != file:  # a process at work has changed it
+            file = present
+            position, problems = _position_in(files, history.iterations, file)
+        return cls(path, file, history, status, position, problems)
 
     def __repr__(self) -> str:
         return f"RunRecord {self.summary}"
@@ -182,14 +209,45 @@ class RunRecord:
         return None
 
     def checkpoint(self) -> Checkpoint:
-        """Read the newest checkpoint that is not damaged. Raises `RunError` where there is none."""
+        """Read the newest checkpoint that is not damaged. Raises `RunError` where there is none.
+
+        Warns (`AlteredWarning`) of what is passed over for it, and of a `run.toml` that it was not made with.
+        """
+        found = self.standing()
+        for problem in found.problems:
+            warnings.warn(problem, AlteredWarning, stacklevel=2)
+        return found.checkpoint
+
+    def check(self) -> None:
+        """Read the weights that the run stands at, if there are any, and warn of what is not as it was written."""
+        if self.status == "new" or not checkpoint_files(self.folder.checkpoints):
+            return
+        try:
+            self.checkpoint()
+        except RunError as error:
+            warnings.warn(str(error), AlteredWarning, stacklevel=2)
+
+    def load(self, path: Path) -> Checkpoint:
+        """Read one of the run's checkpoints; warn of a `run.toml` that it was not made with. Raises `RunError`."""
+        checkpoint = load_checkpoint(path)
+        for problem in _altered(self.file, checkpoint.origin, checkpoint.position):
+            warnings.warn(problem, AlteredWarning, stacklevel=2)
+        return checkpoint
+
+    def standing(self) -> Standing:
+        """Read the newest checkpoint that is not damaged, and say what is not as it was written.
+
+        Raises `RunError` where there is none.
+        """
         folder, place = self.folder, shell_word(self.path)
         if self.status == "new":
             raise RunError(f"{self.path} was stopped before its training began; start it: epochal resume {place}")
-        checkpoint = newest_checkpoint(folder.checkpoints, lambda: count_iterations(folder.history_db))
+        problems: list[str] = []
+        checkpoint = newest_checkpoint(folder.checkpoints, lambda: count_iterations(folder.history_db), problems.append)
         if checkpoint is None:
             raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {place}")
-        return checkpoint
+        altered = _altered(read_run_toml(folder.run_toml), checkpoint.origin, checkpoint.position)
+        return Standing(checkpoint, (*problems, *altered))
 
     def facts(self) -> list[Fact]:
         """Return each fact of the plan beside its count from the history, for a run that is at its end.
@@ -236,7 +294,8 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain values: what `epochal show --json` prints. Raises `RunError` for no weights yet."""
-        content, rows, weights = self.file.to_dict(), self.history.epochs, self.checkpoint()
+        content, rows, found = self.file.to_dict(), self.history.epochs, self.standing()
+        weights = found.checkpoint
         return {
             "run": self.name,
             "status": self.status,
@@ -256,6 +315,7 @@ class RunRecord:
             **self._noise_facts(),
             "hosts": self.hosts,
             "at_once": self.at_once,
+            **({"problems": list(found.problems)} if found.problems else {}),
             # with what
             "versions": content["versions"],
             "device": content["device"],
@@ -277,15 +337,32 @@ def status_of(folder: RunFolder, last: str | None) -> str:
     return "interrupted" if last == "running" and not is_locked(folder.lock) else last
 
 
-def _position_in(files: list[Path], iterations: int) -> Position:
-    """Return the position of the newest checkpoint that can be read and that the history reaches, from its header."""
+def _position_in(files: list[Path], iterations: int, file: RunFile) -> tuple[Position, tuple[str, ...]]:
+    """Return the position of the newest checkpoint that can be read and that the history reaches, from its header.
+
+    With it comes what does not agree: checkpoints that cannot be read, and a `run.toml` that it was not made with.
+    """
+    problems: list[str] = []
     for path in files:
         try:
-            if iteration_of(path) <= iterations:
-                return read_position(path)
-        except RunError:
+            if iteration_of(path) > iterations:
+                continue
+            position, origin = read_header(path)
+        except RunError as error:
+            if is_own(path):  # or a process at work has newer ones by now
+                problems.append(str(error))
             continue
-    return Position()
+        return position, (*problems, *_altered(file, origin, position))
+    return Position(), tuple(problems)
+
+
+def _altered(file: RunFile, origin: Mapping[str, Any], position: Position) -> tuple[str, ...]:
+    """Return what `run.toml` says otherwise than the checkpoint that was made with it; nothing where it is the same."""
+    try:
+        file.check_origin(origin, position.iteration)
+    except RunError as error:
+        return (str(error),)
+    return ()
 
 
 def _shared(counts: list[int]) -> int:

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, is_folder, read_own
 from epochal.phases import Batches
+from epochal.record.toml_fields import FORMAT_NUMBER, LONGEST, RUN_TOML, SUMMATIONS
 
 FORMAT = 3
-SUMMATION = "tree"
+SUMMATION = SUMMATIONS[-1]
 _HEADING = "# An Epochal run. `epochal rerun` repeats it from this file; `epochal resume` continues it.\n\n"
 
 Facts = TypeVar("Facts")
@@ -121,6 +122,7 @@ class RunFile:
         changes: what later sessions changed, and when.
         settings: of JAX, those that decide the bits of the result and are not the default.
         summation: how the sums of shards are added: as a balanced tree, or one after another as former versions did.
+        named_by: marks of the users who named the files that it names (`epochal.run.own_files_only`).
     """
 
     config: TrainConfig
@@ -132,6 +134,7 @@ class RunFile:
     changes: tuple[Change, ...] = ()
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     summation: str = SUMMATION
+    named_by: tuple[str, ...] = ()
 
     @property
     def present_config(self) -> TrainConfig:
@@ -242,6 +245,7 @@ class RunFile:
             "format": FORMAT,
             "custom": list(self.custom),
             "summation": self.summation,
+            **({"named_by": list(self.named_by)} if self.named_by else {}),
             "config": self.config.to_dict(),
             "data": _written(self.data),
             "model": _written(self.model),
@@ -254,29 +258,24 @@ class RunFile:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> RunFile:
         """Read `to_dict`'s result. Raises what `read_run_toml` turns into a `RunError`."""
+        RUN_TOML.require("", content)
         content = migrate(content)
-        if not all(isinstance(number, str) for number in content["versions"].values()):
-            raise ValueError("[versions] holds something else")
-        settings = content.get("settings", {})
-        if not isinstance(settings, dict):
-            raise ValueError("settings is no table")
-
-        summation = content.get("summation", "chain")
-        if summation not in ("chain", SUMMATION):
-            raise ValueError(f"summation is {summation!r:.40}, neither chain nor {SUMMATION}")
-
         changes = [dict(change) for change in content["changes"]]
-        return cls(
+        file = cls(
             TrainConfig.from_dict(content["config"]),
-            _facts(DataFacts, "data", content["data"]),
-            _facts(ModelFacts, "model", content["model"]),
+            _facts(DataFacts, content["data"]),
+            _facts(ModelFacts, content["model"]),
             content["versions"],
-            _facts(DeviceFacts, "device", content["device"]),
+            _facts(DeviceFacts, content["device"]),
             tuple(content["custom"]),
             tuple(Change(change.pop("iteration"), change) for change in changes),
-            settings,
-            summation,
+            content.get("settings", {}),
+            content.get("summation", "chain"),
+            tuple(content.get("named_by", ())),
         )
+        for change in file.changes:
+            file.plan_at(change.iteration)  # raises for what no run can change, and for no plan
+        return file
 
     def origin(self, iteration: int) -> dict[str, Any]:
         """Return everything that decided the state after ``iteration`` iterations, for a checkpoint to carry."""
@@ -308,10 +307,11 @@ def write_run_toml(path: Path, file: RunFile) -> None:
 def read_run_toml(path: Path) -> RunFile:
     """Read `run.toml`. Raises `RunError` where it is missing, damaged, or of a later format."""
     folder = path.parent
-    if not folder.is_dir():
-        raise RunError(f"there is no run folder {folder}; `epochal runs` lists the runs here")
+    if not is_folder(folder):
+        raise RunError(f"there is no run folder {folder!s:.300}; `epochal runs` lists the runs here")
     try:
-        content = tomllib.loads(read_regular(path).decode())
+        content = tomllib.loads(read_own(path, LONGEST).decode())
+        FORMAT_NUMBER.require("format", content.get("format"))
         if content["format"] > FORMAT:
             raise RunError(f"{path} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
         return RunFile.from_dict(content)
@@ -323,7 +323,7 @@ def read_run_toml(path: Path) -> RunFile:
 
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, EpochalError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
         raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
 
@@ -349,30 +349,10 @@ def _written(facts: DataFacts | ModelFacts) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(facts).items() if value or name not in optional}
 
 
-def _facts(kind: type[Facts], table: str, values: Mapping[str, Any]) -> Facts:
-    """Build one of the dataclasses above; raise `ValueError` where a value is missing or of another type."""
-    wanted = get_type_hints(kind)
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        optional = field.default is not dataclasses.MISSING
-        if field.name not in values and optional:
-            continue
-        if not _is_a(values.get(field.name), wanted[field.name]):
-            raise ValueError(f"[{table}] has no {field.name}, or one of another type")
-    return kind(**{name: value for name, value in values.items() if name in wanted})
-
-
-def _is_a(value: Any, wanted: Any) -> bool:
-    if get_origin(wanted) is Literal:
-        return value in get_args(wanted)
-    if get_origin(wanted) is list:
-        (item,) = get_args(wanted)
-        return isinstance(value, list) and all(_is_a(one, item) for one in value)
-    if get_origin(wanted) is dict:
-        return isinstance(value, dict)
-    kinds = get_args(wanted) or (wanted,)
-    if any(get_origin(kind) for kind in kinds):
-        return any(_is_a(value, kind) for kind in kinds)
-    return isinstance(value, kinds) and not isinstance(value, bool)
+def _facts(kind: type[Facts], values: Mapping[str, Any]) -> Facts:
+    """Build one of the dataclasses above of what it knows."""
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in known})
 
 
 def _deciding(origin: Mapping[str, Any]) -> dict[str, str]:

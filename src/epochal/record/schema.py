@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ from typing import Any
 from zlib import crc32
 
 from epochal.errors import RunError
+from epochal.record.fields import Field, content, matching, optional, real, text, whole, word
 
 SCHEMA_VERSION = 3
+STATUSES = ("running", "finished", "stopped", "changed", "diverged", "failed", "interrupted")
+"""What a session can say of itself."""
 
 METRICS = """
 CREATE TABLE metrics (
@@ -31,14 +35,17 @@ CREATE TABLE metrics (
 ) STRICT;
 """
 
-NOISE = """
+NOISE = (
+    """
 CREATE TABLE noise (
     first INTEGER PRIMARY KEY,     -- the block's first measured iteration, counted from 0
     every INTEGER NOT NULL,        -- from one measured iteration to the next
     samples INTEGER NOT NULL,      -- of both halves of a batch together
     sums BLOB NOT NULL,            -- float32, little-endian, two for each: |g1 - g2|^2 and |(g1 + g2) / 2|^2
-    crc32 INTEGER NOT NULL         -- of sums
+    crc32 INTEGER NOT NULL         -- of the other values, with the CRC-32 of sums in their place
 ) STRICT;
+""",
+    """
 CREATE TABLE gradients (
     iteration INTEGER PRIMARY KEY,
     samples INTEGER NOT NULL,      -- that the gradient is the mean over
@@ -46,7 +53,8 @@ CREATE TABLE gradients (
     error REAL,                    -- one standard error of that; 0 for the whole training set
     crc32 INTEGER NOT NULL
 ) STRICT;
-"""
+""",
+)
 
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -69,7 +77,7 @@ CREATE TABLE epochs (
     expected_hash TEXT NOT NULL,
     crc32 INTEGER NOT NULL         -- of the row's other values, as a JSON array
 ) STRICT;
-{METRICS}{NOISE}CREATE TABLE sessions (
+{METRICS}{"".join(NOISE)}CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,         -- UTC, ISO 8601
     first_iteration INTEGER NOT NULL,
@@ -88,6 +96,70 @@ CREATE TABLE events (
     crc32 INTEGER NOT NULL         -- without the id
 ) STRICT;
 """
+
+
+_FORMER = """
+CREATE TABLE evaluations (
+    iteration INTEGER NOT NULL, split TEXT NOT NULL, samples INTEGER NOT NULL, loss REAL, accuracy REAL,
+    crc32 INTEGER NOT NULL, PRIMARY KEY (iteration, split)
+) STRICT;
+"""
+
+_COUNT, _LOSS, _SECONDS = whole(), optional(real(infinite=True)), real(least=0.0)
+_NAME, _TIME = text(1000), matching(r"[0-9T:.+Z-]{10,40}", "a time")
+_HASH = matching(r"[0-9a-f]{1,64}", "a hash")
+COLUMNS: dict[str, dict[str, Field]] = {
+    "iterations": {"first": _COUNT, "count": whole(1), "losses": content(), "crc32": _COUNT},
+    "epochs": {
+        "epoch": whole(1),
+        "end_iteration": _COUNT,
+        "iterations": _COUNT,
+        "samples": _COUNT,
+        "expected_samples": _COUNT,
+        "complete": whole(0, 1),
+        "train_loss": _LOSS,
+        "seconds": _SECONDS,
+        "audit_hash": _HASH,
+        "expected_hash": _HASH,
+    },
+    "metrics": {"iteration": _COUNT, "split": _NAME, "metric": _NAME, "value": _LOSS, "samples": _COUNT},
+    "evaluations": {"iteration": _COUNT, "split": _NAME, "samples": _COUNT, "loss": _LOSS, "accuracy": _LOSS},
+    "sessions": {
+        "started": _TIME,
+        "first_iteration": _COUNT,
+        "end_iteration": _COUNT,
+        "seconds": _SECONDS,
+        "chunk_seconds": _SECONDS,
+        "status": word(*STATUSES),
+    },
+    "noise": {"first": _COUNT, "every": whole(1), "samples": whole(2), "sums": content(), "crc32": _COUNT},
+    "gradients": {"iteration": _COUNT, "samples": whole(1), "square": _LOSS, "error": _LOSS},
+    "events": {"time": _TIME, "iteration": _COUNT, "kind": _NAME, "detail": text(10_000_000)},
+}
+"""What each column of a table may hold, whatever its type in the file is."""
+
+
+def _normal(sql: str) -> str:
+    """Return a statement without comments, and with single blanks: two that are the same make the same table."""
+    return " ".join(re.sub(r"--[^\n]*", " ", sql).split()).rstrip(";").replace("( ", "(").replace(" )", ")")
+
+
+_TABLES = frozenset(f"{_normal(one)}" for one in f"{SCHEMA}{_FORMER}".split(";\n") if one.strip())
+
+
+def check_tables(database: sqlite3.Connection) -> None:
+    """Raise `ValueError` for anything but the tables of a history: what a view or a trigger computes may never end."""
+    for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master"):
+        is_own_index = kind == "index" and sql is None
+        if not is_own_index and not (kind == "table" and _normal(str(sql)) in _TABLES):
+            raise ValueError(f"{kind} {name!r:.60} is none that a history has")
+
+
+def check_row(table: str, row: dict[str, Any]) -> None:
+    """Raise `ValueError` where a column of a row holds what it never does."""
+    for name, field in COLUMNS[table].items():
+        if not field.holds(row[name]):
+            field.require(f"{table}.{name}", row[name])
 
 
 def stored(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -118,7 +190,7 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
     if version < 2:
         _evaluations_to_metrics(database)
     if version < 3:
-        for statement in filter(str.strip, NOISE.split(";")):
+        for statement in NOISE:
             database.execute(statement)
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION),))
 
@@ -146,6 +218,8 @@ def as_run_error(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         what = " ".join(str(error).split())
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise RunError(f"{path} is damaged: to read it takes longer than its size explains") from error
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise RunError(f"cannot use {path}: {what}; is the disk full, or the folder read-only?") from error
         raise RunError(f"{path} is damaged or no history: {what}") from error

@@ -15,9 +15,10 @@ import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig, migrate_config
 from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, is_own, read_own, refuse_link
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
+from epochal.record.toml_fields import FORMAT_NUMBER, LONGEST, STUDY_TOML
 
 FORMAT = 2
 LANDSCAPES = {"pca": "landscape.json", "random": "landscape-random.json"}
@@ -246,35 +247,41 @@ class StudyRecord:
     Attributes:
         data: what all runs were trained on.
         tuned: the learning rates that a search found.
+        named_by: marks of the users who named the files that it names.
     """
 
     path: Path
     config: StudyConfig
     data: StudyData
     tuned: tuple[TuningResult, ...] = ()
+    named_by: tuple[str, ...] = ()
 
     @classmethod
     def read(cls: type[Record], path: Path) -> Record:
         """Read `study.toml`. Raises `RunError` where the folder is no study, or is damaged."""
         file = path / "study.toml"
         try:
-            content = tomllib.loads(read_regular(file).decode())
+            content = tomllib.loads(read_own(file, LONGEST).decode())
+            FORMAT_NUMBER.require("format", content.get("format"))
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
+            STUDY_TOML.require("", content)
             tuned = tuple(TuningResult.from_dict(values) for values in content.get("tuned", ()))
             config = StudyConfig.from_dict(migrate_study(content))
-            return cls(path, config, StudyData(**content["data"]), tuned)
+            return cls(path, config, StudyData(**content["data"]), tuned, tuple(content.get("named_by", ())))
         except FileNotFoundError:
             raise RunError(f"{path} is no study: it has no study.toml; `epochal compare` makes one") from None
         except RunError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EpochalError) as error:
+        except OSError as error:
+            raise RunError(f"cannot read {file}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
             raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
     @staticmethod
     def is_at(path: Path) -> bool:
         """Return whether the folder is a study's."""
-        return (path / "study.toml").is_file()
+        return is_own(path / "study.toml")
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -284,7 +291,7 @@ class StudyRecord:
     @property
     def landscape_files(self) -> dict[str, Path]:
         """The landscapes that were computed, by kind: ``pca``, ``random``."""
-        return {kind: self.path / name for kind, name in LANDSCAPES.items() if (self.path / name).is_file()}
+        return {kind: self.path / name for kind, name in LANDSCAPES.items() if is_own(self.path / name)}
 
     def folder_of(self, member: Member) -> Path:
         """Return the folder of one of its runs, made or not yet."""
@@ -298,6 +305,7 @@ class StudyRecord:
         """Write `study.toml` as a whole or not at all."""
         content: dict[str, Any] = {
             "format": FORMAT,
+            **({"named_by": list(self.named_by)} if self.named_by else {}),
             "data": dataclasses.asdict(self.data),
             "compare": self.config.to_dict(),
         }
@@ -326,12 +334,15 @@ class StudyRecord:
 
     def _compared(self, member: Member, *, losses: bool) -> ComparedRun:
         folder, target = self.folder_of(member), self.config.target_accuracy
-        if not (folder / "run.toml").exists():
+        if not is_own(folder / "run.toml"):
             return ComparedRun(member, None, None, target)
         try:
+            refuse_link(folder)
             return ComparedRun(member, RunRecord.read(folder, losses=losses), None, target)
         except RunError as error:
             return ComparedRun(member, None, str(error), target)
+        except OSError as error:
+            return ComparedRun(member, None, f"cannot read {folder}: {error.strerror}", target)
 
 
 def migrate_study(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
+import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import fields
@@ -16,8 +19,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from epochal.errors import RunError
-from epochal.files import atomic_write, refuse_link
+from epochal.files import atomic_write
 from epochal.gradient_noise import LargeGradient, NoiseBlock
+from epochal.held_folder import HeldFolder
+from epochal.record.database import check_files, opened
 from epochal.record.rows import EpochRow, EvaluationRow
 from epochal.record.schema import SCHEMA, SCHEMA_VERSION, as_run_error, checksum, migrate, stored
 
@@ -31,25 +36,33 @@ class HistoryWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._refuse_links()
         self._session: tuple[int, str, int] | None = None
-        if not path.exists():
+        self._check_files()
+        if path.exists():
+            with opened(path):  # which looks at what it holds before anything of it is written
+                pass
+        else:
             _create(path)
+
         with as_run_error(path):
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._place = path.absolute()  # whatever the process's folder becomes
+            self._file = os.stat(path)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("BEGIN")
             (version,) = self._database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
             migrate(self._database, int(version))
 
-    def _refuse_links(self) -> None:
-        """Raise `RunError` for a link under a name that SQLite would write to."""
-        for ending in ("", "-wal", "-shm", "-journal"):
-            try:
-                refuse_link(self.path.with_name(self.path.name + ending))
-            except OSError as error:
-                raise RunError(f"cannot write {self.path}: {error.strerror}") from error
+    def _check_files(self) -> None:
+        """Raise `RunError` for what SQLite would write to, or delete, elsewhere."""
+        try:
+            with HeldFolder.open(self.path.parent) as folder:
+                check_files(folder, self.path.name)
+                if folder.names_of(self.path.name) > 1:
+                    raise OSError(errno.EMLINK, "it has another name, too (a hard link), which would change with it")
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
     def __enter__(self) -> HistoryWriter:
         return self
@@ -64,12 +77,30 @@ class HistoryWriter:
             if kind is None:
                 raise
         finally:
-            self._database.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close the file, unless it was moved and another one has its name.
+
+        SQLite ends by deleting the log under the name that the file had, which is the other one's by now. What is
+        committed is complete as it lies.
+        """
+        if self._place.exists() and not self._is_in_place():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))  # or Python closes it at its own end
+            return
+        self._database.close()
+
+    def _is_in_place(self) -> bool:
+        with suppress(OSError):
+            return os.path.samestat(os.stat(self._place), self._file)
+        return False
 
     def _finish(self) -> None:
         with as_run_error(self.path):
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
+            if not self._is_in_place():
+                return
             self._database.execute("PRAGMA busy_timeout = 200")
             with suppress(
                 sqlite3.OperationalError
@@ -95,6 +126,8 @@ class HistoryWriter:
 
     def add_losses(self, first: int, losses: Float32[np.ndarray, " iterations"]) -> None:
         """Add a block of iterations' losses, the first of them that of iteration ``first`` (from 0)."""
+        if not losses.size:
+            return
         content = losses.astype("<f4").tobytes()
         self._execute("INSERT INTO iterations VALUES (?, ?, ?, ?)", (first, losses.size, content, crc32(content)))
 
@@ -112,8 +145,9 @@ class HistoryWriter:
         """Add what some iterations measured; nothing for none."""
         if len(block.sums):
             content = block.sums.astype("<f4").tobytes()
-            values = (block.first, block.every, block.samples, content, crc32(content))
-            self._execute("INSERT INTO noise VALUES (?, ?, ?, ?, ?)", values)
+            values = (block.first, block.every, block.samples)
+            crc = checksum((*values, crc32(content)))
+            self._execute("INSERT INTO noise VALUES (?, ?, ?, ?, ?)", (*values, content, crc))
 
     def add_gradient(self, gradient: LargeGradient) -> None:
         """Add the gradient of an evaluation; the same one again, after a resume, replaces it."""
@@ -128,6 +162,8 @@ class HistoryWriter:
         with as_run_error(self.path):
             self._database.execute("COMMIT")
             self._database.execute("BEGIN")
+        if not self._is_in_place() and (self._place.parent / "run.toml").exists():
+            raise RunError(f"{self.path} was removed or replaced while the run was trained, so training stops")
 
     def roll_back(self, iteration: int) -> None:
         """Forget, in one transaction, what was recorded after so many iterations; sessions and events stay."""

@@ -69,7 +69,7 @@ def _charts(curve: list[tuple[LargeGradient, ScaleEstimate]]) -> Markup:
 def _curves(curve: list[tuple[LargeGradient, ScaleEstimate]]) -> list[Curve]:
     """Return the estimates with their errors, and the lower bounds for themselves: those have no upper end."""
     x = np.array([gradient.iteration for gradient, _ in curve], np.float64)
-    told = np.array([not scale.is_bound for _, scale in curve])
+    told = np.array([not scale.is_bound for _, scale in curve], np.bool_)
 
     def where(wanted: np.ndarray, values: list[float]) -> np.ndarray:
         return np.where(wanted & np.isfinite(values), values, np.nan)

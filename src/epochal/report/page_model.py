@@ -91,12 +91,14 @@ class PageRun:
         name: unique on the page.
         predictions: of the newest checkpoint, or why there are none.
         weights_sha256: of the newest checkpoint; ``None`` where it was not read.
+        problems: what is not as it was written, a sentence each.
     """
 
     record: RunRecord
     name: str
     predictions: Predictions | Notice
     weights_sha256: str | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

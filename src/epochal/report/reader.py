@@ -70,6 +70,7 @@ def read(
         reasons = "; ".join(str(notice.values["reason"]) for notice in notices if "reason" in notice.values)
         raise RunError(reasons or f"{found.title} holds no run yet")
 
+    notices += [Notice("altered", {"run": run.name, "reason": why}) for run in runs for why in run.problems]
     landscapes, missing = _landscapes(found.study)
     made = (now or _utc_now)().isoformat(timespec="minutes")
 
@@ -138,13 +139,14 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 
 def _page_run(record: RunRecord, name: str, outputs: OutputsDoor | None) -> PageRun:
     if outputs is None or record.status == "running" or record.path is None:
-        return PageRun(record, name, _LATER)
-    sha256 = None
+        return PageRun(record, name, _LATER, problems=record.problems)
+    sha256, problems = None, record.problems
     try:
-        sha256 = record.checkpoint().weights_sha256
-        return PageRun(record, name, _predictions(record, record.path, outputs), sha256)
+        standing = record.standing()
+        sha256, problems = standing.checkpoint.weights_sha256, standing.problems
+        return PageRun(record, name, _predictions(record, record.path, outputs), sha256, problems)
     except EpochalError as error:
-        return PageRun(record, name, Notice("unpredicted", {"reason": str(error)}), sha256)
+        return PageRun(record, name, Notice("unpredicted", {"reason": str(error)}), sha256, problems)
 
 
 def _predictions(record: RunRecord, path: Path, outputs: OutputsDoor) -> Predictions | Notice:

@@ -33,6 +33,7 @@ from epochal.run.divergence import Divergence
 from epochal.run.fit import fit
 from epochal.run.interrupts import stop_on_interrupt
 from epochal.run.kept_files import keep_beginning, keep_form, keep_schema
+from epochal.run.own_files_only import marked
 from epochal.run.own_model import own_model
 from epochal.run.point import Point
 from epochal.run.progress import progress_bar
@@ -361,7 +362,9 @@ def _with_data_at(file: RunFile, data: DataSource | None) -> RunFile:
     """Return what `run.toml` holds once its data have another place."""
     if not isinstance(data, (str, os.PathLike)) or "data" in file.custom:
         return file
-    return dataclasses.replace(file, config=anchored(dataclasses.replace(file.config, data=os.fspath(data))))
+    config = anchored(dataclasses.replace(file.config, data=os.fspath(data)))
+    named_by = marked(config, file.data.fingerprint, file.named_by)
+    return dataclasses.replace(file, config=config, named_by=named_by)
 
 
 def _custom(data: Any, model: Any, optimizer: Any, loss: Any, metrics: Any) -> Custom:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from epochal.clock import Position
-from epochal.record.checkpoint_file import Checkpoint, checkpoint_files, iteration_of, save_checkpoint
+from epochal.errors import RunError
+from epochal.held_folder import HeldFolder
+from epochal.record.checkpoint_file import Checkpoint, checkpoint_names, iteration_of, save_checkpoint
+from epochal.record.folder import CHECKPOINTS, SNAPSHOTS, no_longer_there
 from epochal.record.rows import EvaluationRow
 from epochal.run.callbacks import Callback, End, EpochEnd, Start
 from epochal.run.divergence import Divergence
@@ -21,6 +24,7 @@ from epochal.run.point import Point
 from epochal.run.recorder import Recorder
 
 _NEWEST_KEPT = 3
+_LOOK_SECONDS = 0.5
 _MOST_WAITING = 8
 _SHORTEST_INTERVAL = 2.0
 _INTERVAL_TO_COST = 50.0
@@ -34,13 +38,13 @@ class CheckpointSaver:
     """Saves checkpoints in a thread of its own, keeps the newest three and the best one.
 
     Attributes:
-        folder: where they go.
+        folder: the run's, held open.
         every: seconds between them; ``None`` adapts: 50 times what one costs, and at least 2 seconds, so that they
             take at most 2 % of the time.
         best: the iteration of the best one so far.
     """
 
-    folder: Path
+    folder: HeldFolder
     every: float | None = None
     best: int | None = None
     _pending_best: Checkpoint | None = field(default=None, init=False)
@@ -77,11 +81,11 @@ class CheckpointSaver:
         best, self._pending_best = self._pending_best, None
         self._writing = self._thread.submit(self._write, best, checkpoint, self.best, copy_seconds)
 
-    def keep(self, folder: Path, checkpoint: Checkpoint) -> None:
+    def keep(self, name: str, checkpoint: Checkpoint) -> None:
         """Start saving a checkpoint that is never deleted, in a folder of its own; wait where too many are waiting."""
         while len(self._keeping) >= _MOST_WAITING:
             self._keeping.popleft().result()
-        self._keeping.append(self._thread.submit(save_checkpoint, folder, checkpoint))
+        self._keeping.append(self._thread.submit(save_checkpoint, self.folder, name, checkpoint))
 
     def wait(self) -> None:
         """Wait until everything so far is saved. Raises `RunError` where it could not be."""
@@ -106,17 +110,17 @@ class CheckpointSaver:
         """Save, delete what is no longer kept, and return the seconds that all of it took."""
         started = time.monotonic()
         if best is not None and best.position != newest.position:
-            save_checkpoint(self.folder, best)
-        save_checkpoint(self.folder, newest)
+            save_checkpoint(self.folder, CHECKPOINTS, best)
+        save_checkpoint(self.folder, CHECKPOINTS, newest)
         self._prune(kept)
         return copy_seconds + time.monotonic() - started
 
     def _prune(self, best: int | None) -> None:
         """Delete older ones but for the best; one that cannot be deleted stays."""
-        for path in checkpoint_files(self.folder)[_NEWEST_KEPT:]:
-            if iteration_of(path) != best:
-                with suppress(OSError):
-                    path.unlink()
+        with suppress(OSError), self.folder.inside(CHECKPOINTS) as folder:
+            for name in checkpoint_names(folder)[_NEWEST_KEPT:]:
+                if iteration_of(name) != best:
+                    folder.remove(name)
 
 
 class Checkpoints(Callback):
@@ -143,6 +147,7 @@ class Checkpoints(Callback):
         self.best = best
         self._saver, self._recorder, self._origin, self._divergence = saver, recorder, origin, divergence
         self._is_best = False
+        self._looks = RateLimiter(_LOOK_SECONDS, 0.0)
         saver.best = None if best is None else best.iteration
 
     def on_epoch(self, epoch: EpochEnd) -> None:
@@ -154,6 +159,9 @@ class Checkpoints(Callback):
     def on_point(self, point: Point) -> None:
         """Remember the best point, and save where that is due."""
         self._offer_best(point)
+        if self._looks.is_due():
+            self._looks.restart()
+            self._check_place(point)
         if self._saver.is_due():
             self._save(point)
 
@@ -164,6 +172,17 @@ class Checkpoints(Callback):
         self._offer_best(end.point)
         self._save(end.point)
         self._saver.wait()
+        self._check_place(end.point)
+
+    def _check_place(self, point: Point) -> None:
+        """Raise `RunError` where somebody moved or removed the folder; where it was moved to, the point is saved."""
+        folder = self._saver.folder
+        if folder.is_in_place():
+            return
+        with suppress(RunError):
+            self._save(point)
+            self._saver.wait()
+        raise no_longer_there(folder)
 
     def _offer_best(self, point: Point) -> None:
         if self._is_best:
@@ -187,8 +206,8 @@ class Checkpoints(Callback):
 class Snapshots(Callback):
     """Keeps the weights at iterations 0, 1, 2, 4, 8 … of the first epoch, at epochs' ends, and at the end."""
 
-    def __init__(self, saver: CheckpointSaver, folder: Path, origin: Origin) -> None:
-        self._saver, self._folder, self._origin = saver, folder, origin
+    def __init__(self, saver: CheckpointSaver, origin: Origin) -> None:
+        self._saver, self._origin = saver, origin
         self._kept: int | None = None
 
     def next_stop(self, position: Position) -> int | None:
@@ -215,7 +234,7 @@ class Snapshots(Callback):
         iteration = point.position.iteration
         if iteration != self._kept:
             self._kept = iteration
-            self._saver.keep(self._folder, point.checkpoint(self._origin(iteration)).weights)
+            self._saver.keep(SNAPSHOTS, point.checkpoint(self._origin(iteration)).weights)
 
 
 def is_kept_epoch(epoch: int) -> bool:

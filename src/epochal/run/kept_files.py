@@ -9,7 +9,8 @@ from pathlib import Path
 from epochal.data.data_schema import Schema
 from epochal.engine.exported import NoFormError, read
 from epochal.errors import DataError, ModelError, RunError
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, read_own
+from epochal.held_folder import HeldFolder
 from epochal.models import Model
 from epochal.record.checkpoint_file import (
     Checkpoint,
@@ -18,7 +19,7 @@ from epochal.record.checkpoint_file import (
     load_checkpoint,
     save_checkpoint,
 )
-from epochal.record.folder import RunFolder
+from epochal.record.folder import INITIAL, RunFolder
 from epochal.record.run_toml import RunFile
 from epochal.run.point import Point
 from epochal.run.setup import Setup
@@ -47,7 +48,8 @@ def keep_beginning(folder: RunFolder, file: RunFile, setup: Setup, point: Point)
     """Keep what a model of the user's own begins with, which no seed can tell, and return the file that names it."""
     if setup.custom.model is None:
         return file
-    path = save_checkpoint(folder.initial, point.checkpoint().weights)
+    with HeldFolder.open(folder.path) as held:
+        path = save_checkpoint(held, INITIAL, point.checkpoint().weights)
     return dataclasses.replace(file, model=dataclasses.replace(file.model, initial=checksum_of(path)))
 
 
@@ -107,7 +109,7 @@ def _write(path: Path, content: bytes) -> None:
 def _read(path: Path, sha256: str, what_for: str, fix: str = "") -> bytes:
     """Read a file that `run.toml` names by its SHA-256. Raises `RunError` where it is missing or altered."""
     try:
-        content: bytes = read_regular(path)
+        content: bytes = read_own(path)
     except OSError as error:
         raise RunError(f"cannot read {path}, {what_for}: {error.strerror}{fix}") from error
     if hashlib.sha256(content).hexdigest() != sha256:

@@ -34,7 +34,7 @@ from epochal.record.checkpoint_file import (
     checkpoint_files,
     iteration_of,
     load_checkpoint,
-    read_position,
+    read_header,
     weights_sha256,
 )
 from epochal.record.folder import RunFolder
@@ -44,6 +44,7 @@ from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile
 from epochal.run.custom import Custom
 from epochal.run.kept_files import read_beginning, read_form, read_schema
+from epochal.run.own_files_only import check_named
 from epochal.run.own_model import own_model
 from epochal.run.point import restored_weights
 from epochal.run.setup import Setup, prediction_engine, set_up
@@ -65,7 +66,7 @@ class Snapshot:
     @classmethod
     def of(cls, path: Path) -> Snapshot:
         """Read the position alone, not the weights."""
-        position = read_position(path)
+        position, _ = read_header(path)
         return cls(position.iteration, position.epoch, position.offset, path)
 
     def load(self) -> Arrays:
@@ -244,7 +245,7 @@ class Run:
         """The newest checkpoint's state, on the device; without the optimizer's, unless the run was just trained."""
         if self._state is None:
             is_last = self.weights == "last"
-            checkpoint = self.record.checkpoint() if is_last else load_checkpoint(best_file(self.record))
+            checkpoint = self.record.checkpoint() if is_last else self.record.load(best_file(self.record))
             self._state = restored_weights(checkpoint, self._predictor[0].initial_state)
         return self._state
 
@@ -310,7 +311,8 @@ class Run:
         config = self.config
         as_given = "model" in self.file.custom
         source = config.data if data is None else data
-        if data is None and config.data not in DATA_SETS and not Path(config.data).exists():
+        self._check_named(custom, data)
+        if data is None and config.data not in DATA_SETS and not os.path.exists(config.data):
             raise DataError(
                 f"{config.data}, which {self.record.name} was trained on, is not there any more; say where its data "
                 "are now (--data FILE, or data=…); to predict, none are needed"
@@ -321,6 +323,14 @@ class Run:
         if not self.file.data.preprocessing:
             dataset = dataclasses.replace(dataset, target_scaling=None)  # as former formats trained
         return dataset
+
+    def _check_named(self, custom: Custom, data: DataSource | None) -> None:
+        """Raise `RunError` for files that the run names and this user did not; a run of no folder names none."""
+        if self.record.path is None or isinstance(data, Dataset):
+            return
+        given = () if data is None and not custom.data else ("data",)
+        fingerprint = self.file.data.fingerprint
+        check_named(self.file.config, fingerprint, self.file.named_by, self.record.name, given)
 
     def _from_its_beginning(self, setup: Setup) -> Setup:
         """Return a setup of the user's own model that begins where the run began, and warns where its file changed."""

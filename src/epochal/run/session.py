@@ -14,9 +14,9 @@ from epochal.config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
 from epochal.engine.cluster import ALONE, Cluster
 from epochal.errors import PlanError, RunError
-from epochal.files import refuse_link, remove_leftovers
-from epochal.record.checkpoint_file import checkpoint_files, iteration_of, newest_checkpoint
-from epochal.record.folder import RunFolder
+from epochal.held_folder import HeldFolder
+from epochal.record.checkpoint_file import checkpoint_names, iteration_of, newest_checkpoint
+from epochal.record.folder import CHECKPOINTS, SNAPSHOTS, RunFolder
 from epochal.record.history import History
 from epochal.record.rows import EvaluationRow, best_evaluation
 from epochal.record.run_toml import SUMMATION, RunFile, present_versions, write_run_toml
@@ -111,7 +111,7 @@ class Session:
             seconds = setup.engine.exchange_seconds(point.state, setup.plan.next_batch_size(point.position))
             self.told = (*self.told, ExchangeNote(self.cluster.processes, seconds))
 
-        with CheckpointSaver(self.folder.checkpoints) as saver:
+        with HeldFolder.open(self.folder.path) as held, CheckpointSaver(held) as saver:
             while True:
                 iteration = point.position.iteration
                 config, change = self.file.config_at(iteration), self.file.next_change(iteration)
@@ -148,7 +148,7 @@ class Session:
         origin = at_present(self.file, setup).origin
         divergence = Divergence(recorder, config.lr, self.folder, saver) if config.on_nan == "stop" else None
         checkpoints = Checkpoints(saver, recorder, origin, best, divergence)
-        snapshots = Snapshots(saver, self.folder.snapshots, origin) if config.snapshots else None
+        snapshots = Snapshots(saver, origin) if config.snapshots else None
         patience = None
         if config.patience is not None:
             patience = Patience(setup.plan, Span.parse(config.patience), best, self._warn)
@@ -228,22 +228,26 @@ class Session:
         Checkpoints that were passed over are put aside, so that no later start takes them for this run's; snapshots
         will be made again.
         """
-        folder = self.folder
         try:
-            for place in (folder.checkpoints, folder.snapshots):
-                refuse_link(place)
-            for place in (folder.path, folder.checkpoints, folder.snapshots):
-                remove_leftovers(place)
-
-            for path in checkpoint_files(folder.checkpoints):
-                if iteration_of(path) > iteration:
-                    path.replace(path.with_name(f"{path.name}.passed-over"))
-
-            for path in checkpoint_files(folder.snapshots):
-                if iteration_of(path) > iteration:
-                    path.unlink()
+            with HeldFolder.open(self.folder.path) as run:
+                run.remove_leftovers()
+                for name in (CHECKPOINTS, SNAPSHOTS):
+                    if run.kind(name) is not None:
+                        with run.inside(name) as folder:
+                            _forget_after(iteration, folder, keeps=name == CHECKPOINTS)
         except OSError as error:
-            raise RunError(f"cannot clear away old files in {folder.path}: {error.strerror}") from error
+            raise RunError(f"cannot clear away old files in {self.folder.path}: {error.strerror}") from error
+
+
+def _forget_after(iteration: int, folder: HeldFolder, *, keeps: bool) -> None:
+    """Remove what was left half-written, and the files of later iterations, or put them aside under another name."""
+    folder.remove_leftovers()
+    for name in checkpoint_names(folder):
+        if iteration_of(name) > iteration:
+            if keeps:
+                folder.rename(name, f"{name}.passed-over")
+            else:
+                folder.remove(name)
 
 
 def _shown(value: float) -> float | str:

@@ -49,6 +49,7 @@ from epochal.record.checkpoint_file import Checkpoint
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
 from epochal.run.custom import Custom
 from epochal.run.defaults import usual_rate, with_defaults
+from epochal.run.own_files_only import marked
 from epochal.run.own_model import ModelSource
 from epochal.run.point import restored_weights
 
@@ -129,6 +130,7 @@ class Setup:
             self.present_device,
             self.custom.names,
             settings=present_settings(),
+            named_by=() if self.custom.data else marked(config, self.data.fingerprint),
         )
 
 

@@ -53,7 +53,7 @@ class Watchdog(Callback):
         self._plan: Plan | None = None
         self._sizes: set[int] = set()
         self._has_evaluated = False
-        self._ended = 0.0
+        self._spent = self._ended = 0.0
         self._over = threading.Event()
 
     @property
@@ -63,7 +63,7 @@ class Watchdog(Callback):
 
     def on_start(self, start: Start) -> None:
         """Begin to watch; what is compiled at first is not counted."""
-        self._plan, self._since = start.plan, None
+        self._plan, self._since, self._spent = start.plan, None, start.point.seconds
         self._over = threading.Event()
         if self._least > 0:
             threading.Thread(target=self._watch, args=(self._over,), name="watchdog", daemon=True).start()
@@ -72,8 +72,10 @@ class Watchdog(Callback):
         """Note progress. What is compiled next, for a new batch size or the first evaluation, is not counted."""
         self._note(chunk.seconds)
         self._sizes.add(chunk.batch_size)
-        at_end = chunk.position.offset == 0
-        next_size = None if self._plan is None else self._plan.next_batch_size(chunk.position)
+        self._spent += chunk.seconds
+        plan, position = self._plan, chunk.position
+        at_end = position.offset == 0 or (plan is not None and plan.is_spent(position, self._spent))
+        next_size = None if plan is None else plan.next_batch_size(position)
         if next_size not in self._sizes or (at_end and not self._has_evaluated):
             self._since = None
         self._ended = self._clock()

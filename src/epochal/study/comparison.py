@@ -16,6 +16,7 @@ from epochal.models.adapters.recognise import check_known, library_of, name_of
 from epochal.options import listed
 from epochal.run.api import listed_metrics
 from epochal.run.interrupts import stop_on_interrupt
+from epochal.run.own_files_only import check_named
 from epochal.run.run import DataSource
 from epochal.study.cell_callback import cell_callback
 from epochal.study.planning import plan_study, with_budget
@@ -129,6 +130,7 @@ def resume_study(
         raise RunError(
             f"{path} was made from Python with its own data; continue there: epochal.compare(data, run='{path}')"
         )
+    check_named(study.config.shared, study.data.fingerprint, study.named_by, str(path), given=())
     config = with_budget(study, budget) if budget else study.config
     data = load_data(config.shared.data, **config.shared.loading)
     return _work(config, Parts(data), path, callback, should_stop, at_once)

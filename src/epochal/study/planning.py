@@ -13,6 +13,7 @@ from epochal.counts import shown
 from epochal.errors import OptionError, unknown_name
 from epochal.options import count, read_options
 from epochal.record.study_record import StudyRecord
+from epochal.run.own_files_only import check_named
 
 _MAY_CHANGE = "target_accuracy"
 
@@ -28,7 +29,10 @@ def plan_study(given: Mapping[str, Any], path: str | os.PathLike[str] | None) ->
     if path is None or not StudyRecord.is_at(Path(path)):
         return _build({"snapshots": True, **wanted})
 
-    config = StudyRecord.read(Path(path)).config
+    study = StudyRecord.read(Path(path))
+    config = study.config
+    anew = {*wanted, *(("data",) if study.data.own else ())}
+    check_named(config.shared, study.data.fingerprint, study.named_by, str(path), anew)
     recorded = {name: getattr(config if name in STUDY else config.shared, name) for name in COMPARE}
     for name, value in wanted.items():
         if name != _MAY_CHANGE and value != recorded[name]:

@@ -18,14 +18,16 @@ from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Metric
 from epochal.engine.lanes import Lanes, lanes_for
-from epochal.errors import DataError, DivergedError, OptionError
-from epochal.files import remove_leftovers
+from epochal.errors import DataError, DivergedError, OptionError, RunError
+from epochal.files import is_own, refuse_link
+from epochal.held_folder import HeldFolder
 from epochal.lock import locked
 from epochal.record.folder import create_run_folder
 from epochal.record.study_record import StudyData, TuningResult
 from epochal.run.api import resume_with, start
 from epochal.run.callbacks import Callback, StopWhen
 from epochal.run.custom import Custom
+from epochal.run.own_files_only import marked
 from epochal.run.run import Run
 from epochal.run.setup import Setup, anchored, set_up
 from epochal.study.in_turn import FollowedInTurn
@@ -182,11 +184,13 @@ def _study_at(path: Path | None, config: StudyConfig, parts: Parts) -> Study:
         study = Study.read(path)
         if study.data.fingerprint != data.fingerprint:
             raise DataError(f"'{config.shared.data}' does not hold the data that {path} was made with")
-        return dataclasses.replace(study, config=config)
+        named_by = study.named_by if parts.own_data else marked(config.shared, data.fingerprint, study.named_by)
+        return dataclasses.replace(study, config=config, named_by=named_by)
 
     folder = create_run_folder(path, f"compare-{data.name}").path
     facts = StudyData(data.name, data.fingerprint, len(data.train), len(data.test), data.task, parts.own_data)
-    return Study(folder, config, facts)
+    named_by = () if parts.own_data else marked(config.shared, data.fingerprint)
+    return Study(folder, config, facts, named_by=named_by)
 
 
 @dataclass(slots=True)
@@ -242,7 +246,7 @@ class _Runner:
     def _train_one(self, member: Member, number: int, count: int, lanes: Lanes) -> None:
         """Do what is left of one run."""
         folder = self.study.folder_of(member)
-        run = Run.open(folder) if (folder / "run.toml").exists() else None
+        run = Run.open(folder) if is_own(folder / "run.toml") else None
         setup = self.parts.set_up(member.config, lanes.at_once)
 
         about = RunStart(member.name, setup.config, number, count, setup.plan, lanes.at_once)
@@ -267,7 +271,11 @@ class _Runner:
     def _is_left(self, member: Member) -> bool:
         """Return whether there is something to do for a run."""
         folder = self.study.folder_of(member)
-        if not (folder / "run.toml").exists():
+        try:
+            refuse_link(folder)
+        except OSError as error:
+            raise RunError(f"cannot write in {folder}: {error.strerror}") from error
+        if not is_own(folder / "run.toml"):
             return True
         return not _is_over(Run.open(folder), member.config.plan(len(self.parts.data.train)))
 
@@ -292,5 +300,7 @@ def _is_over(run: Run, plan: Plan) -> bool:
 
 def _clear(folder: Path) -> None:
     """Remove what a process that was killed before it wrote `run.toml` may have left."""
-    remove_leftovers(folder)
-    (folder / "run.lock").unlink(missing_ok=True)
+    if folder.exists():
+        with HeldFolder.own(folder) as held:
+            held.remove_leftovers()
+            held.remove("run.lock")

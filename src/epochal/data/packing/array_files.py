@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 
 from epochal.data.dataset import Dataset
 from epochal.data.load_options import LoadOptions, as_file
+from epochal.data.npy_arrays import check_members, read_header, read_npy
 from epochal.data.own_files import naming, splits_of
 from epochal.data.packing.assembling import Samples, check_numbers, dataset_of
 from epochal.data.packing.picture_rows import held_out
@@ -37,11 +37,12 @@ def arrays_of_file(path: Path, options: LoadOptions, place: Path, progress: Prog
     """Return the data set of the arrays in a file, kept in ``place``. Raises `DataError` as `load_data` does."""
     try:
         with naming(path), zipfile.ZipFile(path) as archive:
+            check_members(archive.infolist(), path.stat().st_size)
             splits = splits_of([name.removesuffix(".npy") for name in archive.namelist()])
             samples: dict[str, Samples] = {}
             for split, (x, y) in splits.items():
                 with archive.open(f"{y}.npy") as file:
-                    targets = npy.read_array(file, allow_pickle=False)
+                    targets = read_npy(file, archive.getinfo(f"{y}.npy").file_size)
                 with archive.open(f"{x}.npy") as file, Spool(place / split, len(targets)) as spool:
                     _spool_array(file, spool, progress)
                 samples[split] = Samples(spool.source(), targets)
@@ -49,21 +50,18 @@ def arrays_of_file(path: Path, options: LoadOptions, place: Path, progress: Prog
             return dataset_of(samples["train"], name=path.stem, seed=options.seed, task=options.task, **held)
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged, or no plain arrays ({error}); write it with numpy.savez") from error
 
 
 def _spool_array(file: Any, spool: Spool, progress: Progress | None) -> None:
     """Take the rows of an array. Raises `ValueError` where it is damaged."""
-    version = npy.read_magic(file)
-    shape, is_by_columns, kind = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    if is_by_columns and len(shape) > 1:
+    header = read_header(file)
+    shape, kind = header.shape, header.dtype
+    if header.is_by_columns and len(shape) > 1:
         raise ValueError(
             "an array lies column by column, which is not read in blocks; save numpy.ascontiguousarray of it"
         )
-    if kind.hasobject:
-        raise ValueError("an array of Python objects")
-
     if len(shape) < 2:
         raise DataError(f"x has shape {shape}; give (samples, features), here perhaps x[:, None]")
     row = kind.itemsize * prod(shape[1:])

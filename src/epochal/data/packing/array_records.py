@@ -6,15 +6,12 @@ Without a decode function a record is what `numpy.savez` writes: an archive with
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from epochal.data.npy_arrays import NoArrayError, read_members
 from epochal.errors import DataError
 
 SUFFIXES = (".array_record", ".arrayrecord")
@@ -57,9 +54,9 @@ def read_records(paths: list[Path]) -> Iterator[bytes]:
 def decode_arrays(record: bytes) -> tuple[Any, Any]:
     """Return the sample and the target in a record that `numpy.savez` wrote. Raises `DataError` for any other."""
     try:
-        with np.load(io.BytesIO(record), allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_members(io.BytesIO(record))
+        return arrays["x"], arrays["y"]
+    except (OSError, KeyError, NoArrayError, MemoryError) as error:
         raise DataError(
             "a record is no archive of numpy.savez with x and y; pack it from Python with a decode function: "
             "epochal.pack(source, folder, decode=…), which takes the bytes and returns (x, y)"

@@ -14,6 +14,7 @@ import numpy as np
 from epochal.data.dataset import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.data.load_options import LoadOptions, as_share
+from epochal.data.npy_arrays import NoArrayError, read_npy
 from epochal.data.packing.assembling import Samples, check_numbers, dataset_of
 from epochal.data.packing.spool import Spool
 from epochal.data.packing.tar_shards import SplitName, TarSample, read_samples
@@ -228,6 +229,6 @@ def _arrays_of_archives(
 
 def _array(one: TarSample) -> Any:
     try:
-        return np.atleast_1d(np.load(io.BytesIO(one.content), allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
+        return np.atleast_1d(read_npy(io.BytesIO(one.content), len(one.content)))
+    except (NoArrayError, MemoryError) as error:
         raise DataError(f"{one.archive}: {one.file} is no array of numpy.save ({error}); write it again") from error

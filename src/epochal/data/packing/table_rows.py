@@ -153,6 +153,7 @@ def _data_set(
     encoding = _fit(columns, kept, train, targets, said.categorical, dropped)
     del train
     samples = _encode(columns, encoding, kept, ys[0], place, progress)
+    del kept, labels  # from here on, memory holds each row's target and its place in a split
     for (key, one), y in zip(rest.items(), ys[1:], strict=True):
         x = encoding.encode(one)
         held[key] = Samples(ArraySource(Split(x, np.zeros(len(x), np.uint8)), hashlib.sha256(x.data).hexdigest()), y)

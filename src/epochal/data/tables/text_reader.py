@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -36,6 +35,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".data.gz", "
 _SEPARATORS = ",;\t|"
 _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
+_MOST_LETTERS = 2**31 - 1  # of a value: what a C long holds everywhere
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
 
 Texts = Shaped[np.ndarray, " n"]
@@ -112,6 +112,7 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     # a sample that was cut within quotes has a last row that is none
     cut = len(start.encode()) < len(content.encoded)
     best: tuple[tuple[int, ...], str, list[list[str]]] | None = None
+    csv.field_size_limit(_MOST_LETTERS)
     for place, separator in enumerate(_SEPARATORS):
         rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
         rows = rows[:-1] if cut and len(rows) > 1 else rows
@@ -269,7 +270,7 @@ def read_exactly(content: Content, path: Path, form: TextFormat, before: int = 0
     records: list[list[str]] = []
     reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
     started = 0
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(_MOST_LETTERS)
     try:
         for row in reader:
             if not _is_blank(row):

@@ -37,7 +37,9 @@ class SizeRow:
     def steps(self) -> float | None:
         """Updates to the target: the geometric mean over the seeds that reached it; ``None`` where none did."""
         known = self.steps_of_seeds
-        return statistics.geometric_mean(known) if known else None
+        if not known or not all(known):  # no update at all has no logarithm
+            return 0.0 if known else None
+        return statistics.geometric_mean(known)
 
     @property
     def samples(self) -> float | None:

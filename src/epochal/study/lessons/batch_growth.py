@@ -120,7 +120,7 @@ def _panel(plan: GrowthPlan, outcomes: dict[str, tuple[Outcome, ...]], *, by_epo
     curves = []
     for name in _NAMES:
         curve = curve_of_ways(_label(plan, name), outcomes[name], lambda point: point[1])
-        curves.append(curve if not by_epoch else curve.at(tuple(range(1, len(curve.x) + 1))))
+        curves.append(curve if not by_epoch else curve.at(tuple(float(epoch) for epoch in range(1, len(curve.x) + 1))))
     title, x_name = (
         ("growing.panel_epochs", "taught.epochs") if by_epoch else ("growing.panel_updates", "taught.updates")
     )

@@ -190,4 +190,4 @@ def curve_of_ways(
     ways = [one.way for one in outcomes if one.way]
     if not ways:
         return LessonCurve(name, (), ())
-    return curve_of(name, [point[0] for point in ways[0]], [[value(point) for point in way] for way in ways])
+    return curve_of(name, [float(point[0]) for point in ways[0]], [[value(point) for point in way] for way in ways])

@@ -10,8 +10,9 @@ import dataclasses
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from epochal.config import TrainConfig
 from epochal.data import Dataset
@@ -40,7 +41,7 @@ POWERS: Mapping[str, float] = {"sgd": 1.0, "adam": 0.5}
 _NAMES: Mapping[str, str] = {"sgd": "SGD", "adam": "Adam"}
 _PARAMETERS = 200_000  # more than an mlp on such data has: for what fits into memory
 _FEWEST = 2
-_NEARLY = 0.4  # of the highest rate: from there on it does not grow by more than a factor of 2
+_STILL_GROWS = 0.9  # times what the root rule says from one size to the next
 _HALF = 0.6
 _WORTH_SAYING = 1.2
 
@@ -112,29 +113,23 @@ def teach_rates(data: Dataset, plan: RatesPlan, work: Work, *, is_quick: bool) -
     )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _OfOptimizer:
-    """The search of one optimizer: a row for each size, and all trials on the way."""
+@dataclass(frozen=True, slots=True)
+class OfOptimizer:
+    """What was found for one optimizer.
+
+    Attributes:
+        target: that all trials were trained to.
+        rows: one for each size, rising.
+        trials: all on the way.
+    """
 
     optimizer: str
-    training: ToTarget
     target: Target
-    rows: list[SizeRow] = field(default_factory=list)
-    trials: list[Trial] = field(default_factory=list)
-
-    def try_all(self, wishes: Sequence[Wish]) -> list[Trial]:
-        """Train what is wished, one after the other, as the other optimizer is searched meanwhile."""
-        done = [
-            self.training.train(
-                self.target, batch_size=one.batch_size, lr=one.lr, seed=one.seed, limit=one.limit, is_race=one.is_race
-            )
-            for one in wishes
-        ]
-        self.trials.extend(done)
-        return done
+    rows: tuple[SizeRow, ...]
+    trials: tuple[Trial, ...]
 
 
-def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work) -> list[_OfOptimizer]:
+def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work) -> list[OfOptimizer]:
     """Return what was found for each optimizer; both are searched side by side."""
     sizes = tuple(size for size in plan.sizes if size <= len(split.train))
     start = plan.start if plan.start in sizes else sizes[len(sizes) // 2]
@@ -146,21 +141,27 @@ def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work
         for name, config in configs.items()
     }
 
-    def search(one: _OfOptimizer) -> _OfOptimizer:
+    def search(name: str, goal: Target) -> OfOptimizer:
+        trials: list[Trial] = []
+
+        def try_all(wishes: Sequence[Wish]) -> list[Trial]:
+            # one after the other, as the other optimizer is searched meanwhile
+            done = [trainings[name].train(goal, **dataclasses.asdict(wish)) for wish in wishes]
+            trials.extend(done)
+            return done
+
         def may_try(size: int, neighbour: SizeRow | None) -> bool:
             with turn:
-                work.callback.on_tuning(dataclasses.replace(configs[one.optimizer], batch_size=size))
+                work.callback.on_tuning(dataclasses.replace(configs[name], batch_size=size))
             return True
 
-        rate, power = plan.rates[one.optimizer], POWERS[one.optimizer]
-        question = Question(one.target, sizes, start, rate, plan.limit, work.seeds, power, stops=False)
-        found = Search(question, one.try_all, may_try).run()
-        one.rows = sorted(found, key=lambda row: row.batch_size)
-        return one
+        question = Question(goal, sizes, start, plan.rates[name], plan.limit, work.seeds, POWERS[name], stops=False)
+        rows = sorted(Search(question, try_all, may_try).run(), key=lambda row: row.batch_size)
+        return OfOptimizer(name, goal, tuple(rows), tuple(trials))
 
     try:
         goal = target or _piloted(trainings["sgd"], plan, start, len(split.train))
-        done = lanes.run([partial(search, _OfOptimizer(name, trainings[name], goal)) for name in POWERS])
+        done = lanes.run([partial(search, name, goal) for name in POWERS])
     except Stopped:
         raise LessonStopped from None
     if len(done) < len(POWERS):
@@ -201,7 +202,7 @@ def _panel(optimizer: str, rows: Sequence[SizeRow]) -> LessonPanel:
     return LessonPanel(title, say("taught.batch_size"), say("taught.rate"), tuple(curves), "xy")
 
 
-def _findings(searches: Sequence[_OfOptimizer]) -> tuple[Words, ...]:
+def _findings(searches: Sequence[OfOptimizer]) -> tuple[Words, ...]:
     """Say what is to be seen, from the numbers."""
     found: list[Words] = []
     for one in searches:
@@ -209,13 +210,12 @@ def _findings(searches: Sequence[_OfOptimizer]) -> tuple[Words, ...]:
     return (*found, say("rates.see_resolution"))
 
 
-def _about(one: _OfOptimizer) -> list[Words]:
+def _about(one: OfOptimizer) -> list[Words]:
     """Say how far the rate of one optimizer grows, which rule that is, and what another rate costs."""
-    known = [(row.batch_size, row.lr, row.steps) for row in one.rows if row.lr is not None and row.steps is not None]
+    known = [(row.batch_size, row.lr) for row in one.rows if row.lr is not None]
     if len(known) < _FEWEST:
         return []
-    highest = max(rate for _, rate, _ in known)
-    (small, low, _), (knee, high, _) = known[0], next(row for row in known if row[1] >= _NEARLY * highest)
+    (small, low), (knee, high), (large, last) = known[0], _knee(known), known[-1]
     name, found = _NAMES[one.optimizer], []
 
     if knee > small:
@@ -225,14 +225,22 @@ def _about(one: _OfOptimizer) -> list[Words]:
                   "root": significant(math.sqrt(batch))}  # fmt: skip
         key = "rates.see_linear" if is_linear else "rates.see_root"
         found.append(say(key, optimizer=name, **values))
-    large, last, _ = known[-1]
     if large > knee:
         values = {"small": knee, "large": large, "batch": f"{large / knee:g}", "grown": significant(last / high)}
         found.append(say("rates.see_flat", optimizer=name, **values))
     return [*found, *_cost(one, knee)]
 
 
-def _cost(one: _OfOptimizer, size: int) -> list[Words]:
+def _knee(known: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """Return up to where the rate grows as a rule says from one size to the next; the end, if not even at first."""
+    grows = [
+        after[1] / before[1] >= _STILL_GROWS * math.sqrt(after[0] / before[0]) for before, after in pairwise(known)
+    ]
+    count = next((number for number, does in enumerate(grows) if not does), len(grows))
+    return known[count] if count else known[-1]
+
+
+def _cost(one: OfOptimizer, size: int) -> list[Words]:
     """Say what a lower rate costs at a size, if one was tried."""
     row = next(row for row in one.rows if row.batch_size == size)
     assert row.lr is not None

@@ -33,6 +33,7 @@ from epochal.words.catalogue import Words, say
 _STRENGTH = 0.01
 _AVERAGED = 20
 _SAMPLES = 2_000
+_DRAWN = 50  # points of a curve, about
 _COMPARED: tuple[Way, Way] = ("reshuffled", "replacement")
 
 Key: TypeAlias = tuple[Way, int, float]
@@ -55,7 +56,7 @@ class ReshufflingPlan:
     batch_size: int | None = 10
     batch_rate: float = 0.03
 
-    def keys(self) -> list[Key]:
+    def runs(self) -> list[Key]:
         """Return all that is trained."""
         of_one: list[Key] = [(way, 1, self.rates[-1]) for way in WAYS]
         of_one += [(way, 1, rate) for rate in self.rates[:-1] for way in _COMPARED]
@@ -101,7 +102,7 @@ def teach_reshuffling(data: Dataset, plan: ReshufflingPlan, work: Work, *, is_qu
 
 def _distances(problem: ConvexProblem, plan: ReshufflingPlan, work: Work) -> Distances:
     """Return the distances of all ways; those of one batch size are computed side by side."""
-    optimum, every = problem.optimum(), plan.keys()
+    optimum, every = problem.optimum(), plan.runs()
     far: dict[Key, np.ndarray] = {}
     for batch_size in dict.fromkeys(size for _, size, _ in every):
         keys = [key for key in every if key[1] == batch_size]
@@ -158,8 +159,10 @@ def _law_table(plan: ReshufflingPlan, left: Mapping[Key, tuple[float, ...]]) -> 
 
 
 def _ways_panel(plan: ReshufflingPlan, far: Distances) -> LessonPanel:
-    epochs = [float(epoch) for epoch in range(1, plan.epochs + 1)]
-    curves = tuple(curve_of(_label(way), epochs, far[(way, 1, plan.rates[-1])].tolist()) for way in WAYS)
+    every = max(1, plan.epochs // _DRAWN)
+    epochs = [float(epoch) for epoch in range(every, plan.epochs + 1, every)]
+    shown = {way: far[(way, 1, plan.rates[-1])][:, every - 1 :: every] for way in WAYS}
+    curves = tuple(curve_of(_label(way), epochs, shown[way].tolist()) for way in WAYS)
     title = say("reshuffling.panel", rate=f"{plan.rates[-1]:g}")
     return LessonPanel(title, say("taught.epochs"), say("reshuffling.far"), curves, "y")
 

@@ -46,13 +46,22 @@ class Lesson:
 def lessons() -> dict[str, Lesson]:
     """Return all lessons by name, in the order in which they are best taken."""
     every = (
-        Lesson("ladder", say("ladder.asks"), 240, 15, "mnist", "mnist", 1, 1, "ladder", "teach_ladder"),
+        Lesson("ladder", say("ladder.asks"), 240.0, 15.0, "mnist", "mnist", 1, 1, "ladder", "teach_ladder"),
         Lesson(
-            "reshuffling", say("reshuffling.asks"), 8, 5, "digits", "digits", 3, 1, "reshuffling", "teach_reshuffling"
+            "reshuffling",
+            say("reshuffling.asks"),
+            8.0,
+            5.0,
+            "digits",
+            "digits",
+            3,
+            1,
+            "reshuffling",
+            "teach_reshuffling",
         ),
-        Lesson("growth", say("growing.asks"), 60, 4, "mnist", "digits", 3, 3, "batch_growth", "teach_growth"),
-        Lesson("gap", say("gap.asks"), 100, 5, "mnist", "digits", 3, 3, "gap", "teach_gap"),
-        Lesson("rates", say("rates.asks"), 100, 10, "mnist", "digits", 2, 1, "rate_rules", "teach_rates"),
+        Lesson("growth", say("growing.asks"), 60.0, 4.0, "mnist", "digits", 3, 3, "batch_growth", "teach_growth"),
+        Lesson("gap", say("gap.asks"), 100.0, 5.0, "mnist", "digits", 3, 3, "gap", "teach_gap"),
+        Lesson("rates", say("rates.asks"), 100.0, 10.0, "mnist", "digits", 2, 1, "rate_rules", "teach_rates"),
     )
     return {one.name: one for one in every}
 

@@ -8,7 +8,8 @@ import shlex
 
 import pytest
 
-from epochal.cli.main import main
+from epochal.cli.arguments import parse
+from epochal.cli.train import TrainCommand
 from epochal.study.batch_size.answer import AS_FAST, Answer
 from epochal.study.batch_size.rate_rule import RateRule
 from epochal.study.batch_size.sentences import about, answer_sentences, caveats
@@ -174,15 +175,12 @@ class TestNext:
         assert command is not None
         assert shlex.split(command)[2] == "./--help"
 
-    def test_it_can_be_run(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: object
-    ) -> None:
-        monkeypatch.chdir(str(tmp_path))
-        study = measured_study("sgd, digits", options={"model": "linear", "optimizer": "sgd", "epochs": 1})
+    def test_it_is_understood_as_a_training_with_that_size_and_rate(self) -> None:
+        study = measured_study("sgd, digits", options={"model": "linear", "optimizer": "sgd"})
         command = answered(study).next_command
         assert command is not None
-        assert main(shlex.split(command)[1:]) == 0
-        assert capsys.readouterr().err == ""
+        given = parse(TrainCommand, "train", shlex.split(command)[2:]).given
+        assert (given["batch_size"], given["lr"], given["model"]) == (64, 1.28, "linear")
 
 
 @pytest.mark.parametrize("name", MEASURED)
