@@ -32,13 +32,15 @@ def kept(bench: ModuleType) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_nothing_diverges_and_the_median_is_within_twice_the_best_updates(
+def test_nothing_diverges_and_the_default_rates_are_near_the_best(
     bench: ModuleType, kept: dict[str, Any], optimizer: str
 ) -> None:
-    times = [times for _, times in bench.ratios(kept)[optimizer]]
-    assert len(times) > 50
+    cells = bench.ratios(kept)[optimizer]
+    times = [times for _, times in cells]
+    assert len(times) >= 20
     assert not any(math.isnan(one) for one in times), "one diverged"
     assert statistics.median(times) <= 2
+    assert max(one for name, one in cells if " linear " not in name) <= 4  # the page says where linear falls short
 
 
 def test_the_measurements_are_of_the_present_rule(bench: ModuleType, kept: dict[str, Any]) -> None:

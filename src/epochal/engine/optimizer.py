@@ -108,12 +108,12 @@ def _nesterov(
     return _descent(rate, optax.trace(_checked_momentum(momentum), nesterov=True), weight_decay)
 
 
-@register("adam", rate_at_100=0.0045, knee=100.0, power=0.5)
+@register("adam", rate_at_100=0.0055, knee=100.0, power=0.5)
 def _adam(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
 
-@register("adamw", rate_at_100=0.0045, knee=100.0, power=0.5)
+@register("adamw", rate_at_100=0.0055, knee=100.0, power=0.5)
 def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = 1e-4) -> optax.GradientTransformation:
     return _descent(rate, _scale_by_adam(), weight_decay)
 
