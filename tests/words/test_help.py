@@ -22,7 +22,7 @@ NAMES = tuple(
     re.findall(
         r"\S+",
         "Epochal ArrayRecord webdataset tar HTML JSON CSV Parquet Polars TensorBoard adaptive StableHLO ONNX NumPy "
-        "PCA CPU Matplotlib UTF-8 Tab Ctrl-C Bash Zsh Fish",
+        "PCA CPU Matplotlib MNIST UTF-8 Tab Ctrl-C Bash Zsh Fish",
     )
 )
 """Names of programs, formats and keys."""
