@@ -26,7 +26,7 @@ def run(path: Path) -> Any:
 
 def without_seconds(study: Any, path: Path) -> str:
     """What a study printed, but for seconds, what follows from them, and its folder."""
-    for name in ("best", "range", "study_folder"):
+    for name in ("best", "range", "next", "study_folder"):
         study.pop(name)
     for row in study["rows"]:
         for name in ("microseconds", "seconds", "times_as_long"):
