@@ -178,6 +178,8 @@ class Reader:
                 yield text
             case ast.Call(func=func, args=[text, *_]) if _last(func) in TOLD | self._errors:
                 yield text
+            case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[text, *_])) if name.islower():
+                yield text  # of a class that the caller gives
             case ast.Call(func=ast.Attribute(attr="tell"), args=[text]):
                 yield text
             case ast.Call(func=ast.Attribute(value=value, attr="append" | "extend"), args=[text]) if (
