@@ -43,6 +43,7 @@ FROM_ELSEWHERE: Final = {
     "cannot serve on port {}: {}; choose another with --port": {1},
     "{} is damaged or no history: {}": {1},
     "cannot use {}: {}; is the disk full, or the folder read-only?": {1},
+    "{}: damaged, or no plain arrays ({}); get it again": {1},
     # what to do about a damaged pack
     "{} is of another pack: its rows are sound, but not this pack's; {}": {1},
     "{} is not the file that the manifest names: its SHA-256 differs; {}": {1},
