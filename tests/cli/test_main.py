@@ -142,6 +142,14 @@ def test_output_without_space_is_said_in_a_line(arguments: str) -> None:
     assert done.stderr == "epochal: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.parametrize("command", ["show", "resume", "evaluate", "report", "predict x.csv", "data verify"])
+def test_a_name_that_no_disk_holds_is_said_in_a_line(command: str) -> None:
+    done = shell(f'"$epochal" {command} {"a" * 5000}')
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 12_000
+
+
 @pytest.mark.parametrize("arguments", OUTPUTS)
 def test_closed_output_is_no_error(arguments: str) -> None:
     done = shell(f'"$epochal" {arguments} >&-')

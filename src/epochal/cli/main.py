@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 from epochal.cli.alterations import alterations_told
 from epochal.cli.signals import no_interrupt_lost
 from epochal.cli.supervised import end_with_supervisor
+from epochal.counts import shortened
 from epochal.errors import EpochalError, OptionError, unknown_name
 from epochal.options import choice
 from epochal.version import __version__
@@ -21,6 +22,7 @@ from epochal.words.language import LANGUAGES, speaking
 from epochal.words.phrases import translate
 from epochal.words.plain_text import print_plain
 
+_LONGEST_NAME = 400
 _SIGPIPE = 13  # which Windows does not name
 
 COMMANDS = {
@@ -87,8 +89,12 @@ def _status_of(words: list[str], language: str | None) -> int:
         return 128 + _SIGPIPE
     # after BrokenPipeError, which is one
     except OSError as error:
-        if error.filename is not None:  # of a file, not of the output
-            raise
+        if error.filename is not None:  # a name that no disk holds, a folder that is closed to this user
+            name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
+            name = name if len(name) <= _LONGEST_NAME else shortened(name)
+            message = f"cannot use {name}: {error.strerror}"
+            print_plain(f"epochal: {translate(message)}", is_error=True)
+            return 2
         _discard_output()
         print_plain(f"epochal: {translate(f'cannot write the output: {error.strerror}')}", is_error=True)
         return 2
