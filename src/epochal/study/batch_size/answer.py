@@ -176,9 +176,10 @@ class Answer:
         row = self.study.fastest
         if row is None or row.steps is None or row.lr is None:
             return None
-        found = {"batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
+        found: dict[str, Any] = {"batch_size": row.batch_size, "lr": float(f"{row.lr:.3g}")}
         if self.study.branched_from is not None:
-            run, _ = self.study.branched_from
+            run, iteration = self.study.branched_from
+            found["iterations"] = iteration + math.ceil(row.steps)
             return shlex.join(["epochal", "resume", as_argument(run), *option_words(found, TRAIN)])
         options = {**self.study.options, **found}
         return shlex.join(["epochal", "train", as_argument(self.study.data), *option_words(options, TRAIN)])

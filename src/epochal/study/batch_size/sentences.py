@@ -190,9 +190,11 @@ def _samples(answer: Answer) -> Iterator[Words]:
 
 def _rates(answer: Answer) -> Iterator[Words]:
     rule = answer.rates
-    if answer.is_rate_given:
-        rate = next(row.trials[0].lr for row in answer.rows if row.trials)
-        yield say("sizes.given_rate", rate=f"{rate:g}")
+    tried = sorted({row.trials[0].lr for row in answer.rows if row.trials})
+    if answer.study.branched_from is not None and len(tried) > 1:
+        yield say("sizes.branch_rates", low=f"{tried[0]:g}", high=f"{tried[-1]:g}")
+    elif answer.is_rate_given:
+        yield say("sizes.given_rate", rate=f"{tried[0]:g}")
     elif rule is not None and rule.growth == "none":
         yield say("sizes.same_rate", rate=f"{rule.factor:.2g}")
     elif rule is not None:
