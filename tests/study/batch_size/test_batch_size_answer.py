@@ -181,7 +181,9 @@ class TestNext:
 
     def test_a_branched_study_resumes_its_run(self) -> None:
         command = answered(measured_study(branched_from=("runs/a b", 1_200))).next_command
-        assert command == "epochal resume 'runs/a b' --batch-size 64 --lr 0.64 --iterations 2643"  # 1,200 and 1,443 more
+        assert (
+            command == "epochal resume 'runs/a b' --batch-size 64 --lr 0.64 --iterations 2643"
+        )  # 1,200 and 1,443 more
 
     def test_a_name_like_an_option_is_none(self) -> None:
         command = answered(measured_study(data="--help")).next_command
