@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PAGES := README.md README.zh-CN.md $(wildcard docs/*.md)
+PAGES := README.md README.zh-CN.md $(filter-out docs/lesson-%,$(wildcard docs/*.md))
 
 .PHONY: help demo test test-long faults bench docs site pictures format clean
 
@@ -38,6 +38,7 @@ bench: $(VENV)/dev
 
 docs: $(VENV)/dev
 	$(BIN)/python tools/refresh_docs.py $(PAGES)
+	$(BIN)/python tools/refresh_lessons.py
 
 site: $(VENV)/site
 	$(BIN)/python tools/make_site.py

@@ -111,6 +111,7 @@ class ChildServer:
 def _serve() -> None:
     """Answer questions on standard input: ``run`` forks, ``wait`` waits for a child's end; what is left is killed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and so do those of nohup
     alive = set()
     for name in ("cli.main", "cli.load", "run.progress", "cli.results", "cli.train", "run.api"):
         import_module(f"epochal.{name}")

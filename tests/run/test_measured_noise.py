@@ -43,7 +43,7 @@ def test_the_weights_have_the_same_bits(name: str, little_data: Path) -> None:
     assert measured.history.to_pandas("noise")["iteration"].tolist() == list(range(0, measured.history.iterations, 20))
 
 
-@pytest.mark.parametrize("stop", [1, 20, 21, 24, 47])
+@pytest.mark.parametrize("stop", [20, 21, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 24, 47))])
 def test_stopped_anywhere_and_resumed_it_has_the_same_bits_and_rows(
     stop: int, little_data: Path, tmp_path: Path
 ) -> None:
