@@ -331,7 +331,7 @@ def test_the_defaults_that_are_chosen_are_those_that_the_help_states() -> None:
 
 def test_the_names_in_the_help_are_all_that_there_are() -> None:
     for name, known in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        listed = re.split(r", | or ", TRAIN[name].help.split(". Or")[0].split(", over")[0].rstrip("."))
+        listed = re.split(r", | or ", TRAIN[name].help.split(". Or")[0].split("; ")[0].split(", over")[0].rstrip("."))
         assert listed == list(known)
     assert {name for one in TRAIN.values() for name in one.optimizers} <= set(OPTIMIZERS)
 

@@ -79,15 +79,15 @@ def test_a_photographed_digit(workplace: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_predictions_go_into_a_table(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = "".join(f"{i % 9},{'=ab'[i % 2]}\n" for i in range(40))
+    lines = "".join(f"{i % 9},{('=1', 'a')[i % 2]}\n" for i in range(40))
     (workplace / "t.csv").write_text("a,y\n" + lines)
     run(capsys, "train", "t.csv", "--epochs", "2", "--run", "run")
     said = run(capsys, "predict", "run", "t.csv", "--out", "predicted.csv")
     assert "predictions: predicted.csv (40 samples)" in said
     rows = (workplace / "predicted.csv").read_text().splitlines()
-    assert rows[0] == "file,sample,prediction,probability,p(=),p(a)"
+    assert rows[0] == "file,sample,prediction,probability,p(=1),p(a)"
     assert len(rows) == 41
-    assert all(row.split(",")[2] in ("'=", "a") for row in rows[1:]), "a spreadsheet takes no text for a formula"
+    assert all(row.split(",")[2] in ("'=1", "a") for row in rows[1:]), "a spreadsheet takes no text for a formula"
     assert main(["predict", "run", "t.csv", "--out", "predicted.txt"]) == 2
 
 

@@ -182,12 +182,13 @@ def test_order_processes_and_trainings_at_once_are_said_where_they_are_unusual(
     with HistoryWriter(folder / "history.db") as writer:
         writer.add_event(45, "resumed", hosts={"one": 2, "other": 1}, at_once=4)
 
-    shown = printed(capsys, "show", folder)
+    assert main(["show", str(folder)]) == 0
+    shown = capsys.readouterr().out  # beside it stands that run.toml is another
     assert "order blocks:334x64: blocks of 334 neighbouring rows, shuffled 64 blocks at a time" in shown
     assert "trained by 3 processes, on one, other" in shown
     assert "these are the seconds of 4 trainings at once" in shown
 
-    succeed("report", folder)
+    assert main(["report", str(folder)]) == 0
     page = re.sub("<[^>]*>", " ", (folder / "report.html").read_text())
     for name, value in (("order of samples", "blocks:334x64"), ("processes", "3, on one, other"), ("at once", "4")):
         assert re.search(rf"{name}.{{0,40}}\s{value}\s", page, re.DOTALL), name  # Chinese is between them

@@ -42,8 +42,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     tried: list[tuple[int, int]] = []
     program_for = Engine._program
 
-    def record(self: Engine, state: Any, feed: Any, batch_size: int, micro_batch: int, shards: Any) -> Any:
-        program = program_for(self, state, feed, batch_size, micro_batch, shards)
+    def record(self: Engine, state: Any, feed: Any, batch_size: int, micro_batch: int, *others: Any) -> Any:
+        program = program_for(self, state, feed, batch_size, micro_batch, *others)
         tried.append((micro_batch, program.temporary_bytes))
         return program
 

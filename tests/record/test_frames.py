@@ -15,7 +15,9 @@ from epochal.record.frames import TABLES, columns_of, csv_blocks, write_parquet
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_has_columns_of_one_length(run: Run, table: str) -> None:
     lengths = {len(column) for column in columns_of(run.history, table).values()}
-    assert lengths == {{"iterations": 18, "sessions": 1, "events": 2, "metrics": 6}.get(table, 3)}
+    assert lengths == {
+        {"iterations": 18, "sessions": 1, "events": 2, "metrics": 6, "noise": 0, "gradients": 0}.get(table, 3)
+    }
 
 
 def test_iterations_count_from_one_and_know_their_epoch(run: Run, little_data: Path) -> None:

@@ -250,6 +250,7 @@ def test_another_function_is_refused(function: Any, arguments: Any) -> None:
         exported.read(exported_of(function, *arguments), "strange")
 
 
+@pytest.mark.filterwarnings("ignore::epochal.errors.AlteredWarning")
 def test_a_form_of_other_shapes_is_refused() -> None:
     trained()
     others = {".params['w']": jax.ShapeDtypeStruct((3, 5), np.float32)}

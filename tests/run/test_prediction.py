@@ -166,6 +166,7 @@ def test_other_arrays_are_refused(pictures: Run, x: Any, message: str) -> None:
         pictures.predict(x)
 
 
+@pytest.mark.filterwarnings("ignore::epochal.errors.AlteredWarning")
 def test_a_former_run_of_an_own_model_asks_for_the_model_alone(tmp_path: Path) -> None:
     import jax.numpy as jnp
     import optax

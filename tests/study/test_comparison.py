@@ -89,7 +89,7 @@ def test_a_budget_of_seconds_ends_each_run_after_them(tmp_path: Path) -> None:
 def test_more_seconds_go_on_where_the_first_ended(tmp_path: Path) -> None:
     first = compare("digits", run=tmp_path / "s", models="linear", batch_sizes=[479], seconds=0.02).runs["batch-479"]
     losses = first.history.losses
-    more = resume_study(tmp_path / "s", seconds=0.05).runs["batch-479"]
+    more = resume_study(tmp_path / "s", seconds=0.5).runs["batch-479"]
     assert len(losses) == first.position.iteration < more.position.iteration == more.history.iterations
     np.testing.assert_array_equal(more.history.losses[: len(losses)], losses)
 
@@ -184,6 +184,7 @@ def test_a_run_that_went_further_by_hand_is_over(tmp_path: Path) -> None:
     assert hashes(again) == {"batch-479": longer.weights_sha256}
 
 
+@pytest.mark.filterwarnings("ignore::epochal.errors.AlteredWarning")
 def test_a_run_whose_seconds_are_spent_is_over_under_any_plan(tmp_path: Path) -> None:
     options: dict[str, Any] = {"models": "linear", "batch_sizes": [479]}
     study = compare("digits", run=tmp_path / "s", epochs=None, seconds=0.02, **options)

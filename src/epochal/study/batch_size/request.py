@@ -55,7 +55,7 @@ def _read_time(name: str, value: Any) -> float:
 class Request:
     """A question for the best batch size. ``shared`` is what all of its trainings have in common.
 
-    >>> Request(shared=TrainConfig(data="digits"), target_accuracy="0.95", batch_sizes="1,64,all").batch_sizes
+    >>> Request.of({"data": "digits", "target_accuracy": "0.95", "batch_sizes": "1,64,all"}).batch_sizes
     (1, 64, 'all')
     """
 
