@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -23,6 +24,7 @@ from epochal.words.phrases import translate
 from epochal.words.plain_text import print_plain
 
 _LONGEST_NAME = 400
+_OF_A_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what no disk holds, whatever asks for it
 _SIGPIPE = 13  # which Windows does not name
 
 COMMANDS = {
@@ -89,7 +91,9 @@ def _status_of(words: list[str], language: str | None) -> int:
         return 128 + _SIGPIPE
     # after BrokenPipeError, which is one
     except OSError as error:
-        if error.filename is not None:  # a name that no disk holds, a folder that is closed to this user
+        if error.filename is not None:  # of a file, not of the output
+            if error.errno not in _OF_A_NAME:
+                raise
             name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
             name = name if len(name) <= _LONGEST_NAME else shortened(name)
             message = f"cannot use {name}: {error.strerror}"
