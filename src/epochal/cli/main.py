@@ -99,6 +99,7 @@ def _status_of(words: list[str], language: str | None) -> int:
             message = f"cannot use {name}: {error.strerror}"
             print_plain(f"epochal: {translate(message)}", is_error=True)
             return 2
+
         _discard_output()
         print_plain(f"epochal: {translate(f'cannot write the output: {error.strerror}')}", is_error=True)
         return 2

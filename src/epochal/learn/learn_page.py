@@ -8,10 +8,9 @@ from typing import Any
 
 from jinja2 import Environment
 
-from epochal.errors import OptionError, unknown_name
 from epochal.learn.lessons import certificate
 from epochal.version import __version__
-from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
+from epochal.web.one_file import Sources, render_in_one, templates_of
 from epochal.words.catalogue import messages, say
 from epochal.words.language import LANGUAGES
 
@@ -48,23 +47,14 @@ def render_page(
     Raises:
         OptionError: for an unknown language.
     """
-    if lang not in LANGUAGES:
-        raise OptionError(unknown_name("language", lang, LANGUAGES))
-    script = _SOURCES.script()
-    return (
-        _environment()
-        .get_template("learn.html.j2")
-        .render(
-            lang=lang,
-            version=__version__,
-            is_live=recording is None,
-            lessons=lessons,
-            payload=embedded_json(_payload(token, lessons, problem, recording)),
-            # everything inside, so that the page needs no other file
-            style=_SOURCES.style(),
-            script=script,
-            script_hash=policy_hash(script),
-        )
+    return render_in_one(
+        _environment().get_template("learn.html.j2"),
+        _SOURCES,
+        lang,
+        _payload(token, lessons, problem, recording),
+        version=__version__,
+        is_live=recording is None,
+        lessons=lessons,
     )
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from jinja2 import Environment
 
-from epochal.errors import OptionError, unknown_name
 from epochal.formats import count, decimal
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.report import png, series, views
 from epochal.report.page_model import Page
 from epochal.report.strip_numbers import pack_samples, pack_strip
 from epochal.web.epochs_table import shown_epochs
-from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
+from epochal.web.one_file import Sources, render_in_one, templates_of
 from epochal.words.catalogue import duration, known, messages, metric, metric_word, percent, say
 from epochal.words.language import LANGUAGES
 
@@ -52,43 +51,34 @@ def render(page: Page, lang: str = "en", *, watch: bool = False) -> str:
     Raises:
         OptionError: for an unknown language.
     """
-    if lang not in LANGUAGES:
-        raise OptionError(unknown_name("language", lang, LANGUAGES))
-    script = _SOURCES.script()
     run_views = [views.RunView.of(run) for run in page.runs]
     unfinished = ("unfinished", "unfinished_open")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            page=page,
-            lang=lang,
-            notices=[notice for notice in page.notices if not (watch and notice.key in unfinished)],
-            subject=views.subject(page),
-            watch=watch,
-            # the runs, and what they have in common
-            views=run_views,
-            metrics=views.metrics_of(page),
-            comparison=views.comparison(page),
-            bands=views.band_rows(page),
-            page_commands=views.page_commands(page),
-            noise=views.noise_views(page),
-            curve_notes=list(views.curve_notes(page, watch)),
-            maps=[_map_words(landscape) for landscape in page.landscapes],
-            map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
-            landscape_command=views.landscape_command(page),
-            # the two pages of paper
-            printed_runs=_PRINTED_RUNS,
-            printed_epochs=_PRINTED_EPOCHS,
-            audited=views.audited(page),
-            printed_environment=views.printed_environment(page),
-            # what the script draws, and the script
-            payload=embedded_json(_payload(page, watch)),
-            # everything inside, so that the page needs no other file
-            style=_SOURCES.style(),
-            script=script,
-            script_hash=policy_hash(script),
-        )
+
+    return render_in_one(
+        _environment().get_template("page.html.j2"),
+        _SOURCES,
+        lang,
+        _payload(page, watch),
+        page=page,
+        notices=[notice for notice in page.notices if not (watch and notice.key in unfinished)],
+        subject=views.subject(page),
+        watch=watch,
+        # the runs, and what they have in common
+        views=run_views,
+        metrics=views.metrics_of(page),
+        comparison=views.comparison(page),
+        bands=views.band_rows(page),
+        page_commands=views.page_commands(page),
+        noise=views.noise_views(page),
+        curve_notes=list(views.curve_notes(page, watch)),
+        maps=[_map_words(landscape) for landscape in page.landscapes],
+        map_with_lines=next((place for place, one in enumerate(page.landscapes) if one.lines), None),
+        landscape_command=views.landscape_command(page),
+        # the two pages of paper
+        printed_runs=_PRINTED_RUNS,
+        printed_epochs=_PRINTED_EPOCHS,
+        audited=views.audited(page),
+        printed_environment=views.printed_environment(page),
     )
 
 

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment
 
-from epochal.errors import OptionError, unknown_name
 from epochal.formats import count
 from epochal.study.batch_size.answer import Answer
 from epochal.study.batch_size.sentences import about, answer_sentences, brief, caveats, interval, subject, target
 from epochal.study.batch_size.size_cells import MARKS, rate_text, seeds_text, short
 from epochal.study.batch_size.trials import SizeRow
 from epochal.version import __version__
-from epochal.web.one_file import Sources, embedded_json, policy_hash, templates_of
+from epochal.web.one_file import Sources, render_in_one, templates_of
 from epochal.words.catalogue import Words, messages, say
 from epochal.words.language import LANGUAGES
 
@@ -59,37 +58,28 @@ def render_sizes(answer: Answer, lang: str = "en", *, title: str, made: str) -> 
     Raises:
         OptionError: for an unknown language.
     """
-    if lang not in LANGUAGES:
-        raise OptionError(unknown_name("language", lang, LANGUAGES))
-    script = _SOURCES.script()
-    return (
-        _environment()
-        .get_template("sizes.html.j2")
-        .render(
-            # the answer
-            lang=lang,
-            title=title,
-            subject=subject(answer),
-            target=target(answer),
-            sentences=answer_sentences(answer),
-            keys=list(_keys(answer)),
-            command=answer.next_command,
-            caveats=caveats(answer),
-            # the table, and what the pictures need to be read
-            columns=_columns(),
-            rows=_rows(answer),
-            table_notes=list(_table_notes(answer)),
-            is_predicted=answer.study.is_predicted,
-            has_curve=answer.curve is not None,
-            has_guides=any(_guides(answer).values()),
-            # what the script draws, and everything inside
-            payload=embedded_json(_payload(answer)),
-            style=_SOURCES.style(),
-            script=script,
-            script_hash=policy_hash(script),
-            version=__version__,
-            made=made,
-        )
+    return render_in_one(
+        _environment().get_template("sizes.html.j2"),
+        _SOURCES,
+        lang,
+        _payload(answer),
+        # the answer
+        title=title,
+        subject=subject(answer),
+        target=target(answer),
+        sentences=answer_sentences(answer),
+        keys=list(_keys(answer)),
+        command=answer.next_command,
+        caveats=caveats(answer),
+        # the table, and what the pictures need to be read
+        columns=_columns(),
+        rows=_rows(answer),
+        table_notes=list(_table_notes(answer)),
+        is_predicted=answer.study.is_predicted,
+        has_curve=answer.curve is not None,
+        has_guides=any(_guides(answer).values()),
+        version=__version__,
+        made=made,
     )
 
 

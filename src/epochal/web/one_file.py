@@ -11,9 +11,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from epochal.errors import OptionError, unknown_name
+from epochal.words.language import LANGUAGES
 from epochal.words.plain_text import plain_text
 
 
@@ -54,6 +56,24 @@ def templates_of(package: str) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+
+
+def render_in_one(template: Template, sources: Sources, lang: str, payload: Mapping[str, Any], **values: Any) -> str:
+    """Return a page with its style, its script and what that reads inside, so that it needs no other file.
+
+    Raises `OptionError` for an unknown language.
+    """
+    if lang not in LANGUAGES:
+        raise OptionError(unknown_name("language", lang, LANGUAGES))
+    script = sources.script()
+    return template.render(
+        lang=lang,
+        payload=embedded_json(payload),
+        style=sources.style(),
+        script=script,
+        script_hash=policy_hash(script),
+        **values,
     )
 
 

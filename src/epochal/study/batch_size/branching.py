@@ -46,12 +46,14 @@ def prepare_branch(request: Request, data: Any = None) -> Prepared:
     _check(request, run)
     dataset = run.data if data is None else run.rebuild(data=data).data
     check_request(request, dataset)
+
     split, notes = _split(dataset, run.config.seed)
 
     size = min(run.plan.batches_at(run.position).size, len(split.train))
     rate = _present_rate(run) if request.shared.lr is None else request.shared.lr
     config = dataclasses.replace(run.config, seed=request.shared.seed, lr=rate)
     begin = _beginning(run.record.checkpoint())
+
     trials = ToTarget(config, split, begin=begin)
     sizes = _sizes(request, size, len(split.train))
     prepared = prepare_trials(request, dataset, trials, split, sizes, middle=size)

@@ -202,6 +202,7 @@ class _Worker:
         """Return where to begin, and to which target."""
         if self.record.pilot is not None:
             return self.record.pilot
+
         prepared, request = self.prepared, self.record.request
         lr = prepared.default_rate if request.shared.lr is None else request.shared.lr
         started, is_free = self.clock(), request.shared.lr is None and not prepared.is_branch
@@ -225,6 +226,7 @@ class _Worker:
 
     def _question(self, pilot: Pilot) -> Question:
         request, prepared = self.record.request, self.prepared
+
         return Question(
             target=pilot.target,
             sizes=(prepared.start,) if prepared.is_quick else prepared.sizes,
