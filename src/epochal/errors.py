@@ -55,6 +55,16 @@ class AlteredWarning(UserWarning):
     """A run folder that is not as it was written: what it shows may not be what was trained."""
 
 
+def brief(error: BaseException, most: int = 200) -> str:
+    r"""Return what another library says of a failure in a line: it may quote a whole file, and end in a list of places.
+
+    >>> brief(ValueError("no number:\\n  'aaaa'"))
+    "no number: 'aaaa'"
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= most else f"{said[: most - 1]}…"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the text for an unknown name, with the nearest known one where there is one near.
 
