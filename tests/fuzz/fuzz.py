@@ -11,11 +11,13 @@ is kept in build/fuzz/NAME; mended, it belongs into tests/fuzz/found/NAME, which
 from __future__ import annotations
 
 import argparse
+import atexit
 import hashlib
 import json
 import mmap
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -94,6 +96,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.child:
         return _as_child(options)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     names = options.names or [*TARGETS, COMMAND_LINE]
     unknown = set(names) - {*TARGETS, COMMAND_LINE}
@@ -139,7 +142,7 @@ def _feed(tally: Tally, inputs: int | None, seconds: float | None, seed: int, *,
     """Run children until there were enough inputs; one that dies is followed by another, from the next input on."""
     done, end = 0, None if seconds is None else time.monotonic() + seconds
     while (inputs is None or done < inputs) and (end is None or time.monotonic() < end):
-        if sum(tally.faults.values()) >= _MOST_FAULTS:
+        if len(tally.faults) >= _MOST_FAULTS:
             return
         left = 10**9 if inputs is None else inputs - done
         with tempfile.TemporaryDirectory(prefix="epochal-fuzz-", dir=_quick_place()) as folder:
@@ -165,6 +168,7 @@ def _follow(command: list[str], tally: Tally, folder: Path) -> tuple[int, str | 
     log, words = folder / "log", folder / "words"
     with log.open("wb") as errors, words.open("wb") as output:
         child = subprocess.Popen(command, stdout=output, stderr=errors, env=environment)
+    atexit.register(child.kill)  # however this process ends
 
     counts, last, finished, place = (0, 0, 0), time.monotonic(), False, 0
     while True:
@@ -196,7 +200,8 @@ def _follow(command: list[str], tally: Tally, folder: Path) -> tuple[int, str | 
 def _counts_in(folder: Path) -> tuple[int, ...]:
     """Return what a child has counted so far: read, refused, guided."""
     path = folder / "counts"
-    return _COUNTS.unpack(path.read_bytes()) if path.exists() else (0, 0, 0)
+    content = path.read_bytes() if path.exists() else b""
+    return _COUNTS.unpack(content) if len(content) == _COUNTS.size else (0, 0, 0)
 
 
 def _keep(tally: Tally, how: str, folder: Path) -> None:
@@ -364,8 +369,6 @@ def _guided(feeder: Feeder, options: argparse.Namespace) -> int:
     command += [f"-max_len={mutations.LONGEST}", f"-artifact_prefix={options.folder}/", "-timeout=120"]
     if options.minutes is not None:
         command.append(f"-max_total_time={max(1, round(60 * options.minutes))}")
-    import atexit
-
     atexit.register(lambda: left[0] > 0 and feeder.say(finished=True))
     atheris.Setup([*command, str(corpus)], one, custom_mutator=change)
     atheris.Fuzz()

@@ -219,7 +219,8 @@ def _change_value(database: sqlite3.Connection, random: Random) -> None:
 def _change_rows(database: sqlite3.Connection, random: Random) -> None:
     table = random.choice(_tables(database))
     if random.random() < 0.5:
-        database.execute(f"DELETE FROM {table} WHERE rowid = (SELECT rowid FROM {table} ORDER BY random() LIMIT 1)")
+        rows = [row for (row,) in database.execute(f"SELECT rowid FROM {table}")]
+        database.execute(f"DELETE FROM {table} WHERE rowid = ?", (random.choice(rows or [0]),))
     else:
         columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[1] != "id"]
         names = ", ".join(columns)

@@ -24,6 +24,7 @@ from epochal.errors import DataError
 from epochal.files import open_regular
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MOST_DIMENSIONS = 8  # MNIST's have 3
 _CHUNK = 1 << 20
 _TOO_LARGE = 2**55  # NumPy counts the bytes of an empty array's other dimensions, too
 _GZIP_LIMIT = 1040  # deflate packs at most 1,032 bytes into one
@@ -76,7 +77,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _header(stream: Stream, path: Path, dimensions: int | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not magic[3]:
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MOST_DIMENSIONS:
         raise DataError(
             f"{path}: begins with the bytes {magic.hex(' ') or '(none)'}, an IDX file with 00 00, a type code and the "
             "number of dimensions (00 00 08 03 for images); is this the right file?"

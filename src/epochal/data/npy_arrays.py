@@ -21,7 +21,7 @@ from typing import IO, Any, Final, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.errors import brief
+from epochal.errors import brief, shortened_line
 
 Stream: TypeAlias = IO[bytes] | BufferedIOBase
 
@@ -37,7 +37,10 @@ _HIGHEST_RATIO: Final = 100  # of more: what packs numbers or texts better holds
 
 
 class NoArrayError(ValueError):
-    """What a file holds is not the array that it says it is."""
+    """What a file holds is not the array that it says it is; its text is one line, whatever an array is called."""
+
+    def __str__(self) -> str:
+        return shortened_line(super().__str__())
 
 
 @dataclass(frozen=True, slots=True)

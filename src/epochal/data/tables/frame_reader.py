@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Number as AnyNumber
@@ -37,21 +37,25 @@ def read_frame_file(path: Path, *, as_text_columns: Sequence[str] = ()) -> Table
 
     Raises `DataError` where it is damaged, or neither Polars nor PyArrow is installed.
     """
-    kind = "Parquet" if path.suffix.lower() in (".parquet", ".pq") else "Arrow"
-    with library_errors(f"{path}: damaged, or no {kind} file"):
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+
+    def refusal(why: str) -> DataError:
+        return DataError(f"{path}: damaged, or no {'Parquet' if is_parquet else 'Arrow'} file ({why})")
+
+    with library_errors(refusal):
         with open_regular(path) as file:
             if find_spec("polars") is not None:
-                frame = _with_polars(file, kind)
+                frame = _with_polars(file, is_parquet=is_parquet)
             elif find_spec("pyarrow") is not None:
-                frame = _with_arrow(file, kind)
+                frame = _with_arrow(file, is_parquet=is_parquet)
             else:
                 raise DataError(f"{path}: Parquet and Arrow files need Polars: pip install 'epochal[tables]'")
         return read_frame(frame, str(path), as_text_columns=as_text_columns)
 
 
 @contextmanager
-def library_errors(what: str) -> Iterator[None]:
-    """Turn whatever another library raises into a `DataError` that begins with these words.
+def library_errors(refusal: Callable[[str], DataError]) -> Iterator[None]:
+    """Turn whatever another library raises into the error that this makes of its words.
 
     What Polars calls a panic is no `Exception`, and writes lines of its own to standard error, which go nowhere here.
     """
@@ -63,7 +67,7 @@ def library_errors(what: str) -> Iterator[None]:
     except BaseException as error:  # every library has its own kinds
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise DataError(f"{what} ({brief(error)})") from error
+        raise refusal(brief(error)) from error
 
 
 @contextmanager
@@ -84,10 +88,10 @@ def _quiet_errors() -> Iterator[None]:
         os.close(own)
 
 
-def _with_polars(file: IO[bytes], kind: str) -> Any:
+def _with_polars(file: IO[bytes], *, is_parquet: bool) -> Any:
     import polars as pl
 
-    if kind != "Parquet":
+    if not is_parquet:
         return _read_arrow(file)
     rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
     _refuse_swollen(rows, columns, file)
@@ -95,10 +99,10 @@ def _with_polars(file: IO[bytes], kind: str) -> Any:
     return pl.read_parquet(file)
 
 
-def _with_arrow(file: IO[bytes], kind: str) -> Any:
+def _with_arrow(file: IO[bytes], *, is_parquet: bool) -> Any:
     from pyarrow import feather, parquet
 
-    if kind != "Parquet":
+    if not is_parquet:
         return feather.read_table(file)
     about = parquet.ParquetFile(file).metadata
     _refuse_swollen(about.num_rows, about.num_columns, file)
@@ -138,7 +142,7 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
     """
     import narwhals as nw
 
-    with library_errors(f"{name}: cannot be read as a frame"):
+    with library_errors(lambda why: DataError(f"{name}: cannot be read as a frame ({why})")):
         wrapped = nw.from_native(frame)
         whole: nw.DataFrame[Any] = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
         names = [str(column) for column in whole.columns]
@@ -151,14 +155,19 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
 
     columns = []
     for own, column in zip(whole.columns, names, strict=True):
-        with library_errors(f"{name}: column '{column}' cannot be read"):
-            read = _read_column(whole[own], column, name)
+        read = _read_column(whole[own], column, name)
         columns.append(as_text(read) if column in as_text_columns else read)
     return Table(name, tuple(columns))
 
 
 def _read_column(series: Any, name: str, frame: str) -> Column:
     """Return a series as a column."""
+    with library_errors(lambda why: DataError(f"{frame}: column '{name}' cannot be read ({why})")):
+        return _typed_column(series, name, frame)
+
+
+def _typed_column(series: Any, name: str, frame: str) -> Column:
+    """Return a series as a column of what it holds."""
     import narwhals as nw
 
     kind = series.dtype

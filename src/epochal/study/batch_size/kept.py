@@ -110,7 +110,16 @@ class BatchSizeRecord:
             ) from None
         except RunError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EpochalError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            EpochalError,
+        ) as error:
             raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @classmethod
