@@ -228,9 +228,13 @@ def test_default_rate_grows_with_the_batch_and_ever_less_beyond_its_knee(optimiz
     assert default_learning_rate(optimizer, 100) == rate.at_100
     largest = rate.at_100 * (1 + rate.knee / 100) ** rate.power
     for batch_size in (1, 7, 64, 1_000):
-        formula = largest / (1 + rate.knee / batch_size) ** rate.power
+        formula = min(rate.most, largest / (1 + rate.knee / batch_size) ** rate.power)
         assert default_learning_rate(optimizer, batch_size) == pytest.approx(formula, rel=0.01)
-    assert default_learning_rate(optimizer, 10**9) == pytest.approx(largest, rel=0.01)
+    assert default_learning_rate(optimizer, 10**9) == pytest.approx(min(rate.most, largest), rel=0.01)
+
+
+def test_the_rate_of_plain_descent_ends_where_whole_batches_begin_to_swing() -> None:
+    assert [default_learning_rate("sgd", size) for size in (64, 100, 1_000, 60_000)] == [0.36, 0.4, 0.4, 0.4]
 
 
 @pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 8), ("momentum", 8), ("adam", 8**0.5), ("adamw", 8**0.5)])

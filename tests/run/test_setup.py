@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 
 from epochal import rerun, resume, train
 from epochal.config import TrainConfig
-from epochal.data import Dataset, from_arrays
+from epochal.data import Dataset, Preprocessing, from_arrays
 from epochal.engine import METRICS, default_learning_rate
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
-from epochal.run.defaults import rate_for
+from epochal.run.defaults import rate_for, rate_for_linear, squared_length
 from epochal.run.setup import set_up
 
 PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
@@ -166,9 +167,7 @@ def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() 
     assert run.evaluate().loss == pytest.approx(-np.log(0.7), rel=0.01)
 
 
-@pytest.mark.parametrize(
-    ("model", "share"), [("linear", 1), ("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)]
-)
+@pytest.mark.parametrize(("model", "share"), [("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)])
 def test_a_deeper_model_has_a_smaller_default_rate(model: str | None, share: float) -> None:
     for optimizer in ("sgd", "adam"):
         own = default_learning_rate(optimizer, 64)
@@ -181,3 +180,58 @@ def test_plain_descent_on_a_squared_error_has_a_far_smaller_default_rate(batch_s
         rate = rate_for(optimizer, batch_size, model="mlp", squared_error=True)
         assert 0.02 < rate / default_learning_rate(optimizer, batch_size) < 0.2
     assert rate_for("adam", batch_size, model="mlp", squared_error=True) == default_learning_rate("adam", batch_size)
+
+
+# --- linear, whose default rate follows from its inputs -------------------------------------------------------------
+
+
+def scaled(factor: float, outputs: int = 1) -> Dataset:
+    """Two hundred samples of five correlated features, as they are, with targets that are a multiple of their sum."""
+    random = np.random.default_rng(0)
+    x = (factor * (random.normal(size=(200, 5)) + 3 * random.normal(size=(200, 1)))).astype(np.float32)
+    y = np.repeat(x.sum(axis=1, keepdims=True) / factor, outputs, axis=1)
+    as_they_are = Preprocessing.of(shift=0, scale=1)
+    return from_arrays(x, y, test=(x[:20], y[:20]), preprocessing=as_they_are)
+
+
+def test_the_squared_length_is_that_of_samples_as_the_model_sees_them() -> None:
+    data = pictures()
+    x = data.preprocessing(data.train.take(np.arange(60)).x).reshape(60, -1)
+    assert squared_length(data) == pytest.approx(1 + np.mean(np.sum(x**2, axis=1)))
+    standardised = from_arrays(np.random.default_rng(0).normal(5, 3, (5_000, 7)), np.arange(5_000) % 2)
+    assert squared_length(standardised) == pytest.approx(1 + 7, rel=0.05)  # of some of them
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw"])
+@pytest.mark.parametrize("outputs", [None, 1])
+def test_linears_rate_is_as_many_times_smaller_as_its_samples_squared_length_is_larger(
+    optimizer: str, outputs: int | None
+) -> None:
+    short, long = (rate_for_linear(optimizer, 64, squared_length=one, outputs=outputs) for one in (5.0, 500.0))
+    assert short / long == pytest.approx(100, rel=0.01)
+
+
+def test_only_a_gradients_own_size_matters_over_how_many_outputs_an_error_is_averaged() -> None:
+    sgd, adam = (
+        [rate_for_linear(optimizer, 64, squared_length=8.0, outputs=outputs) for outputs in (1, 10)]
+        for optimizer in ("sgd", "adam")
+    )
+    assert sgd[1] == pytest.approx(10 * sgd[0], rel=0.01)
+    assert adam[0] == adam[1]
+
+
+@pytest.mark.parametrize("factor", [0.1, 1, 20])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_whole_batches_at_the_default_rate_are_stable_on_inputs_of_any_scale(factor: float, outputs: int) -> None:
+    """On features that are nearly one: there the curvature is almost the squared length, the most that it can be."""
+    data = scaled(factor, outputs)
+    run = train(data, model="linear", optimizer="sgd", batch_size="all", epochs=200, run=False, progress=False)
+    losses = [epoch.train_loss for epoch in run.history.epochs]
+    assert all(after <= before * 1.001 for before, after in pairwise(losses))
+    assert losses[-1] < 0.1 * losses[0]
+
+    high = train(
+        data, model="linear", optimizer="sgd", batch_size="all", epochs=20, lr=3 * run.config.lr, run=False,
+        progress=False,
+    )  # fmt: skip
+    assert not high.history.epochs[-1].train_loss < losses[0], "the test cannot tell"

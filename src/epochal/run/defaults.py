@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from epochal.clock import Plan, Position
 from epochal.config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
@@ -46,12 +48,27 @@ class Usual(NamedTuple):
 
 OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
 _OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
-_OF_MODEL: Mapping[str | None, float] = {"linear": 1.0, "mlp": 1.0, "cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
+_OF_MODEL: Mapping[str | None, float] = {"mlp": 1.0, "cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
 _OF_OTHERS = 0.25
+_LOOKED_AT = 1_000
 _PLAIN_ON_SQUARED_ERROR = {
     "sgd": DefaultRate(0.015, 7.0, 1.0),
     "momentum": DefaultRate(0.012, 100.0, 1.0),
     "nesterov": DefaultRate(0.012, 100.0, 1.0),
+}
+_LINEAR = {  # on cross-entropy, times the squared length of a sample
+    "sgd": DefaultRate(32.0, 75.0, 1.0),
+    "momentum": DefaultRate(5.5, 70.0, 1.0),
+    "nesterov": DefaultRate(5.5, 70.0, 1.0),
+    "adam": DefaultRate(1.35, 48.0, 0.6),
+    "adamw": DefaultRate(1.35, 48.0, 0.6),
+}
+_LINEAR_ON_SQUARED_ERROR = {
+    "sgd": DefaultRate(0.917, 9.0, 1.0),
+    "momentum": DefaultRate(0.32, 40.0, 1.0),
+    "nesterov": DefaultRate(0.32, 40.0, 1.0),
+    "adam": DefaultRate(0.5, 25.0, 0.5),
+    "adamw": DefaultRate(0.5, 25.0, 0.5),
 }
 
 
@@ -91,21 +108,61 @@ def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
     return OF_TABLES if data.is_table and model in ("linear", "mlp") else None
 
 
-def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model) -> float:
+def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model, loss: str) -> float:
     """Return the learning rate where none is given, for the first batch size."""
+    batch_size = plan.first_batch_size
+    if model.is_built_in and model.name == "linear":
+        outputs = {"cross-entropy": None, "mean-squared-error": data.outputs}.get(loss, 1)
+        return rate_for_linear(optimizer, batch_size, squared_length=squared_length(data), outputs=outputs)
+
     squared_error = data.class_names is None and data.is_table
     name = model.name if model.is_built_in else None
-    return rate_for(optimizer, plan.first_batch_size, model=name, squared_error=squared_error)
+    return rate_for(optimizer, batch_size, model=name, squared_error=squared_error)
 
 
 def rate_for(optimizer: str, batch_size: int, *, model: str | None, squared_error: bool) -> float:
     """Return the default rate of an optimizer for a model: less for deeper ones, and for a squared error.
 
-    The optimizer's own (`default_learning_rate`) is that of linear and mlp. Half of it trains cnn and rnn, whose first
-    gradients are larger, and a quarter a model of the user's own (``None``), of which nothing is known. On a squared
-    error, plain descent has rates of its own: the curvature grows with the width of the layer below, which a
-    cross-entropy's does not, and what is stable ends sharply. Measured by `python bench/default_rates.py`.
+    The optimizer's own (`default_learning_rate`) is that of mlp. Half of it trains cnn and rnn, whose first gradients
+    are larger, and a quarter a model of the user's own (``None``), of which nothing is known. On a squared error, plain
+    descent has rates of its own: the curvature grows with the width of the layer below, which a cross-entropy's does
+    not, and what is stable ends sharply. Linear has `rate_for_linear`. Measured by `python bench/default_rates.py`.
     """
     rates = _PLAIN_ON_SQUARED_ERROR.get(optimizer) if squared_error else None
     rate = default_learning_rate(optimizer, batch_size) if rates is None else rates.of(batch_size)
     return float(f"{rate * _OF_MODEL.get(model, _OF_OTHERS):.3g}")
+
+
+def rate_for_linear(optimizer: str, batch_size: int, *, squared_length: float, outputs: int | None) -> float:
+    """Return the default rate of an optimizer for linear, which follows from its inputs' `squared_length`.
+
+    Both losses curve along a sample by at most a multiple of its squared length, whatever the weights are. A rate that
+    is divided by it suits pictures of 64 and of 784 pixels, and standardised columns. On a squared error, plain descent
+    with whole batches is stable then on any data: it is below 1 / λ, where λ is the largest eigenvalue of the inputs'
+    second moment, which is at most the squared length. An optimizer that was added elsewhere keeps its own rate.
+
+    Args:
+        optimizer: its name.
+        batch_size: B.
+        squared_length: of the inputs.
+        outputs: over how many a squared error is averaged, which makes its gradient as many times smaller; ``None``
+            for cross-entropy. For a loss of the user's own, a squared error of 1.
+    """
+    rates = (_LINEAR if outputs is None else _LINEAR_ON_SQUARED_ERROR).get(optimizer)
+    if rates is None:
+        return default_learning_rate(optimizer, batch_size)
+
+    is_plain = optimizer in _PLAIN_ON_SQUARED_ERROR
+    shares = outputs if is_plain and outputs is not None else 1
+    return float(f"{rates.of(batch_size) * shares / squared_length:.3g}")
+
+
+def squared_length(data: Dataset) -> float:
+    """Return the mean of ``1 + |x|²`` over training samples as a model sees them; the 1 is the bias' input.
+
+    About a thousand samples are looked at, evenly spaced.
+    """
+    samples = len(data.train)
+    seen = data.train.take(np.arange(0, samples, -(-samples // _LOOKED_AT)))
+    x = data.preprocessing(seen.x).reshape(len(seen), -1).astype(np.float64)
+    return 1 + float(np.mean(np.sum(x * x, axis=1)))

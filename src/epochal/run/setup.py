@@ -211,7 +211,7 @@ def set_up(
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
-    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
+    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data, task.loss)
     order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
@@ -318,7 +318,7 @@ def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, 
 
 
 def _resolve_optimizer(
-    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset
+    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset, loss: str
 ) -> tuple[Optimizer, TrainConfig]:
     """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
@@ -343,7 +343,7 @@ def _resolve_optimizer(
         updates=updates,
         clip_norm=config.clip_norm,
     )
-    lr = usual_rate(name, plan, data, model) if config.lr is None else check_rate(config.lr)
+    lr = usual_rate(name, plan, data, model, loss) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 
