@@ -32,7 +32,7 @@ import numpy as np
 
 from epochal.config import TrainConfig
 from epochal.data import Dataset, load_data
-from epochal.run.defaults import rate_for, rate_for_linear, squared_length
+from epochal.run.defaults import Facts, rate_for
 from epochal.study.target import Target, Trial
 from epochal.study.to_target import ToTarget
 from epochal.study.tuning import validation_split
@@ -226,10 +226,10 @@ def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None], *,
 
 def facts_of(problem: Problem, split: Dataset) -> dict[str, Any]:
     """Return what the default rates follow from, beside optimizer and batch size."""
-    is_regression = split.class_names is None
-    outputs = split.outputs if is_regression or problem.loss else None
-    lengths = {"squared_length": round(squared_length(split), 3), "outputs": outputs}
-    return {"model": problem.model, "squared_error": is_regression, **(lengths if problem.model == "linear" else {})}
+    loss = problem.loss or ("cross-entropy" if split.class_names else "mean-squared-error")
+    facts = Facts.of(split, loss)
+    length = round(facts.squared_length, 3)
+    return {"model": problem.model, "squared_length": length, "is_table": facts.is_table, "outputs": facts.outputs}
 
 
 def target_of(problem: Problem, split: Dataset) -> float:
@@ -267,10 +267,8 @@ def default_of(kept: dict[str, Any]) -> dict[str, Any] | None:
 
 def default_rate(facts: dict[str, Any]) -> float:
     """Return the present default rate of a cell: what `epochal.train` takes there."""
-    optimizer, size = facts["optimizer"], facts["batch_size"]
-    if facts["model"] == "linear":
-        return rate_for_linear(optimizer, size, squared_length=facts["squared_length"], outputs=facts["outputs"])
-    return rate_for(optimizer, size, model=facts["model"], squared_error=facts["squared_error"])
+    known = Facts(facts["squared_length"], facts["is_table"], facts["outputs"])
+    return rate_for(facts["optimizer"], facts["batch_size"], facts["model"], known)
 
 
 def best_of(kept: dict[str, Any]) -> dict[str, Any] | None:
