@@ -166,7 +166,7 @@ def set_up(
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
-    optimizer, resolved = optimizer_of(config, plan, lengths, model, custom, data)
+    optimizer, resolved = optimizer_of(config, plan, lengths, model, custom, data, task.loss)
     order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
