@@ -82,7 +82,7 @@ def prepare(request: Request, data: Dataset, custom: Custom | None = None) -> Pr
 
 
 def split_of(request: Request, data: Dataset) -> Dataset:
-    """Return what is trained on and, as its test set, what judges the target. Raises `DataError` where that is empty."""
+    """Return what is trained on and, as its test set, what judges the target. Raises `DataError` for none."""
     if request.judge == "held-out":
         return validation_split(data, request.shared.seed)
     if not len(data.test):
