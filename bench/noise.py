@@ -127,6 +127,10 @@ def average(verdict: Verdict, data: Dataset, samples: int) -> None:
         print(f"     {name}: {noise_scale(found)}")
         verdict.near(f"ΣS/Σ|G|², {name}", found.value, wanted, 0.3)
 
+    last = over_run([blocks[-1].within(10 * per_epoch - 100, 10 * per_epoch)], len(data.train))
+    print(f"     the last 100 iterations alone: {last and noise_scale(last)}")
+    verdict.check("the last 100 of 10 ep: a bound", last is not None and last.is_bound, 1, 1)
+
 
 def traces(verdict: Verdict, data: Dataset, samples: int) -> None:
     """Compare S of halves with the exact one at each epoch's end; never a negative scale; a bound where that is all."""
@@ -141,10 +145,10 @@ def traces(verdict: Verdict, data: Dataset, samples: int) -> None:
     for gradient, scale in curve:
         print(f"     iteration {gradient.iteration:,}: {noise_scale(scale)}")
     verdict.check("min B_simple", min(scale.low for _, scale in curve), 0, math.inf)
-    last = [block.within(history.iterations - 100, history.iterations) for block in history.noise]
+    last = [block.within(history.iterations - 200, history.iterations) for block in history.noise]
     late = over_run([block for block in last if len(block.sums)], len(data.train))
-    print(f"     the last 100 iterations' halves alone: {late and noise_scale(late)}")
-    verdict.check("100 iterations at 10 ep: a bound", late is not None and late.is_bound, 1, 1)
+    print(f"     the last 200 iterations' halves alone: {late and noise_scale(late)}")
+    verdict.check("the last 200 of 10 ep: a bound", late is not None and late.is_bound, 1, 1)
 
 
 def bits(verdict: Verdict, data: Dataset, samples: int) -> None:

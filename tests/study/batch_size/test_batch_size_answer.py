@@ -99,7 +99,9 @@ class TestLargerBatches:
         assert answer.critical is not None
         value, low, high = answer.critical
         assert 90 < low < value < high < 210
-        assert f"Up to about {about(value)} ({about(low)} to {about(high)}), the critical batch size, twice" in said(answer.study)
+        assert f"Up to about {about(value)} ({about(low)} to {about(high)}), the critical batch size, twice" in said(
+            answer.study
+        )
         assert "knee exponent α = 1.8" in said(answer.study)
 
     def test_four_sizes_show_no_fit(self) -> None:
