@@ -9,9 +9,9 @@ from typing import Any
 
 from epochal.data import Dataset, load_data
 from epochal.errors import RunError
+from epochal.run.anew import DataSource
 from epochal.run.custom import Custom
 from epochal.run.interrupts import stop_on_interrupt
-from epochal.run.run import DataSource
 from epochal.study.batch_size.answer import Answer
 from epochal.study.batch_size.kept import BatchSizeRecord
 from epochal.study.batch_size.preparing import Prepared, prepare

@@ -14,7 +14,7 @@ from typing import Any, Final
 from epochal.config import STUDY
 from epochal.errors import OptionError, unknown_name
 from epochal.options import count
-from epochal.run.run import DataSource
+from epochal.run.anew import DataSource
 from epochal.study.lessons.lesson_result import LessonResult
 from epochal.study.runner import StudyCallback
 from epochal.words.catalogue import Words, say
