@@ -244,7 +244,8 @@ def stable(folder: Path) -> Iterator[Seen]:
         batch_sizes("digits", target_accuracy=0.95, seed=seed, run=folder / f"digits-seed-{seed}")
         for seed in (0, 10, 20)
     ]
-    for name, answers in (("digits", on_digits), ("mnist", [small(folder, "sgd", seed) for seed in (0, 10, 20)])):
+    on_mnist = [small(folder / "stable", "sgd", seed, batch_sizes=SIZES, seeds=2) for seed in (0, 10, 20)]
+    for name, answers in (("digits", on_digits), ("mnist", on_mnist)):
         fastest, knees = [answer.best or math.nan for answer in answers], [critical(answer) for answer in answers]
         print(f"     {name}: fastest {fastest}, critical {[round(one) for one in knees]}")
         yield Seen(f"{name}: max B*/min B*", max(fastest) / min(fastest), 1, 4)

@@ -48,9 +48,7 @@ class LessonCommand:
     picture: Path | None = option(
         None, "Draw its picture into a file, such as gap.svg or gap.png; needs Matplotlib.", FILE, text="none"
     )
-    run: Path | None = option(
-        None, "The lesson's folder.", FOLDER, text="runs/lesson-NAME-1, or the next free number", part="run"
-    )
+    run: Path | None = option(None, "The lesson's folder.", FOLDER, text="runs/lesson-NAME-1, or the next free number")
     json: bool = json_option()
 
     def execute(self) -> int:
