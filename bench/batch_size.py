@@ -35,7 +35,8 @@ Kept: TypeAlias = dict[str, list[dict[str, Any]]]
 
 def holds(seen: dict[str, Any]) -> bool:
     """Return whether a number lies where it must; NaN lies nowhere."""
-    return bool(seen["low"] <= seen["value"] <= seen["high"])
+    is_below = seen["high"] is None or seen["value"] <= seen["high"]
+    return bool(math.isfinite(seen["value"]) and seen["low"] <= seen["value"] and is_below)
 
 
 def measure(check: Check, folder: Path) -> list[dict[str, Any]]:
@@ -43,7 +44,8 @@ def measure(check: Check, folder: Path) -> list[dict[str, Any]]:
     print(f"{check.number}. {check.titles['en']}", flush=True)
     found = []
     for seen in check.make(folder):
-        found.append({"name": seen.name, "value": float(seen.value), "low": seen.low, "high": seen.high})
+        high = seen.high if seen.high < math.inf else None
+        found.append({"name": seen.name, "value": float(seen.value), "low": seen.low, "high": high})
         print(f"   {'ok  ' if holds(found[-1]) else 'MISS'} {written(found[-1])}", flush=True)
     return found
 
@@ -55,10 +57,10 @@ def written(seen: dict[str, Any]) -> str:
     'S(64) = 1,442 (1,080 to 1,800)'
     """
     low, high = seen["low"], seen["high"]
-    limits = f"≤ {number(high)}" if low == -math.inf else f"{number(low)} to {number(high)}"
-    if high == math.inf:
-        limits = f"≥ {number(low)}"
-    return f"{seen['name']} = {number(seen['value'])} ({number(low) if low == high else limits})"
+    limits = f"≥ {number(low)}" if high is None else number(low)
+    if high is not None and high > low:
+        limits = f"{number(low)} to {number(high)}"
+    return f"{seen['name']} = {number(seen['value'])} ({limits})"
 
 
 def number(value: float) -> str:
@@ -99,14 +101,14 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="make none, and write what was seen into the documents")
     parser.add_argument("--folder", type=Path, default=Path("runs/batch-size-checks"), help="where the studies lie")
     given = parser.parse_args()
-    kept: Kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept: Kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
 
     wanted = {int(one) for one in given.only.split(",") if one} or {one.number for one in CHECKS}
     made = [] if given.table or given.write else [one for one in CHECKS if one.number in wanted]
     for check in made:
         kept[str(check.number)] = measure(check, given.folder)
         ordered = dict(sorted(kept.items(), key=lambda pair: int(pair[0])))
-        RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+        RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
     if given.table:
         print(table(kept, "en"))

@@ -125,7 +125,7 @@ def average(verdict: Verdict, data: Dataset, samples: int) -> None:
         if found is None:
             raise SystemExit("too little was measured")
         print(f"     {name}: {noise_scale(found)}")
-        verdict.near(f"ΣS/Σ|G|², {name}", found.value, wanted, 0.3)
+        verdict.near(f"ΣS/Σ‖G‖², {name}", found.value, wanted, 0.3)
 
     last = over_run([blocks[-1].within(10 * per_epoch - 100, 10 * per_epoch)], len(data.train))
     print(f"     the last 100 iterations alone: {last and noise_scale(last)}")
@@ -140,7 +140,7 @@ def traces(verdict: Verdict, data: Dataset, samples: int) -> None:
     shares = [scale.trace / exact.traces[gradient.iteration] for gradient, scale in curve]
     print("     S of halves / exact S at each epoch's end: " + ", ".join(f"{share:.2f}" for share in shares))
     verdict.near("S/S exact, mean of 10 ep", float(np.mean(shares)), 1, 0.15)
-    verdict.check("max |S/S exact − 1|", max(abs(share - 1) for share in shares), 0, 0.15)
+    verdict.check("max ‖S/S exact − 1‖", max(abs(share - 1) for share in shares), 0, 0.15)
 
     for gradient, scale in curve:
         print(f"     iteration {gradient.iteration:,}: {noise_scale(scale)}")

@@ -143,14 +143,14 @@ def whole(folder: Path) -> Iterator[Seen]:
     yield near("S(64)", steps(found["rows"], 64), 1_440, 0.25)
     yield near("S(1,024)", steps(found["rows"], 1024), 650, 0.2)
     yield Seen("B_crit", found["critical"]["value"], 90, 210)
-    yield Seen("B*", found["best"], 16, 256)
+    yield Seen("B_fast", found["best"], 16, 256)
     yield Seen("processor s", used, 0, 480)
 
     found, _, used = command(
         "batch-size", "digits", "--target-accuracy", "0.95", "--run", str(folder / f"digits-{time.time_ns()}")
     )
     yield Seen("digits: B_crit", found["critical"]["value"], 20, 50)
-    yield Seen("digits: B*", found["best"], 4, 64)
+    yield Seen("digits: B_fast", found["best"], 4, 64)
     yield Seen("digits: processor s", used, 0, 15)
 
 
@@ -181,7 +181,7 @@ def noise_check(*checks: Callable[..., None]) -> Callable[[Path], Iterator[Seen]
 def controls(folder: Path) -> Iterator[Seen]:
     """See what is wrong: a half compared with itself, and draws with replacement."""
     yield tested(
-        "half 2 = half 1",
+        "half 2 as half 1: failed",
         "tests/engine/test_noise_scale.py::test_a_half_compared_with_itself_would_be_seen",
         "tests/test_gradient_noise.py::test_half_two_that_is_half_one_has_no_noise",
     )
@@ -194,9 +194,9 @@ def controls(folder: Path) -> Iterator[Seen]:
 def growing_rates(folder: Path) -> Iterator[Seen]:
     """Compare rates: they follow B for plain descent, and √B for Adam."""
     sgd, adam = rows_of(small(folder, "sgd")), rows_of(small(folder, "adam", batch_sizes=SIZES, seeds=2))
-    yield Seen("sgd: lr*(64)/lr*(1)", rate(sgd, 64) / rate(sgd, 1), 16, _MOST)
-    yield Seen("sgd: lr*(N)/lr*(256)", rate(sgd, SMALL) / rate(sgd, 256), 0, 2)
-    yield Seen("adam: lr*(256)/lr*(1)", rate(adam, 256) / rate(adam, 1), 8, 32)
+    yield Seen("sgd: lr(64)/lr(1)", rate(sgd, 64) / rate(sgd, 1), 16, _MOST)
+    yield Seen("sgd: lr(N)/lr(256)", rate(sgd, SMALL) / rate(sgd, 256), 0, 2)
+    yield Seen("adam: lr(256)/lr(1)", rate(adam, 256) / rate(adam, 1), 8, 32)
 
 
 def reshuffling(folder: Path) -> Iterator[Seen]:
@@ -213,7 +213,7 @@ def reshuffling(folder: Path) -> Iterator[Seen]:
 def growth(folder: Path) -> Iterator[Seen]:
     """Let a batch grow in place of a rate that falls."""
     numbers = lesson("growth").numbers
-    yield Seen("|L(B↑)/L(lr↓) − 1|", numbers["apart"], 0, 0.03)
+    yield Seen("‖L(B↑)/L(lr↓) − 1‖", numbers["apart"], 0, 0.03)
     yield Seen("n(B↑)", numbers["updates_growth"], 4_722, 4_722)
     yield Seen("n(lr↓)", numbers["updates_decay"], 10_800, 10_800)
 
@@ -229,7 +229,7 @@ def gap(folder: Path) -> Iterator[Seen]:
 
 def killed(folder: Path) -> Iterator[Seen]:
     """Kill a study anywhere and repeat it: the same table. Keep to a time."""
-    yield tested("kill −9", "tests/study/batch_size/test_batch_size_killed.py")
+    yield tested("kill −9: failed", "tests/study/batch_size/test_batch_size_killed.py")
     found, seconds, _ = command(
         "batch-size", "mnist", "--within", "60s", "--run", str(folder / f"60s-{time.time_ns()}")
     )
@@ -248,7 +248,7 @@ def stable(folder: Path) -> Iterator[Seen]:
     for name, answers in (("digits", on_digits), ("mnist", on_mnist)):
         fastest, knees = [answer.best or math.nan for answer in answers], [critical(answer) for answer in answers]
         print(f"     {name}: fastest {fastest}, critical {[round(one) for one in knees]}")
-        yield Seen(f"{name}: max B*/min B*", max(fastest) / min(fastest), 1, 4)
+        yield Seen(f"{name}: max B_fast/min B_fast", max(fastest) / min(fastest), 1, 4)
         yield Seen(f"{name}: max B_crit/min B_crit", max(knees) / min(knees), 1, 1.6)
 
 
