@@ -140,6 +140,8 @@ def traces(verdict: Verdict, data: Dataset, samples: int) -> None:
     shares = [scale.trace / exact.traces[gradient.iteration] for gradient, scale in curve]
     print("     S of halves / exact S at each epoch's end: " + ", ".join(f"{share:.2f}" for share in shares))
     verdict.near("S/S exact, mean of 10 ep", float(np.mean(shares)), 1, 0.15)
+    root = math.sqrt(float(np.mean(np.square(np.array(shares) - 1))))
+    verdict.check("root mean square of S/S exact − 1", root, 0, 0.15)
     verdict.check("max ‖S/S exact − 1‖", max(abs(share - 1) for share in shares), 0, 0.15)
 
     for gradient, scale in curve:
