@@ -80,10 +80,11 @@ def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run], 
     from epochal.cli.results import print_result
     from epochal.cli.screen import print_json
     from epochal.cli.signals import stop_on_signal
+    from epochal.engine.compile import PROGRAMS
     from epochal.run.callbacks import StopWhen
     from epochal.run.progress import ProgressBar
 
-    with stop_on_signal() as stop, ProgressBar(console) as progress:
+    with stop_on_signal() as stop, PROGRAMS.kept_whole(), ProgressBar(console) as progress:
         stopping = StopWhen(stop.is_asked, lambda: stop.exit_status, stop.note)
         run = work((progress, stopping) if prints else (stopping,))
     if not prints:
