@@ -14,7 +14,7 @@ _ALLOCATIONS: Final = 50_000
 """New objects between two collections: importing makes a million, of which hardly any is garbage."""
 
 _SLOW: Final = ("jax.numpy", "optax")
-_LAUNCHERS: Final = ("JAX_COORDINATOR_", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX", "SLURM_", "OMPI_")
+_LAUNCHERS: Final = ("JAX_COORDINATOR_", "JAX_NUM_PROC", "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX", "SLURM_", "OMPI_")
 """How the variables begin that `epochal.engine.joining` reads."""
 
 

@@ -77,7 +77,7 @@ class TrainCommand:
             )
 
     def _data_read_early(self, config: TrainConfig) -> Dataset | None:
-        """Return the data, read while JAX is imported; ``None`` where other processes, or a file's model, come first."""
+        """Return the data, read while JAX is imported; ``None`` where processes or a file's model come first."""
         if may_be_launched() or ".py" in config.model:
             return None
         from epochal.cli.load import load_with_progress
