@@ -1,4 +1,4 @@
-"""A disk that is really full, without files left to make, or read-only: a reason, nothing half-made, the same bits after.
+"""A disk that is really full, without files left to make, or read-only: a reason, nothing half-made, the same bits.
 
 The calls of `test_failing_calls.py` fail one by one; here it is the system that refuses, as long as the disk is full.
 """

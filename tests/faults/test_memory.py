@@ -45,9 +45,11 @@ def limited(size: int) -> Iterator[Path]:
 def _remove(group: Path) -> None:
     for _ in range(100):
         try:
-            return group.rmdir()
+            group.rmdir()
         except OSError:
             time.sleep(0.05)  # its last process is still ending
+        else:
+            return
 
 
 @pytest.mark.skipif(not Path("/proc/self/cgroup").exists(), reason="needs Linux's control groups")
