@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular
+from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular, sync_names
 
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number or an ending may follow
@@ -88,7 +88,7 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_names(descriptor)
     finally:
         os.close(descriptor)
 
