@@ -160,10 +160,11 @@ def found(path):
     # the name under which it is there, whatever the case; outside of the folder of the test all is as it was
     if str(path).startswith("file:"):  # SQLite's form of a path
         place, _, query = path.partition("?")
-        return f"file://{quote(found(unquote(place.removeprefix('file://'))))}?{query}"
-    if path == ":memory:" or not isinstance(path, (str, os.PathLike)) or not os.path.abspath(path).startswith(os.path.realpath(os.curdir)):
-        return path
+        there = found(unquote(place.removeprefix("file://")))
+        return f"file://{quote(there)}?{query}"
     place = os.path.realpath(os.curdir)
+    if path == ":memory:" or not isinstance(path, (str, os.PathLike)) or not os.path.abspath(path).startswith(place):
+        return path
     for part in os.path.relpath(os.path.abspath(path), place).split(os.sep):
         try:
             names = list_names(place)

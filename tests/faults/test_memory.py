@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,3 +75,12 @@ def kills_of(group: Path) -> int:
             rows = [line.split() for line in (group / name).read_text().splitlines()]
             return sum(int(row[1]) for row in rows if row[0] == "oom_kill")
     return 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/cgroup").exists(), reason="needs Linux's control groups")
+def test_what_is_left_is_what_the_group_leaves() -> None:
+    code = "from epochal.engine.memory_left import memory_left; print(memory_left())"
+    with limited(LIMIT) as group:
+        words = ["sh", "-c", f"echo $$ > {group}/cgroup.procs && exec {sys.executable} -c '{code}'"]
+        left = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert LIMIT // 3 < left < LIMIT
