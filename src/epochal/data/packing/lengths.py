@@ -1,0 +1,37 @@
+"""How long the rows of ragged parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from epochal.data.ragged import Ragged, RaggedPart, lengths_of
+
+
+class Lengths:
+    """How long the rows of each ragged part are, for a sentence about it."""
+
+    def __init__(self) -> None:
+        self._of: dict[RaggedPart, tuple[int, int, int, int]] = {}
+
+    def add(self, x: Mapping[str, Any], ragged: Ragged) -> None:
+        """Count the next rows."""
+        for part in ragged:
+            lengths = lengths_of(x, part)
+            rows, total, low, high = self._of.get(part, (0, 0, int(lengths[0]), 0))
+            total += int(lengths.sum(dtype=np.int64))
+            self._of[part] = (rows + len(lengths), total, min(low, int(lengths.min())), max(high, int(lengths.max())))
+
+    def notes(self, padded: int, cut: Mapping[str, int]) -> tuple[str, ...]:
+        """Return a sentence for each part; ``cut``: how many rows of each were longer than they may be."""
+        return tuple(self._note(part, padded, cut.get(part.name, 0)) for part in self._of)
+
+    def _note(self, part: RaggedPart, padded: int, cut: int) -> str:
+        rows, total, low, high = self._of[part]
+        said = (
+            f"'{part.name}': rows have {low:,} to {high:,} values, {total / rows:.1f} on average; a model gets them "
+            f"padded with zeros to {padded:,}, and how many are a row's own as '{part.lengths}'"
+        )
+        return said if not cut else f"{said}; {cut:,} longer rows were cut"
