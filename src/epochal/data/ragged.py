@@ -55,16 +55,15 @@ def ragged_parts(source: RowSource) -> Ragged:
     return source.ragged if isinstance(source, RaggedSource) else ()
 
 
-def padded_to(length: int, x: Tree, ragged: Ragged) -> Tree:
-    """Return a layout of samples, which are no rows, with all ragged parts of this length."""
-    if not ragged:
+def padded_to(lengths: Mapping[str, int], x: Tree) -> Tree:
+    """Return a layout of samples, which are no rows, with the ragged parts of these names of these lengths."""
+    if not lengths:
         return x
-    own = {part.name for part in ragged}
 
-    def longer(array: Shaped[np.ndarray, "0 *row"]) -> Shaped[np.ndarray, "0 *row"]:
+    def longer(array: Shaped[np.ndarray, "0 ..."], length: int) -> Shaped[np.ndarray, "0 ..."]:
         return np.empty((0, length, *array.shape[2:]), array.dtype)
 
-    return {name: longer(array) if name in own else array for name, array in x.items()}
+    return {name: longer(array, lengths[name]) if name in lengths else array for name, array in x.items()}
 
 
 def lengths_of(x: Mapping[str, Shaped[np.ndarray, "..."]], part: RaggedPart) -> Int32[np.ndarray, " n"]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+from jaxtyping import UInt64
 
 from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
@@ -28,7 +29,7 @@ from epochal.data.packed.manifest import (
     layout_of,
     shard_name,
 )
-from epochal.data.packed.record import Record, Words
+from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
 from epochal.data.packed.row_values import values_of
 from epochal.data.packed.source import FileSource
@@ -200,7 +201,7 @@ class _WholeFile:
     def __enter__(self) -> _WholeFile:
         return self
 
-    def write(self, words: Words) -> None:
+    def write(self, words: UInt64[np.ndarray, "..."]) -> None:
         """Write words."""
         if self._file is None:
             self._file = self._temporary.open("wb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,13 @@ class Lengths:
 
     def __init__(self) -> None:
         self._of: dict[RaggedPart, tuple[int, int, int, int]] = {}
+        self.cut = Counter[str]()
+        """How many rows of each part were longer than they may be."""
+
+    @property
+    def longest(self) -> dict[str, int]:
+        """How long the longest row of each part is, by its name."""
+        return {part.name: high for part, (_, _, _, high) in self._of.items()}
 
     def add(self, x: Mapping[str, Any], ragged: Ragged) -> None:
         """Count the next rows."""
@@ -24,9 +32,9 @@ class Lengths:
             total += int(lengths.sum(dtype=np.int64))
             self._of[part] = (rows + len(lengths), total, min(low, int(lengths.min())), max(high, int(lengths.max())))
 
-    def notes(self, padded: int, cut: Mapping[str, int]) -> tuple[str, ...]:
-        """Return a sentence for each part; ``cut``: how many rows of each were longer than they may be."""
-        return tuple(self._note(part, padded, cut.get(part.name, 0)) for part in self._of)
+    def notes(self, padded: Mapping[str, int]) -> tuple[str, ...]:
+        """Return a sentence for each part."""
+        return tuple(self._note(part, padded[part.name], self.cut[part.name]) for part in self._of)
 
     def _note(self, part: RaggedPart, padded: int, cut: int) -> str:
         rows, total, low, high = self._of[part]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -45,11 +44,10 @@ class Batch(NamedTuple):
 
 
 class Spooled(NamedTuple):
-    """Rows in a temporary file, their targets, and how many of each ragged part were cut."""
+    """Rows in a temporary file, and their targets."""
 
     spool: Spool
     y: Any
-    cut: Mapping[str, int]
 
 
 def spool_splits(
@@ -86,11 +84,15 @@ def spool_splits(
         raise DataError(f"length={length} is for rows of different lengths, and these have one length; leave it out")
 
     spools = {
-        name: one.spool if one.spool.ragged == ragged else widened(one.spool, ragged) for name, one in spooled.items()
+        name: one.spool if one.spool.ragged == ragged else widened(one.spool, ragged, length)
+        for name, one in spooled.items()
     }
-    padded = length or max(spool.longest for spool in spools.values())
+    padded = {
+        part.name: length or max(spool.lengths.longest.get(part.name, 1) for spool in spools.values())
+        for part in ragged
+    }
     return {
-        name: Samples(spool.source(padded), spooled[name].y, spool.lengths.notes(padded, spooled[name].cut))
+        name: Samples(spool.source(padded), spooled[name].y, spool.lengths.notes(padded))
         for name, spool in spools.items()
     }
 
@@ -100,22 +102,21 @@ def _spool_rows(
 ) -> Spooled:
     """Keep the rows of a split; its ragged parts are those of the splits before, and more where its rows say so."""
     targets: list[Any] = []
-    cut = Counter[str]()
     for ragged, some in groupby(batches(rows, decode, spool.ragged, length), lambda batch: batch.ragged):
         if ragged != spool.ragged:
-            spool = widened(spool, ragged)
+            spool = widened(spool, ragged, length)
         with spool:
             for batch in some:
                 spool.add(check_numbers(batch.x, spool.taken))
                 targets.append(batch.y)
-                cut.update(batch.cut)
+                spool.lengths.cut.update(batch.cut)
                 if progress is not None:
                     progress("rows", spool.taken, spool.samples or spool.taken)
     if spool.samples is not None and spool.taken != spool.samples:
         raise DataError(
             f"the source gave {spool.taken:,} rows, and {spool.samples:,} were announced; give the right number"
         )
-    return Spooled(spool, joined(targets) if targets else np.empty(0), cut)
+    return Spooled(spool, joined(targets) if targets else np.empty(0))
 
 
 def batches(

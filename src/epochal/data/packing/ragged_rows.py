@@ -46,15 +46,19 @@ def with_lengths(
     return dict(sorted(together.items()))
 
 
-def widened(spool: Spool, ragged: Ragged) -> Spool:
+def widened(spool: Spool, ragged: Ragged, length: int | None) -> Spool:
     """Return a spool of the same samples with these parts ragged, which have one length in all rows that came."""
     other = Spool(spool.path.with_name(f"{spool.path.name}+"), spool.samples, ragged)
+    other.lengths.cut.update(spool.lengths.cut)
     new = tuple(part for part in ragged if part not in spool.ragged)
     if spool.taken:
         with other:
             for piece in StoredSplit(spool.source()).pieces(_PIECE):
                 parts = piece.x if isinstance(piece.x, Mapping) else {ALONE: piece.x}
-                fixed = {part.name: _padded(list(parts[part.name]), other.taken, None) for part in new}
+                fixed = {part.name: _padded(list(parts[part.name]), other.taken, length) for part in new}
+                if length is not None:
+                    too_long = [part.name for part in new if parts[part.name].shape[1] > length]
+                    other.lengths.cut.update(dict.fromkeys(too_long, len(piece)))
                 added = {part.lengths: fixed[part.name][1] for part in new}
                 own = {name: fixed[name][0] if name in fixed else array for name, array in parts.items()}
                 other.add(dict(sorted({**own, **added}.items())))

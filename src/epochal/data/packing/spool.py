@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +37,8 @@ class Spool:
 
     def __init__(self, path: Path, samples: int | None = None, ragged: Ragged = ()) -> None:
         self.path, self.taken, self.samples, self.ragged = path, 0, samples, ragged
-        self.longest = 0
-        """The longest that a batch of ragged parts was padded to."""
         self.lengths = Lengths()
+        """How long the rows of ragged parts are."""
         self._digest = hashlib.sha256()
         self._record: Record | None = None
         self._file: IO[bytes] | None = None
@@ -80,15 +79,15 @@ class Spool:
             self._file.write(words.data)
         self.taken += count
 
-    def source(self, length: int | None = None) -> FileSource:
+    def source(self, padded: Mapping[str, int] | None = None) -> FileSource:
         """Return what has come as a source of rows, whose targets are all 0. Raises `DataError` if that is nothing.
 
-        ``length``: what ragged parts are padded to. Default: the longest.
+        ``padded``: the lengths to which ragged parts are padded, by name. Default: their longest rows.
         """
         if self._record is None or not self.taken:
             raise DataError("the source is empty; give at least one sample")
         layout = self._record.layout
-        x = padded_to(self.longest if length is None else length, layout.x, self.ragged)
+        x = padded_to(self.lengths.longest if padded is None else padded, layout.x)
         record, fix = Record.of(Split(x, layout.y), self.ragged), "give the command again"
         files = RowFiles([self.path], record, self.taken, self.taken, fix, are_mapped=False)
         return FileSource(files, None, self._digest.hexdigest())
@@ -107,7 +106,6 @@ class Spool:
         self._digest.update(values.words.data)
         with writing_in(self.path.parent):
             self._values.write(values.words.data)
-        self.longest = max(self.longest, *(x[part.name].shape[1] for part in self.ragged))
         self.lengths.add(x, self.ragged)
         return at.astype(np.uint64), values.checksums
 
