@@ -35,9 +35,7 @@ def _frame(start: int) -> Any:
     import polars as pl
 
     numbers = np.random.default_rng([7, start])
-    columns: dict[str, Any] = {
-        f"n{at}": numbers.normal(at, 1 + at, _ROWS).astype(np.float32) for at in range(_NUMBERS)
-    }
+    columns: dict[str, Any] = {f"n{at}": numbers.normal(at, 1 + at, _ROWS).astype(np.float32) for at in range(_NUMBERS)}
     columns["count"] = numbers.integers(0, 10**6, _ROWS)
     columns["place"] = _TEXTS[numbers.integers(0, len(_TEXTS), _ROWS)]
     columns["label"] = np.array(["low", "middle", "high"])[numbers.integers(0, 3, _ROWS)]

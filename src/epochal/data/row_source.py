@@ -98,8 +98,8 @@ class PlacedSource(RowSource, Protocol):
         """Return the places of these rows."""
         ...
 
-    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Say as `hint` does which places are read soon."""
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Say as `hint` does which places are read soon; return whether they can be read without waiting for a disk."""
         ...
 
     def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:

@@ -110,10 +110,12 @@ class RowFiles:
             self._raise_missing(shard, start + len(content) // self.record.bytes)
         return np.frombuffer(content, np.uint64).reshape(stop - start, self.record.words)
 
-    def hint(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Ask the disk for the pages of rows that are read soon, unless memory has them."""
-        if not len(places) or not hasattr(os, "posix_fadvise") or self._are_in_memory(places):
-            return
+    def hint(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Ask the disk for the pages of rows that are read soon, unless memory has them; return whether it has."""
+        if not len(places) or self._are_in_memory(places):
+            return True
+        if not hasattr(os, "posix_fadvise"):
+            return False
         first = np.sort(places)
         shards, rows = np.divmod(first, self.shard_rows)
         begin = rows * self.record.bytes
@@ -127,6 +129,7 @@ class RowFiles:
         ends = end[np.append(starts[1:], len(first)) - 1]
         for shard, low, high in zip(shards[starts].tolist(), begin[starts].tolist(), ends.tolist(), strict=True):
             os.posix_fadvise(self._descriptors[shard], low, high - low, os.POSIX_FADV_WILLNEED)
+        return False
 
     def status_of(self, shard: int) -> list[os.stat_result]:
         """Return what the system says of an open file, and of that with its values."""

@@ -70,9 +70,9 @@ class FileSource:
         """
         self.read_places(self.places_of(ids), np.asarray(ids), into)
 
-    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Ask the disk for the rows at these places."""
-        self.files.hint(places)
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Ask the disk for the rows at these places, unless memory has them; return whether it has, values too."""
+        return self.files.hint(places) and self.files.values is None
 
     def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
         """Read the rows at these places, which have to have these ids; as `read` does."""

@@ -62,8 +62,9 @@ def _naming(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # every library has its own kinds
         reason = " ".join(str(error).split())[:120]
-        kind = "Parquet" if _is_parquet(path) else "Arrow"
-        raise DataError(f"{path}: damaged, or no {kind} file ({reason})") from error
+        raise DataError(
+            f"{path}: damaged, or no {'Parquet' if _is_parquet(path) else 'Arrow'} file ({reason})"
+        ) from error
 
 
 def _frames(path: Path) -> Iterator[Any]:

@@ -33,13 +33,13 @@ class Lengths:
             self._of[part] = (rows + len(lengths), total, min(low, int(lengths.min())), max(high, int(lengths.max())))
 
     def notes(self, padded: Mapping[str, int]) -> tuple[str, ...]:
-        """Return a sentence for each part."""
-        return tuple(self._note(part, padded[part.name], self.cut[part.name]) for part in self._of)
-
-    def _note(self, part: RaggedPart, padded: int, cut: int) -> str:
-        rows, total, low, high = self._of[part]
-        said = (
-            f"'{part.name}': rows have {low:,} to {high:,} values, {total / rows:.1f} on average; a model gets them "
-            f"padded with zeros to {padded:,}, and how many are a row's own as '{part.lengths}'"
-        )
-        return said if not cut else f"{said}; {cut:,} longer rows were cut"
+        """Return what a user should know of each part."""
+        notes: list[str] = []
+        for part, (rows, total, low, high) in self._of.items():
+            notes.append(
+                f"'{part.name}': rows have {low:,} to {high:,} values, {total / rows:.1f} on average; a model gets "
+                f"them padded with zeros to {padded[part.name]:,}, and how many are a row's own as '{part.lengths}'"
+            )
+            if cut := self.cut[part.name]:
+                notes.append(f"'{part.name}': {cut:,} longer rows were cut")
+        return tuple(notes)

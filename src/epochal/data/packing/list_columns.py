@@ -89,26 +89,29 @@ def _rows(path: Path, names: list[str], target: str) -> Iterator[tuple[Any, Any]
         for name in (*names, target):
             if name not in batch.schema.names:
                 raise DataError(f"{path}: {unknown_name('column', name, list(batch.schema.names))}")
-        columns = {name: _values(batch.column(name), f"{path}: column '{name}'", start) for name in names}
-        ys = _targets(batch.column(target), f"{path}: column '{target}'", start)
+        columns = {name: _values(batch.column(name), path, name, start) for name in names}
+        ys = _targets(batch.column(target), path, target, start)
         for row, y in enumerate(ys):
             parts = {name: column(row) for name, column in columns.items()}
             yield parts[names[0]] if len(names) == 1 else parts, y
         start += len(batch)
 
 
-def _values(column: Column, what: str, start: int) -> Any:
+def _values(column: Column, path: Path, name: str, start: int) -> Any:
     """Return a function that gives a column's value in a row: an array."""
     if column.null_count:
-        raise DataError(f"{what} has no value in row {start + _first_null(column):,} (from 0); fill it or leave it out")
+        row = start + _first_null(column)
+        raise DataError(f"{path}: column '{name}' has no value in row {row:,} (from 0); fill it or leave it out")
     if not _is_list(column.type):
         numbers = column.to_numpy(zero_copy_only=False)
         return lambda row: numbers[row]
     flat = column.flatten()
     if flat.null_count:
-        raise DataError(f"{what} holds lists with missing values, near row {start:,} (from 0); fill or remove them")
+        raise DataError(
+            f"{path}: column '{name}' holds lists with missing values, near row {start:,} (from 0); fill or remove them"
+        )
     if _is_list(flat.type) or not _is_number(flat.type):
-        raise DataError(f"{what} holds lists of {flat.type}; lists of numbers are taken")
+        raise DataError(f"{path}: column '{name}' holds lists of {flat.type}; lists of numbers are taken")
     values: Shaped[np.ndarray, " values"] = flat.to_numpy(zero_copy_only=False)
     import pyarrow.compute as pc
 
@@ -117,12 +120,14 @@ def _values(column: Column, what: str, start: int) -> Any:
     return lambda row: values[ends[row] : ends[row + 1]]
 
 
-def _targets(column: Column, what: str, start: int) -> list[Any]:
+def _targets(column: Column, path: Path, name: str, start: int) -> list[Any]:
     """Return the targets of some rows."""
     if column.null_count:
-        raise DataError(f"{what} has no value in row {start + _first_null(column):,} (from 0); fill or remove it")
+        raise DataError(
+            f"{path}: column '{name}' has no value in row {start + _first_null(column):,} (from 0); fill or remove it"
+        )
     if _is_list(column.type):
-        raise DataError(f"{what} holds lists, which are no target; name another one (--target)")
+        raise DataError(f"{path}: column '{name}' holds lists, which are no target; name another one (--target)")
     return list(column.to_pylist())
 
 
