@@ -51,6 +51,9 @@ FROM_ELSEWHERE: Final = {
     "{} is no file; {}": {1},
     "{} has {} bytes, and {} rows of {} are {}: it is truncated or of another pack; {}": {5},
     "{}: row {} cannot be read: {}; {}": {3},
+    "{} cannot be read: {}; {}": {2},
+    "{} has {} bytes, and its values are {}: it is truncated or of another pack; {}": {3},
+    "{}: the values of row {} (sample {}) do not fit their checksum: their bytes have changed; {}": {3},
     "{}: row {} (sample {}) {}; {}": {4},
     # one of a few words
     "{} has {} samples but {}y has {}; each needs one target": {0},
