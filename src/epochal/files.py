@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular
+from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular, sync_names
 
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
 _CHAIN = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.ASCII)
@@ -90,7 +90,7 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_names(descriptor)
     finally:
         os.close(descriptor)
 

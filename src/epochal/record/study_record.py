@@ -32,7 +32,7 @@ _HEADING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TriedRate:
     """A learning rate and the validation loss that it led to: infinite where training diverged."""
 
     lr: float
@@ -55,7 +55,7 @@ class TuningResult:
     optimizer: str
     batch_size: BatchSize
     lr: float
-    tried: tuple[Trial, ...]
+    tried: tuple[TriedRate, ...]
     updates: int
     train: int
     held_out: int
@@ -69,7 +69,7 @@ class TuningResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TuningResult:
         """Read what `dataclasses.asdict` gave."""
-        return cls(**{**values, "tried": tuple(Trial(**tried) for tried in values["tried"])})
+        return cls(**{**values, "tried": tuple(TriedRate(**tried) for tried in values["tried"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class BatchSizeRecord:
         trials: that were made, in their order.
         microseconds: of one iteration, by batch size; measured at the end.
         study: the rows so far.
+        reach: the best value that one training saw well beyond the target.
         is_finished: whether nothing is left to do.
     """
 
@@ -93,6 +94,7 @@ class BatchSizeRecord:
     trials: tuple[DoneTrial, ...] = ()
     microseconds: Mapping[int, float] = field(default_factory=dict)
     study: BatchSizes | None = None
+    reach: float | None = None
     is_finished: bool = False
 
     @classmethod
@@ -137,6 +139,7 @@ class BatchSizeRecord:
             trials,
             {int(size): float(one) for size, one in content.get("microseconds", {}).items()},
             study,
+            content.get("reach"),
             bool(content["finished"]),
         )
 
@@ -173,6 +176,8 @@ class BatchSizeRecord:
             content["pilot"] = self.pilot.to_dict()
         if self.microseconds:
             content["microseconds"] = {str(size): one for size, one in self.microseconds.items()}
+        if self.reach is not None:
+            content["reach"] = self.reach
         if self.study is not None:
             study = self.study.to_dict()
             del study["all_trials"]
