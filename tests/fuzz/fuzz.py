@@ -5,7 +5,7 @@ python tests/fuzz/fuzz.py csv history --inputs 100000 --table build/fuzz.json
 
 Half of a reader's inputs are drawn from its seeds and their mutations; the other half is guided by what code they
 reach, with atheris where it is installed. Each runs in a process of its own, which may hang, swell or crash. What
-breaks a rule is kept in build/fuzz/NAME; once repaired, it belongs in tests/fuzz/found/NAME, which the tests feed again.
+breaks a rule is kept in build/fuzz/NAME; once repaired, it belongs in tests/fuzz/found/NAME, which tests feed again.
 """
 
 from __future__ import annotations

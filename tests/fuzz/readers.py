@@ -230,7 +230,8 @@ _TOML = (
 )
 _CSV = (
     b'"', b'""', b",", b";", b"\t", b"|", b"\r", b"\r\n", b"\0", b"\n\n", b"NA", b"nan", b"inf", b"1e999", b"1_0",
-    b"0x1", b"1,5", b"true", b"2020-01-01", b"\xff\xfe", b"\xef\xbb\xbf", "é".encode(), "１".encode(), "\u2028".encode(),
+    b"0x1", b"1,5", b"true", b"2020-01-01", b"\xff\xfe", b"\xef\xbb\xbf",
+    "é".encode(), "１".encode(), "\u2028".encode(),
 )  # fmt: skip
 _HEADER = (b"'descr': '|O'", b"'<f8'", b"'|S0'", b"'<U9'", b"(1, 2)", b"True", b"(" * 40, b"9" * 30, b"\x93NUMPY")
 _JSON = (b"[" * 500, b'"dict": {}', b"1e999", b"NaN", b"null", b"-1", b"9" * 400, b'"\\ud800"', b'{"array": ')

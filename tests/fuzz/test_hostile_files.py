@@ -141,7 +141,7 @@ def raises(error: BaseException) -> Any:
 
 
 def swells(path: Path) -> int:
-    return int(np.ones(BASE + (64 << 20), np.uint8).sum())
+    return int(np.ones(BASE + (16 << 20), np.uint8).sum())
 
 
 def lags(path: Path) -> int:

@@ -49,12 +49,15 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> Shaped[np.ndarray,
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=raw) if packed else cast(BufferedIOBase, raw)
         dtype, shape = _header(stream, path, dimensions)
+
+        # memory is claimed for what the file can hold, and no more
         if prod(max(1, size) for size in shape) >= _TOO_LARGE:
             raise DataError(f"{path}: no array has the sizes of its header ({_times(shape)}); get it again")
         limit = size * _GZIP_LIMIT if packed else size
         if prod(shape) * dtype.itemsize > limit:
             promise = f"its header promises {prod(shape) * dtype.itemsize:,} bytes ({_times(shape)})"
             raise DataError(f"{path}: truncated: {promise}, the file has {size:,}; get it again")
+
         if packed:
             refuse_bomb(prod(shape) * dtype.itemsize, size)
         array = _fill(stream, np.empty(shape, dtype), path)

@@ -305,6 +305,7 @@ class _Reader:
         cursor = self.database.execute(f"SELECT * FROM {scanned or table} WHERE {where} ORDER BY {order}")
         names = [column[0] for column in cursor.description]
         first = names.index("id") + 1 if "id" in names else 0
+
         rows: list[Row] = []
         last = -1
         for *values, crc in cursor:
@@ -314,6 +315,7 @@ class _Reader:
                 last = values[0]
             if crc != checksum(values[first:]):
                 self._damaged(f"a row of {table} is not as it was written")
+
             row = dict(zip(names[first:-1], values[first:], strict=True))
             check_row(table, row)
             self.bounds.check_rows(len(rows))
