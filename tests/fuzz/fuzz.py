@@ -34,7 +34,7 @@ ROOT = HERE.parents[1]
 KEPT = ROOT / "build" / "fuzz"
 COMMAND_LINE = "command-line"
 
-_PATIENCE = 30  # seconds for an input
+_PATIENCE, _BEFORE_THE_FIRST = 30, 300  # seconds for an input, and for all that is imported before
 _MOST_MEMORY = 12 << 30  # bytes of addresses, of which JAX reserves several billions
 _COUNTS = struct.Struct("<3q")
 _MOST_FAULTS = 40  # of one kind of target, after which it is no news
@@ -183,7 +183,7 @@ def _follow(command: list[str], tally: Tally, folder: Path) -> tuple[int, str | 
             finished = finished or said["finished"]
             for kind in said["faults"]:
                 tally.add_fault(kind)
-        if is_over or time.monotonic() - last > _PATIENCE:
+        if is_over or time.monotonic() - last > (_PATIENCE if any(counts) else _BEFORE_THE_FIRST):
             break
         time.sleep(0.05)
 

@@ -133,6 +133,8 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
         raise DataError(f"{name}: two columns are named '{repeated}'; give each its own name")
+    if not names:
+        raise DataError(f"{name}: has no columns")
     if not len(whole):
         raise DataError(f"{name}: has no rows")
 
