@@ -36,8 +36,8 @@ NAMES = {
     "command-line": ("command lines", "命令行"),
 }
 HEADINGS = {
-    "en": ("what is read", "inputs", "of them guided", "read", "refused in a line", "faults"),
-    "zh": ("读什么", "输入", "其中有引导", "读入", "用一行拒绝", "错误"),
+    "en": ("what is read", "inputs", "of them guided", "read", "refused in a line", "faults found"),
+    "zh": ("读什么", "输入", "其中有引导", "读入", "用一行拒绝", "发现的错误"),
 }
 PAGES = {"en": DOCS / "reliability.md", "zh": DOCS / "reliability.zh-CN.md"}
 
