@@ -16,7 +16,7 @@ import pytest
 from judging import BASE, Memory, digest_of, judge
 from readers import TARGETS, Target
 
-from epochal.errors import DataError, RunError
+from epochal.errors import RunError
 from fuzz import drawn
 
 pytestmark = pytest.mark.usefixtures("unchecked")
