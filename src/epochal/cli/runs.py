@@ -131,4 +131,5 @@ def _describe_sizes(path: Path) -> dict[str, Any]:
         "test_accuracy": None,
         "test": {},
         "status": "finished" if record.is_finished else "stopped",
+        "problems": [],
     }
