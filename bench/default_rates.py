@@ -9,8 +9,8 @@ until a loss on held-out training samples is reached, from the same weights and 
 one. The target lies 2 % (MNIST: 4 %) of the way from the best loss of a pilot with Adam back to the first one. In
 tables, of which too few samples could be held out, it is the loss on the training samples, and 10 % (linear: 5 %, as a
 tenth is reached within 2 to 5 updates). A target reached before the first evaluation counts as one reached there, after
-8 updates: in between a count is a guess. Updates are the geometric mean of three seeds, all of which must reach it; of one seed for cnn and rnn, and on MNIST, of which 10,000 or
-2,000 images are used.
+8 updates: in between a count is a guess. Updates are the geometric mean of three seeds, all of which must reach it; of
+one seed for cnn and rnn, and on MNIST, of which 10,000 or 2,000 images are used.
 A trial is given up where it needs more than 4.5 times the updates of the best one so far. Counts of updates do not
 depend on the machine's load, so other work may run beside it. Where the default rates have changed since, only those
 are trained anew.
