@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig, migrate_config
-from epochal.errors import EpochalError, RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_own, refuse_link
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
@@ -275,7 +275,7 @@ class StudyRecord:
         except OSError as error:
             raise RunError(f"cannot read {file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
-            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+            raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @staticmethod
     def is_at(path: Path) -> bool:

@@ -183,7 +183,7 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     members = Callbacks.of(recorder, divergence, told=watched(cluster, followers(callbacks)))
     for message in setup.warnings:
         members.warn(message)
-    point = Point(setup.engine.initial_state())
+    point = Point(setup.engine.begin())
     if not cluster.is_alone:
         own = Beginning(file, point, None, is_over=False) if cluster.owns_folder else None
         point = share_beginning(cluster, own, setup).point
@@ -392,7 +392,7 @@ def _start_in_folder(
     with locked(folder.lock):
         if folder.run_toml.exists():
             raise RunError(f"{folder.path} was begun by another process just now; choose another folder")
-        point = Point(setup.engine.initial_state())
+        point = Point(setup.engine.begin())
 
         # first what run.toml names, then run.toml
         keep_schema(folder, setup)

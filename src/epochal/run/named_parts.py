@@ -48,7 +48,7 @@ def task_of(
 
 
 def optimizer_of(
-    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset
+    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset, loss: str
 ) -> tuple[Optimizer, TrainConfig]:
     """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
@@ -73,7 +73,7 @@ def optimizer_of(
         updates=updates,
         clip_norm=config.clip_norm,
     )
-    lr = usual_rate(name, plan, data, model) if config.lr is None else check_rate(config.lr)
+    lr = usual_rate(name, plan, data, model, loss) if config.lr is None else check_rate(config.lr)
     filled = {name: value for name, value in optimizer.options if name in known}
     return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
 

@@ -92,9 +92,10 @@ class Setup:
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
+        fingerprint = self.data.fingerprint  # computed anew each time
         data = DataFacts(
             name=self.data.name,
-            fingerprint=self.data.fingerprint,
+            fingerprint=fingerprint,
             train=len(self.data.train),
             test=len(self.data.test),
             sample_shape=_shape_facts(self.data.sample_shape),
@@ -120,7 +121,7 @@ class Setup:
             self.present_device,
             self.custom.names,
             settings=present_settings(),
-            named_by=() if self.custom.data else marked(config, self.data.fingerprint),
+            named_by=() if self.custom.data else marked(config, fingerprint),
         )
 
 
@@ -166,7 +167,7 @@ def set_up(
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
-    optimizer, resolved = optimizer_of(config, plan, lengths, model, custom, data)
+    optimizer, resolved = optimizer_of(config, plan, lengths, model, custom, data, task.loss)
     order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
