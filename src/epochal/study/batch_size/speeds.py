@@ -30,6 +30,7 @@ def measure_speeds(trials: ToTarget, rates: Mapping[int, float]) -> dict[int, fl
     spent = dict.fromkeys(setups, 0.0)
     found: dict[int, list[float]] = {size: [] for size in setups}
 
+    # all sizes in turn, again and again
     for _ in range(_WARM_UP + _MOST):
         for size, setup in setups.items():
             if trials.is_stopping:

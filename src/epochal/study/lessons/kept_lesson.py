@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from epochal.errors import EpochalError, RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, read_regular
 from epochal.version import __version__
 
@@ -56,8 +56,8 @@ class KeptLesson:
             return cls(path, dict(content["about"]), dict(content["done"]), float(content["seconds"]))
         except FileNotFoundError:
             raise RunError(f"{path} is no lesson: it has no {FILE}; `epochal lesson NAME` makes one") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @classmethod
     def begin(cls, path: Path, about: Mapping[str, Any]) -> KeptLesson:
