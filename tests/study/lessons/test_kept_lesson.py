@@ -72,7 +72,7 @@ def test_a_folder_of_another_question_or_a_newer_version_is_refused(tmp_path: Pa
 def test_a_kept_training_that_somebody_altered_is_named(tmp_path: Path) -> None:
     kept = KeptLesson.begin(tmp_path, ABOUT)
     kept.keep("a", {"updates": "many"})
-    with pytest.raises(RunError, match="is damaged: its a cannot be read"):
+    with pytest.raises(RunError, match="is damaged: a training that it holds cannot be read"):
         KeptLesson.read(tmp_path).get("a", dict, Outcome.from_dict)
 
 

@@ -88,7 +88,7 @@ class KeptLesson:
         try:
             return read(self.done[key])
         except (ValueError, KeyError, TypeError, EpochalError) as error:
-            raise RunError(f"{self.path} is damaged: its {key} cannot be read") from error
+            raise RunError(f"{self.path} is damaged: a training that it holds cannot be read") from error
 
     def keep(self, key: str, values: Any) -> None:
         """Keep what a training came to."""
