@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from epochal.config import STUDY
 from epochal.errors import OptionError, unknown_name
-from epochal.options import count
+from epochal.options import MOST_RUNS, count
 from epochal.run.anew import DataSource
 from epochal.study.lessons.lesson_result import LessonResult
 from epochal.study.runner import StudyCallback
@@ -145,4 +145,4 @@ def read_seeds(seeds: Any, usual: int) -> tuple[int, ...]:
         if not given or len(set(given)) < len(given):
             raise OptionError(f"seeds must be one or more different numbers, got {list(given)}")
         return given
-    return tuple(range(count().read("seeds", seeds)))
+    return tuple(range(count(at_most=MOST_RUNS).read("seeds", seeds)))
