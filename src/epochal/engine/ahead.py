@@ -26,10 +26,10 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 import jax
-import jaxlib
 import numpy as np
 import optax
 from jax.experimental import serialize_executable
+from jaxlib.version import __version__ as jaxlib_version
 
 from epochal.engine.kept_programs import KeptPrograms
 from epochal.engine.runtime import available_cores
@@ -59,10 +59,14 @@ class Kept(NamedTuple):
         if content is None:
             return None
         try:
-            parts = pickle.loads(zlib.decompress(content))  # checked by its hash, in a folder of the user's alone
-            return serialize_executable.deserialize_and_load(*parts, execution_devices=[self.device])
+            # checked by its hash, in a folder of the user's alone
+            program, inside, outside = pickle.loads(zlib.decompress(content))
+            loaded: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+                program, inside, outside, execution_devices=[self.device]
+            )
         except Exception:  # whatever another version may say; it is compiled again
             return None
+        return loaded
 
     def compile(self, lowered: jax.stages.Lowered, options: dict[str, Any] | None) -> jax.stages.Compiled:
         """Compile a program and keep it; one that cannot be written down is not kept.
@@ -131,7 +135,7 @@ def _name(part: Any) -> str:
 
 def _surroundings() -> Iterable[str]:
     """Yield what decides a compiled program beside its parts."""
-    yield f"{__version__} {platform.python_version()} {jax.__version__} {jaxlib.__version__} {optax.__version__}"
+    yield f"{__version__} {platform.python_version()} {jax.__version__} {jaxlib_version} {optax.__version__}"
     yield f"{available_cores()} {os.environ.get('XLA_FLAGS', '')}"
     yield repr(sorted((name, str(value)) for name, value in jax.config.values.items()))
     yield _sources()
