@@ -16,7 +16,7 @@ import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
-from epochal.errors import EpochalError, RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches
 from epochal.record.toml_fields import FORMAT_NUMBER, RUN_TOML, SUMMATIONS, read_toml
@@ -324,7 +324,7 @@ def read_run_toml(path: Path) -> RunFile:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
-        raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise RunError(f"{path} is damaged: {brief(error)}") from error
 
 
 def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
