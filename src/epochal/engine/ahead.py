@@ -85,6 +85,7 @@ def place_of(programs: KeptPrograms | None, parts: Hashable) -> Kept | None:
     """Return where the program of these parts is kept; ``None`` where they do not say it all."""
     if programs is None or jax.process_count() > 1:
         return None
+
     devices: list[jax.Device] = []
     try:
         text = "\n".join((_described(parts, devices), *_surroundings()))
@@ -109,11 +110,15 @@ def _described(part: Any, devices: list[jax.Device]) -> str:
         return repr(part)
     if isinstance(part, (tuple, list)):
         return f"{type(part).__name__}{inside(part)}"
+
+    # what parts are made of
     if isinstance(part, jax.Device):
         devices.append(part)
         return f"{part} of {part.client.platform_version}"
     if isinstance(part, partial):
         return f"partial{inside((part.func, part.args, sorted(part.keywords.items())))}"
+
+    # of the package's own alone
     if isinstance(part, Model) and part.is_built_in:
         made = [f"{one.__module__}.{one.__qualname__}" for one in (part.init, part.apply)]
         return f"Model{inside((part.name, *made, repr(part.options), part.needs_rng, part.shards))}"
