@@ -73,7 +73,7 @@ def test_the_same_bits_after_random_kills(
     children: ChildServer,
     images: Path,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    counted: Callable[[str, object], None],
 ) -> None:
     command = ["train", images, *scenario.options.split(), "--epochs", scenario.epochs, "--run"]
     assert children.run(*command, tmp_path / "whole")[0] == 0
@@ -99,8 +99,8 @@ def test_the_same_bits_after_random_kills(
                 assert set(status) <= {-signal.SIGKILL, 75, 2, 0}, crowd.text()
             words = ["resume", run] if (run / "run.toml").exists() else [*command, run]
         assert Outcome.of(run).differences(whole) == []
-    record_property("times", scenario.kills)
-    record_property("seconds", f"{longest:.1f}")
+    counted("times", scenario.kills)
+    counted("seconds", f"{longest:.1f}")
 
 
 @dataclass(frozen=True, slots=True)
