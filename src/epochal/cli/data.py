@@ -87,6 +87,7 @@ class DataCommand:
         from epochal.cli.load import load_with_progress
         from epochal.cli.screen import open_console, print_json
         from epochal.data.registry import DATA_SETS
+        from epochal.data.trees import map_arrays
 
         console = open_console()
         data = load_with_progress(console, name, **TrainConfig(**self.given).loading)
@@ -94,8 +95,8 @@ class DataCommand:
             "name": data.name,
             "training samples": len(data.train),
             "test samples": len(data.test),
-            "sample shape": list(data.sample_shape),
-            "stored as": str(data.train.layout.x.dtype),
+            "sample shape": map_arrays(lambda array: list(array.shape[1:]), data.train.layout.x),
+            "stored as": map_arrays(lambda array: str(array.dtype), data.train.layout.x),
             "task": data.task,
             "classes": None if data.class_names is None else list(data.class_names),
             "megabytes": round(data.nbytes / 1e6, 1),
@@ -154,6 +155,8 @@ def _in_words(key: str, value: Any, name: str) -> str:
             return tell(f"dataset.about_{name.replace('-', '_')}")
         case "task":
             return tell("dataset.classification" if value == "classification" else "dataset.regression")
+        case "sample shape" | "stored as" if isinstance(value, Mapping):
+            return ", ".join(f"{part}: {_in_words(key, one, name)}" for part, one in value.items())
         case "sample shape":
             return "×".join(map(str, value)) or "–"
         case "classes":

@@ -34,6 +34,12 @@ class DataPackCommand:
     )
     folder: Path = option(MISSING, "The pack's folder, a new one.", FOLDER, positional=True)
     given: Mapping[str, Any] = given(_TAKEN)
+    length: int | None = option(
+        None,
+        "Of sequences of different lengths, the length to which they are padded, or cut.",
+        count("VALUES"),
+        text="the longest",
+    )
     shard_size: int = option(256, "The size of a file in megabytes, about.", count("MB"))
     force: bool = option(False, "Replace a pack that is there.", SWITCH)
     json: bool = json_option()
@@ -52,6 +58,7 @@ class DataPackCommand:
                 pack(
                     self.source,
                     self.folder,
+                    length=self.length,
                     shard_bytes=self.shard_size * _MEGABYTE,
                     force=self.force,
                     progress=advance,
@@ -90,7 +97,7 @@ def pack_facts(manifest: Any, folder: Path) -> dict[str, Any]:
         name: {
             "samples": about.samples,
             "bytes": about.bytes,
-            "files": len(about.shards),
+            "files": about.files,
             "fingerprint": manifest.fingerprint(name),
         }
         for name, about in manifest.splits.items()

@@ -98,8 +98,8 @@ class PlacedSource(RowSource, Protocol):
         """Return the places of these rows."""
         ...
 
-    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Say as `hint` does which places are read soon."""
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Say as `hint` does which places are read soon; return whether they can be read without waiting for a disk."""
         ...
 
     def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
@@ -134,9 +134,10 @@ class StoredSplit:
 
     def whole(self) -> Split:
         """Return the split with all of its samples in memory: raises `DataError` for more than a gibibyte."""
-        if self.nbytes > _MOST_IN_MEMORY:
+        size = max(self.nbytes, len(self) * RowBuffer.of(self.layout, 1).nbytes)
+        if size > _MOST_IN_MEMORY:
             raise DataError(
-                f"this needs all {len(self):,} samples in memory, which take {self.nbytes / 1e9:,.1f} GB; use fewer"
+                f"this needs all {len(self):,} samples in memory, which take {size / 1e9:,.1f} GB; use fewer"
             )
         return self.take(np.arange(len(self)))
 

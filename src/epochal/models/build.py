@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,7 +22,7 @@ MODELS = {"linear": build_linear, "mlp": build_mlp, "cnn": build_cnn, "lenet": b
 _KNOWN: WeakValueDictionary[Hashable, Model] = WeakValueDictionary()
 
 
-def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **options: Any) -> Model:
+def build_model(name: str, sample_shape: tuple[Any, ...] | Mapping[str, Any], outputs: int, **options: Any) -> Model:
     """Return the named model for samples of this shape; the same object for equal arguments, while it is in use.
 
     >>> build_model("mlp", (28, 28), 10, hidden=(64, 32)).options["hidden"]
@@ -30,7 +30,7 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
 
     Args:
         name: one of `MODELS`; ``mlp:300-100`` is an mlp with these hidden sizes.
-        sample_shape: the shape of one sample, without the batch.
+        sample_shape: the shape of one sample, without the batch; of samples of several parts, which none takes, a tree.
         outputs: how many numbers it returns for a sample: the classes, or the targets.
         options: what that model's own function takes besides, such as ``hidden`` and ``dropout``.
 
@@ -52,6 +52,11 @@ def build_model(name: str, sample_shape: tuple[int, ...], outputs: int, **option
         if option not in known:
             raise OptionError(unknown_name(f"option of {name}", option, known))
 
+    if isinstance(sample_shape, Mapping) or not all(isinstance(side, int) for side in sample_shape):
+        raise ModelError(
+            f"{name} takes one array of samples, and these have several parts; give a model of your own, such as "
+            "--model file.py:build"
+        )
     if outputs < 1 or min(sample_shape, default=1) < 1:
         raise ModelError(f"{name} needs samples that hold something and an output, got {sample_shape} and {outputs}")
 

@@ -62,7 +62,7 @@ class Session:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
         checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
         if checkpoint is None:
-            return Point(setup.engine.initial_state())
+            return Point(setup.engine.begin())
         self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
         return restored(checkpoint, setup.engine.initial_state, self.history)
 

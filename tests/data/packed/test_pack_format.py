@@ -101,7 +101,7 @@ def test_a_manifest_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
-        ("format = 1", "format = 2", "was written by a newer Epochal .format 2; this one reads up to 1.; update"),
+        ("format = 1", "format = 3", "was written by a newer Epochal .format 3; this one reads up to 2.; update"),
         ("format = 1", "format = true", "is damaged"),
         ('file = "train-00000.rows"', 'file = "../train-00000.rows"', "is called '../train-00000.rows'"),
         ('file = "train-00001.rows"', 'file = "/etc/passwd"', "is called '/etc/passwd'"),

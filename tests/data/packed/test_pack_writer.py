@@ -22,10 +22,8 @@ from epochal.data.packed import disk_room
 from epochal.data.packed.journal import Journal
 from epochal.data.packed.opening import is_pack, load_pack
 from epochal.data.packed.pack_writer import PackWriter, write_pack
-from epochal.data.packed.row_spool import RowSpool
 from epochal.data.packed.verification import verify_pack
 from epochal.data.row_source import ArraySource
-from epochal.data.split import Split
 from epochal.errors import DataError
 
 DATA = small_data()
@@ -40,20 +38,6 @@ def writer(folder: Path, **options: Any) -> PackWriter:
     return PackWriter(folder, TRAIN.layout, name="small", what="small", shard_bytes=SHARD_ROWS * 40, **options)
 
 
-def stream_pack(folder: Path, step: int, stop_after: int | None = None, samples: int | None = None) -> int:
-    """Pack from pieces of so many rows; returns how many were there already."""
-    with writer(folder) as pack:
-        with pack.stream("train", samples) as rows:
-            begun = rows.accepted
-            for start in range(begun, ROWS, step):
-                if stop_after is not None and start >= stop_after:
-                    raise StoppedError
-                rows.add(TRAIN.take(np.arange(start, min(start + step, ROWS))))
-        pack.write("test", ArraySource(TEST))
-        pack.finish(Schema.of(DATA))
-    return begun
-
-
 def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert content_of(small_pack(tmp_path / "A")) == content_of(small_pack(tmp_path / "B"))
     assert not {name for name in content_of(tmp_path / "A") if not name.endswith((".rows", ".toml", ".json"))}
@@ -62,23 +46,6 @@ def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_pack_of_a_pack_has_the_same_rows(tmp_path: Path) -> None:
     write_pack(tmp_path / "B", load_data(small_pack(tmp_path / "A")), what="small", shard_bytes=SHARD_ROWS * 40)
     assert content_of(tmp_path / "A") == content_of(tmp_path / "B")
-
-
-@pytest.mark.parametrize(("step", "samples"), [(1, None), (37, ROWS), (1000, None)])
-def test_a_stream_gives_the_pack_of_an_array(tmp_path: Path, step: int, samples: int | None) -> None:
-    stream_pack(tmp_path / "S", step, samples=samples)
-    small = content_of(small_pack(tmp_path / "A"))
-    assert content_of(tmp_path / "S") == small
-
-
-def test_an_interrupted_stream_goes_on_where_rows_are_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("epochal.data.packed.row_spool._MARK", 50 * 40)
-    with pytest.raises(StoppedError):
-        stream_pack(tmp_path / "S", 20, stop_after=140)
-    with (tmp_path / "S" / "train.spool").open("ab") as file:
-        file.write(b"rows that were not forced to the disk")
-    assert stream_pack(tmp_path / "S", 20) == 120
-    assert content_of(tmp_path / "S") == content_of(small_pack(tmp_path / "A"))
 
 
 @pytest.mark.parametrize("after", range(8))
@@ -164,8 +131,6 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monk
     with pytest.raises(DataError, match=r"the pack needs 0.0 MB more, and its disk has 0.0 MB free; free some"):
         small_pack(tmp_path / "P")
     assert not list((tmp_path / "P").glob("*.rows"))
-    with pytest.raises(DataError, match="MB more, and its disk has"):
-        stream_pack(tmp_path / "S", 10, samples=ROWS)
 
 
 def test_a_disk_that_fills_up_leaves_what_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,17 +152,12 @@ def test_a_disk_that_fills_up_leaves_what_goes_on(tmp_path: Path, monkeypatch: p
     assert content_of(small_pack(tmp_path / "P")) == content_of(small_pack(tmp_path / "A"))
 
 
-def test_rows_of_another_kind_in_a_stream_are_refused(tmp_path: Path) -> None:
-    with writer(tmp_path / "P") as pack:
-        with (
-            pytest.raises(DataError, match=r"x of the rows from 0 on is uint8 \(4, 3\), and was uint8 \(5, 3\) before"),
-            pack.stream("train") as rows,
-        ):
-            rows.add(Split(TRAIN.x[:2, :4], TRAIN.y[:2]))
-        with pytest.raises(DataError, match="the source has no train samples"), pack.stream("train"):
-            pass
-        with pytest.raises(DataError, match="a pack needs training and test samples; packed so far: nothing"):
-            pack.finish(Schema.of(DATA))
+def test_a_pack_of_nothing_is_refused(tmp_path: Path) -> None:
+    with (
+        writer(tmp_path / "P") as pack,
+        pytest.raises(DataError, match="a pack needs training and test samples; packed so far: nothing"),
+    ):
+        pack.finish(Schema.of(DATA))
 
 
 def test_written_rows_can_be_read_before_the_pack_is_whole(tmp_path: Path) -> None:
@@ -205,7 +165,6 @@ def test_written_rows_can_be_read_before_the_pack_is_whole(tmp_path: Path) -> No
         pack.write("train", ArraySource(TRAIN))
         stored = pack.stored("train")
         assert stored.samples == ROWS
-        assert isinstance(pack.stream("test"), object)
 
 
 def test_every_number_of_rows_packs(tmp_path: Path) -> None:
@@ -215,10 +174,3 @@ def test_every_number_of_rows_packs(tmp_path: Path) -> None:
         write_pack(D, data, what="small", shard_bytes=SHARD_ROWS * 40)
         assert verify_pack(D).rows == rows + 20
         np.testing.assert_array_equal(load_pack(D).train.whole().x, data.train.whole().x)
-
-
-def test_a_spool_says_how_much_it_has(tmp_path: Path) -> None:
-    with writer(tmp_path / "P") as pack, pack.stream("test") as rows:
-        assert isinstance(rows, RowSpool)
-        rows.add(TEST)
-        assert rows.accepted == len(TEST)

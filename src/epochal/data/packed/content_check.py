@@ -125,17 +125,29 @@ def compare_content(files: RowFiles, shard: int, about: Shard, rest: float = 0.0
         time.sleep(rest * (time.monotonic() - began))
     if digest.hexdigest() != about.sha256:
         raise DataError(f"{files.paths[shard]} is not the file that the manifest names: its SHA-256 differs; {FIX}")
+    if files.values is None or about.values is None:
+        return
+
+    digest = hashlib.sha256()
+    for start in range(0, about.values.bytes, _PIECE):
+        began = time.monotonic()
+        digest.update(files.values.bytes_of(shard, start, min(start + _PIECE, about.values.bytes)))
+        time.sleep(rest * (time.monotonic() - began))
+    if digest.hexdigest() != about.values.sha256:
+        path = files.values.paths[shard]
+        raise DataError(f"{path} is not the file that the manifest names: its SHA-256 differs; {FIX}")
 
 
 # --- what was found sound ---------------------------------------------------------------------------------------------
 
 
 def _state_of(files: RowFiles, shard: int, about: Shard) -> dict[str, Any]:
-    status = files.status_of(shard)
     return {
         "path": str(files.paths[shard].absolute()),
-        "state": [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns],
-        "sha256": about.sha256,
+        "state": [
+            [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns] for status in files.status_of(shard)
+        ],
+        "sha256": [about.sha256, *([] if about.values is None else [about.values.sha256])],
     }
 
 

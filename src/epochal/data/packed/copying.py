@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Int64
 
+from epochal.data.packed.plain_files import when_gone
 from epochal.data.packed.record import Words
 
 MOST_ROWS = 1024
@@ -38,16 +39,13 @@ class KernelCopy:
         words = maps[0].shape[1]
         size = rows * words * 8
         self._descriptor = os.memfd_create("epochal-rows")
+        when_gone(self, os.close, self._descriptor)
         os.ftruncate(self._descriptor, size)
         self._room = np.frombuffer(mmap.mmap(self._descriptor, size), np.uint64).reshape(rows, words)
         self._bases = np.array([shard.ctypes.data for shard in maps], np.uint64)
         self._slices = np.empty(rows, _SLICE)
         self._slices["length"] = self._row_bytes = words * 8
         self._write = _kernel_write()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
 
     def __call__(self, shards: Int64[np.ndarray, " n"], rows: Int64[np.ndarray, " n"]) -> tuple[Words, int]:
         """Copy rows."""

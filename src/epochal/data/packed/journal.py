@@ -29,7 +29,6 @@ class Journal:
         self._path = folder / JOURNAL
         self.shards: dict[SplitName, list[Shard]] = {}
         self.sources: dict[SplitName, dict[str, Any]] = {}
-        self.spooled: dict[SplitName, int] = {}
 
         header = {"format": FORMAT, **plan}
         content = self._path.read_bytes() if self._path.exists() else b""
@@ -80,10 +79,6 @@ class Journal:
         """Note that a split's next file is whole."""
         self._note({"split": split, "shard": shard.to_plain()})
 
-    def spool(self, split: SplitName, rows: int) -> None:
-        """Note that so many rows of a split are on the disk in the order in which they came."""
-        self._note({"split": split, "spooled": rows})
-
     def _note(self, step: dict[str, Any]) -> None:
         self._append(step)
         self._take(step)
@@ -97,7 +92,5 @@ class Journal:
         split = step["split"]
         if "source" in step:
             self.sources[split] = step["source"]
-        elif "shard" in step:
-            self.shards.setdefault(split, []).append(Shard.of_plain(step["shard"]))
         else:
-            self.spooled[split] = step["spooled"]
+            self.shards.setdefault(split, []).append(Shard.of_plain(step["shard"]))

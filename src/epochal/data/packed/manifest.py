@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,15 @@ import tomli_w
 from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
 from epochal.data.packed.record import Record
+from epochal.data.ragged import Ragged, RaggedPart
 from epochal.data.split import Split
 from epochal.data.trees import map_arrays
-from epochal.errors import DataError
-from epochal.files import read_regular
+from epochal.errors import DataError, brief
+from epochal.files import parse_toml, read_regular
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format; packs without ragged parts are written in the first, which older versions read."""
+
 MANIFEST = "data.toml"
 SCHEMA = "preprocessing.json"
 FIX = "copy the pack again, or make it again with epochal data pack"
@@ -34,6 +36,14 @@ _LARGEST = 1 << 28  # bytes of a manifest: two million shards
 _MOST_ROWS = 2**62
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"0x[0-9a-f]{16}")
+_WORDS = ("checksums", "first", "last")
+
+
+class Values(NamedTuple):
+    """The file of values beside a file of rows: its size, and the SHA-256 of its content."""
+
+    bytes: int
+    sha256: str
 
 
 class Shard(NamedTuple):
@@ -46,6 +56,7 @@ class Shard(NamedTuple):
         sha256: of its content.
         checksums: the sum of its rows' checksums, modulo 2⁶⁴.
         first, last: the checksums of its first and its last row, which tell at once if it is of another pack.
+        values: the file of values beside it; ``None`` where no part is ragged.
     """
 
     file: str
@@ -55,19 +66,27 @@ class Shard(NamedTuple):
     checksums: int
     first: int
     last: int
+    values: Values | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as plain values; words of 64 bits as texts, which are beyond what TOML's integers hold."""
-        return {**self._asdict(), **{name: f"0x{getattr(self, name):016x}" for name in ("checksums", "first", "last")}}
+        content = {**self._asdict(), **{name: f"0x{getattr(self, name):016x}" for name in _WORDS}}
+        del content["values"]
+        if self.values is not None:
+            content |= {"value_bytes": self.values.bytes, "value_sha256": self.values.sha256}
+        return content
 
     @classmethod
     def of_plain(cls, content: Mapping[str, Any]) -> Shard:
         """Read `to_plain`'s result. Raises `KeyError`, `TypeError` or `ValueError` where it is damaged."""
-        words = [content[name] for name in ("checksums", "first", "last")]
-        if not _SHA256.fullmatch(content["sha256"]) or not all(_WORD.fullmatch(word) for word in words):
+        words = [content[name] for name in _WORDS]
+        hashes = [content[name] for name in ("sha256", "value_sha256") if name in content]
+        if not all(map(_SHA256.fullmatch, hashes)) or not all(_WORD.fullmatch(word) for word in words):
             raise ValueError("a hash or checksum is none")
         rows, size = _whole(content["rows"]), _whole(content["bytes"])
-        return cls(str(content["file"]), rows, size, content["sha256"], *(int(word, 16) for word in words))
+        sums, first, last = (int(word, 16) for word in words)
+        values = Values(_whole(content["value_bytes"]), hashes[1]) if "value_sha256" in content else None
+        return cls(str(content["file"]), rows, size, hashes[0], sums, first, last, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +100,12 @@ class PackedSplit:
     @property
     def bytes(self) -> int:
         """What its files take together."""
-        return sum(shard.bytes for shard in self.shards)
+        return sum(shard.bytes + (0 if shard.values is None else shard.values.bytes) for shard in self.shards)
+
+    @property
+    def files(self) -> int:
+        """How many files it has."""
+        return len(self.shards) + sum(shard.values is not None for shard in self.shards)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,13 +132,14 @@ class Manifest:
         """Return the content of `SCHEMA` and of `MANIFEST`."""
         schema = self.schema.to_json().encode()
         content: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMAT if self.record.ragged else 1,
             "name": self.name,
             "what": self.what,
             "task": "regression" if self.schema.class_names is None else "classification",
             "notes": list(self.notes),
             "preprocessing": {"file": SCHEMA, "sha256": hashlib.sha256(schema).hexdigest()},
             "record": self.record.to_plain(),
+            **({"ragged": self.record.ragged_to_plain()} if self.record.ragged else {}),
             "splits": {name: _split_to_dict(split) for name, split in self.splits.items()},
         }
         if self.schema.class_names is not None:
@@ -124,7 +149,10 @@ class Manifest:
     def fingerprint(self, split: SplitName) -> str:
         """Return the SHA-256 of what decides the bytes of a split: a hash of its files' hashes."""
         files = [shard.sha256 for shard in self.splits[split].shards]
-        content = [self.record.to_plain(), self.splits[split].samples, files]
+        content: list[Any] = [self.record.to_plain(), self.splits[split].samples, files]
+        if self.record.ragged:
+            values = [shard.values.sha256 for shard in self.splits[split].shards if shard.values is not None]
+            content += [self.record.ragged_to_plain(), values]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @classmethod
@@ -134,7 +162,7 @@ class Manifest:
         try:
             if path.stat().st_size > _LARGEST:
                 raise DataError(f"{path} has {path.stat().st_size:,} bytes, which no manifest has; {FIX}")
-            content = tomllib.loads(read_regular(path).decode())
+            content = parse_toml(read_regular(path))
             number = _whole(content["format"])
             if number > FORMAT:
                 raise DataError(
@@ -147,7 +175,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); {FIX}") from error
+            raise DataError(f"{path} is damaged ({brief(error)}); {FIX}") from error
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any], folder: Path) -> Manifest:
@@ -157,8 +185,10 @@ class Manifest:
         schema = Schema.from_json(schema_bytes)
 
         # the type of a row follows from the samples' types: nothing else is ever given to NumPy
-        record = Record.of(layout_of(schema, "weight" in content["record"]["names"]))
-        if dict(content["record"]) != record.to_plain():
+        layout = layout_of(schema, "weight" in content["record"]["names"])
+        said = content.get("ragged", [])
+        record = Record.of(layout, _read_ragged(said, layout))
+        if dict(content["record"]) != record.to_plain() or list(said) != record.ragged_to_plain():
             raise DataError(f"{folder / MANIFEST}: its rows are not those of {SCHEMA}: types or shapes differ; {FIX}")
 
         splits = {
@@ -175,6 +205,18 @@ def layout_of(schema: Schema, has_weight: bool) -> Split:
     x = map_arrays(lambda kind, shape: np.empty((0, *shape), kind), schema.sample_type, schema.sample_shape)
     y = np.empty((0, *schema.target_shape), schema.target_type)
     return Split(x, y, np.empty(0, np.float32) if has_weight else None)
+
+
+def _read_ragged(said: Any, layout: Split) -> Ragged:
+    """Return a manifest's ragged parts. Raises `ValueError` for those that samples do not have."""
+    parts = tuple(RaggedPart(one["part"], one["lengths"]) for one in said)
+    for part in parts:
+        is_part = isinstance(layout.x, dict) and {part.name, part.lengths} <= layout.x.keys()
+        if not is_part or layout.x[part.name].ndim < 2 or layout.x[part.lengths].shape != (0,):
+            raise ValueError(f"{part.name!r:.40} is no ragged part of its samples")
+    if list(parts) != sorted(set(parts)) or len({part.name for part in parts}) < len(parts):
+        raise ValueError("a ragged part is named twice")
+    return parts
 
 
 def shard_name(split: SplitName, number: int) -> str:
@@ -211,6 +253,8 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
             raise ValueError(f"file {number} of {name} is called {shard.file!r:.60}")
         if shard.rows != expected or shard.bytes != expected * record.bytes:
             raise ValueError(f"{shard.file}: {shard.rows:,} rows and {shard.bytes:,} bytes do not fit")
+        if (shard.values is None) == bool(record.ragged):
+            raise ValueError(f"{shard.file}: a file of values is missing, or there are none")
     return PackedSplit(samples, shard_rows, shards)
 
 

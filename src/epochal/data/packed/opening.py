@@ -46,7 +46,7 @@ def load_pack(folder: Path) -> Dataset:
 def _held_out(folder: Path, manifest: Manifest, split: SplitName) -> AnySplit:
     """Return test or validation samples: in memory if they are few."""
     stored = StoredSplit(PackedSource.open(folder, manifest, split, has_weight=False))
-    if manifest.splits[split].bytes > RESIDENT:
+    if max(manifest.splits[split].bytes, len(stored) * manifest.record.bytes_read) > RESIDENT:
         return stored
     taken = stored.take(np.arange(len(stored)))
     return Split(map_arrays(frozen, taken.x), frozen(taken.y))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from jaxtyping import UInt64
 
 from epochal.block_order import stored_order
 from epochal.data.data_schema import Schema
@@ -25,14 +25,17 @@ from epochal.data.packed.manifest import (
     PackedSplit,
     Shard,
     SplitName,
+    Values,
     layout_of,
     shard_name,
 )
 from epochal.data.packed.record import Record
 from epochal.data.packed.row_files import RowFiles
-from epochal.data.packed.row_spool import RowSpool
+from epochal.data.packed.row_values import values_of
 from epochal.data.packed.source import FileSource
-from epochal.data.row_source import ArraySource, RowBuffer, RowSource
+from epochal.data.packed.value_files import SUFFIX
+from epochal.data.ragged import Ragged, ragged_parts
+from epochal.data.row_source import ArraySource, RowBuffer, RowSource, StoredSplit
 from epochal.data.split import Split
 from epochal.data.storage import Progress
 from epochal.errors import DataError, RunError
@@ -54,6 +57,7 @@ class PackWriter:
         layout: a split of no samples, which shows types and shapes of all splits; only training samples have weights.
         name: what the data set is called.
         what: which source is packed, with which options: an interrupted packing goes on only for the same.
+        ragged: the parts of samples whose rows have different lengths.
         shard_bytes: the size of a file, about.
         progress: called with a title, the rows that are written, and the rows there are.
 
@@ -67,12 +71,13 @@ class PackWriter:
         *,
         name: str,
         what: str,
+        ragged: Ragged = (),
         shard_bytes: int = SHARD_BYTES,
         progress: Progress | None = None,
     ) -> None:
         self.folder, self.name, self.what, self.progress = folder, name, what, progress
-        self.record = Record.of(layout)
-        self.shard_rows = max(1, shard_bytes // self.record.bytes)
+        self.record = Record.of(layout, ragged)
+        self.shard_rows = max(1, shard_bytes // self.record.bytes_read)
         self._stack = ExitStack()
 
     def __enter__(self) -> PackWriter:
@@ -85,6 +90,8 @@ class PackWriter:
             except RunError as error:
                 raise DataError(str(error)) from error
             plan = {"what": self.what, "name": self.name, "record": self.record.to_plain(), "rows": self.shard_rows}
+            if self.record.ragged:
+                plan["ragged"] = self.record.ragged_to_plain()
             with writing_in(self.folder):
                 self._journal = Journal(self.folder, plan)
             stack.callback(self._journal.close)
@@ -107,22 +114,9 @@ class PackWriter:
         with writing_in(self.folder):
             self._journal.begin(split, {"samples": samples, "fingerprint": source.fingerprint})
             if missing:
-                check_room(self.folder, missing * self.record.bytes)
+                check_room(self.folder, missing * (source.row_bytes if self.record.ragged else self.record.bytes))
             for number in range(len(done), -(-samples // self.shard_rows)):
                 self._journal.finish_shard(split, self._write_shard(split, number, source))
-
-    @contextmanager
-    def stream(self, split: SplitName, samples: int | None = None) -> Iterator[RowSpool]:
-        """Take the rows of a source that only iterates, in a ``with`` block; ``samples``: how many, if known.
-
-        The rows are kept in the order in which they come until all are there, then shuffled: for that time the disk
-        holds them twice.
-        """
-        if samples is not None and split not in self._journal.sources:
-            rest = samples - self._journal.spooled.get(split, 0)
-            check_room(self.folder, (rest + samples) * self.record.bytes)
-        with RowSpool(self.folder, split, self.record, self._journal, self.write) as rows:
-            yield rows
 
     def stored(self, split: SplitName) -> RowSource:
         """Return the rows of a split that is written."""
@@ -135,7 +129,8 @@ class PackWriter:
         """Write what the pack is, which makes it one. Raises `DataError` where the rows are of another type."""
         names = [name for name in SPLITS if name in self._journal.sources]
         has_weight = self.record.layout.weight is not None
-        if Record.of(layout_of(schema, has_weight)).to_plain() != self.record.to_plain():
+        record = Record.of(layout_of(schema, has_weight), self.record.ragged)
+        if (record.to_plain(), record.ragged_to_plain()) != (self.record.to_plain(), self.record.ragged_to_plain()):
             raise DataError("the schema's types and shapes are not those of the rows that were packed")
         if not {"train", "test"} <= set(names):
             raise DataError(f"a pack needs training and test samples; packed so far: {', '.join(names) or 'nothing'}")
@@ -154,43 +149,84 @@ class PackWriter:
         return PackedSplit(samples, self.shard_rows, tuple(self._journal.shards.get(split, ())))
 
     def _write_shard(self, split: SplitName, number: int, source: RowSource) -> Shard:
-        """Write a file of the pack through a temporary one."""
+        """Write a file of the pack, and that of its values, each through a temporary one."""
         path = self.folder / shard_name(split, number)
-        temporary = path.with_suffix(".part")
         first, end = number * self.shard_rows, min((number + 1) * self.shard_rows, source.samples)
-        digest, total, ends = hashlib.sha256(), 0, (0, 0)
-        step = max(1, _AT_ONCE // self.record.bytes)
-        try:
-            with temporary.open("wb") as file:
-                for start in range(first, end, step):
-                    words = self._rows_at(source, start, min(start + step, end))
-                    checksums = self.record.stored_checksums(words)
-                    total = (total + int(checksums.sum(dtype=np.uint64))) % 2**64
-                    ends = (int(checksums[0]) if start == first else ends[0], int(checksums[-1]))
+        total, ends = 0, (0, 0)
+        step = max(1, _AT_ONCE // self.record.bytes_read)
+        with _WholeFile(path) as rows, _WholeFile(path.with_suffix(SUFFIX)) as values:
+            for start in range(first, end, step):
+                words = self._rows_at(source, start, min(start + step, end), values)
+                checksums = self.record.stored_checksums(words)
+                total = (total + int(checksums.sum(dtype=np.uint64))) % 2**64
+                ends = (int(checksums[0]) if start == first else ends[0], int(checksums[-1]))
 
-                    digest.update(words.data)
-                    file.write(words.data)
-                    if self.progress is not None:
-                        self.progress(f"{self.name} ({split})", start + len(words), source.samples)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+                rows.write(words)
+                if self.progress is not None:
+                    self.progress(f"{self.name} ({split})", start + len(words), source.samples)
+            # the rows' file last: with it, both are there
+            of_values = Values(values.size, values.finish()) if self.record.ragged else None
+            digest = rows.finish()
         sync_folder(self.folder)
-        return Shard(path.name, end - first, (end - first) * self.record.bytes, digest.hexdigest(), total, *ends)
+        return Shard(path.name, end - first, rows.size, digest, total, *ends, values=of_values)
 
-    def _rows_at(self, source: RowSource, start: int, stop: int) -> Any:
-        """Return the rows of the places from ``start`` to ``stop``, not included."""
+    def _rows_at(self, source: RowSource, start: int, stop: int, values: _WholeFile) -> Any:
+        """Return the rows of the places from ``start`` to ``stop``, not included; write their values."""
         ids = stored_order(source.samples).indices_at(0, np.arange(start, stop))
         buffer = RowBuffer.of(source.layout, len(ids))
         source.hint(ids)
         source.read(ids, buffer)
         if not np.array_equal(buffer.ids, ids):
             raise DataError("the source returned other rows than it was asked for")
-        return self.record.rows_of(ids, buffer)
+        if not self.record.ragged:
+            return self.record.rows_of(ids, buffer)
+
+        of_rows = values_of(buffer.x, self.record.ragged)
+        at = values.size + 8 * (np.cumsum(of_rows.sizes) - of_rows.sizes)
+        values.write(of_rows.words)
+        return self.record.rows_of(ids, buffer, (at.astype(np.uint64), of_rows.checksums))
+
+
+class _WholeFile:
+    """A file of a pack that appears under its name when it is whole; used in a ``with`` block.
+
+    Without a `write` or a `finish`, there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._temporary = path, path.with_suffix(f"{path.suffix}.part")
+        self._digest, self.size = hashlib.sha256(), 0
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> _WholeFile:
+        return self
+
+    def write(self, words: UInt64[np.ndarray, "..."]) -> None:
+        """Write words."""
+        if self._file is None:
+            self._file = self._temporary.open("wb")
+        self._digest.update(words.data)
+        self._file.write(words.data)
+        self.size += words.nbytes
+
+    def finish(self) -> str:
+        """Force the file to the disk and give it its name; return the SHA-256 of its content."""
+        self._file = self._file or self._temporary.open("wb")
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._temporary.replace(self._path)
+        self._file = None
+        return self._digest.hexdigest()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            with suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
 
 
 def write_pack(
@@ -199,8 +235,9 @@ def write_pack(
     """Write a data set as a pack. Raises `DataError` as `PackWriter` does."""
     splits: dict[SplitName, Any] = {"train": data.train, "test": data.test, "validation": data.validation}
     digest = data.fingerprint
+    ragged = ragged_parts(data.train.source) if isinstance(data.train, StoredSplit) else ()
     with PackWriter(
-        folder, data.train.layout, name=data.name, what=what, shard_bytes=shard_bytes, progress=progress
+        folder, data.train.layout, name=data.name, what=what, ragged=ragged, shard_bytes=shard_bytes, progress=progress
     ) as pack:
         for name, split in splits.items():
             if split is not None:

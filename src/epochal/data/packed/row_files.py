@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +12,15 @@ import numpy as np
 from jaxtyping import Int64
 
 from epochal.data.packed.copying import MOST_ROWS, Copy, FileCopy, KernelCopy, TakeCopy, has_kernel_copies
+from epochal.data.packed.plain_files import close_all, open_file, read_fully, when_gone
 from epochal.data.packed.record import Record, Words
+from epochal.data.packed.value_files import ValueFiles
 from epochal.data.row_source import RowBuffer
 from epochal.errors import DataError
 
 _COPIED_AT_ONCE = 1 << 18  # bytes that are checked while they are in the processor's cache
 _LOOKED_AT = 32  # rows of a hint: if all of them are in memory, a disk is not asked for any
 _PAGE = mmap.PAGESIZE
-_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class RowFiles:
@@ -32,6 +32,7 @@ class RowFiles:
         samples: rows of all files together.
         shard_rows: rows of each file but the last.
         fix: what a user can do about a damaged file, for messages.
+        value_bytes: of ragged parts, the size of each file of values; ``None``: whatever it has.
         are_mapped: whether they are read through memory, which is five times as fast; but then the pages of files whose
             rows are read in any order count as this process's memory, up to all of them.
 
@@ -39,22 +40,31 @@ class RowFiles:
     """
 
     def __init__(
-        self, paths: Sequence[Path], record: Record, samples: int, shard_rows: int, fix: str, *, are_mapped: bool = True
+        self,
+        paths: Sequence[Path],
+        record: Record,
+        samples: int,
+        shard_rows: int,
+        fix: str,
+        *,
+        value_bytes: Sequence[int] | None = None,
+        are_mapped: bool = True,
     ) -> None:
         self.paths, self.record, self.samples, self.shard_rows, self.fix = paths, record, samples, shard_rows, fix
-        self.rows_at_once = max(1, min(MOST_ROWS, _COPIED_AT_ONCE // record.bytes))
+        self.rows_at_once = max(1, min(MOST_ROWS, _COPIED_AT_ONCE // record.bytes_read))
         self._descriptors: list[int] = []
         self._own = threading.local()
+        when_gone(self, close_all, self._descriptors)
 
-        _allow_open_files(len(paths))
+        _allow_open_files(len(paths) * (2 if record.ragged else 1))
         maps = [self._open(path, self.rows_in(shard), is_mapped=are_mapped) for shard, path in enumerate(paths)]
         self.maps = [one for one in maps if one is not None]
         self.are_mapped = len(self.maps) == len(paths)
         self._kernel_copies = self.are_mapped and has_kernel_copies()
-
-    def __del__(self) -> None:
-        for descriptor in getattr(self, "_descriptors", ()):
-            os.close(descriptor)
+        self.values: ValueFiles | None = None
+        if record.ragged:
+            self.values = ValueFiles(paths, record, value_bytes, fix)
+            when_gone(self, close_all, self.values.descriptors)
 
     def rows_in(self, shard: int) -> int:
         """Return how many rows a file has."""
@@ -80,23 +90,32 @@ class RowFiles:
                 is_whole = sums[first] == self.record.stored_checksums(words)[first]
                 other = int(words[first, 0]) if is_whole else None
                 self._raise_damaged(int(shards[first]), int(rows[first]), int(ids[start + first]), other)
-            self.record.put(words, into.part(start, stop))
+            part = into.part(start, stop)
+            self.record.put(words, part)
+            if self.values is not None and (wrong := self.values.put(words, shards, part)).any():
+                first = int(np.argmax(wrong))
+                raise DataError(
+                    f"{self.values.paths[shards[first]]}: the values of row {rows[first]:,} (sample "
+                    f"{ids[start + first]:,}) do not fit their checksum: their bytes have changed; {self.fix}"
+                )
 
     def words_of(self, shard: int, start: int, stop: int) -> Words:
         """Read neighbouring rows of a file as they are, unchecked. Raises `DataError` where they cannot be read."""
         size = (stop - start) * self.record.bytes
         try:
-            content = _read_fully(self._descriptors[shard], size, start * self.record.bytes)
+            content = read_fully(self._descriptors[shard], size, start * self.record.bytes)
         except OSError as error:
             raise DataError(f"{self.paths[shard]}: cannot be read ({error.strerror}); check its disk") from error
         if len(content) < size:
             self._raise_missing(shard, start + len(content) // self.record.bytes)
         return np.frombuffer(content, np.uint64).reshape(stop - start, self.record.words)
 
-    def hint(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Ask the disk for the pages of rows that are read soon, unless memory has them."""
-        if not len(places) or not hasattr(os, "posix_fadvise") or self._are_in_memory(places):
-            return
+    def hint(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Ask the disk for the pages of rows that are read soon, unless memory has them; return whether it has."""
+        if not len(places) or self._are_in_memory(places):
+            return True
+        if not hasattr(os, "posix_fadvise"):
+            return False
         first = np.sort(places)
         shards, rows = np.divmod(first, self.shard_rows)
         begin = rows * self.record.bytes
@@ -110,25 +129,21 @@ class RowFiles:
         ends = end[np.append(starts[1:], len(first)) - 1]
         for shard, low, high in zip(shards[starts].tolist(), begin[starts].tolist(), ends.tolist(), strict=True):
             os.posix_fadvise(self._descriptors[shard], low, high - low, os.POSIX_FADV_WILLNEED)
+        return False
 
-    def status_of(self, shard: int) -> os.stat_result:
-        """Return what the system says of an open file."""
-        return os.fstat(self._descriptors[shard])
+    def status_of(self, shard: int) -> list[os.stat_result]:
+        """Return what the system says of an open file, and of that with its values."""
+        values = [] if self.values is None else [self.values.descriptors[shard]]
+        return [os.fstat(one) for one in (self._descriptors[shard], *values)]
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def _open(self, path: Path, rows: int, *, is_mapped: bool) -> Words | None:
         """Open and map a file; ``None`` where its disk cannot map files, or it is not to be."""
         size = rows * self.record.bytes
-        try:
-            descriptor = os.open(path, _OPEN)
-        except OSError as error:
-            why = "a symbolic link" if path.is_symlink() else error.strerror
-            raise DataError(f"{path}: cannot be opened ({why}); {self.fix}") from error
+        descriptor = open_file(path, self.fix)
         self._descriptors.append(descriptor)
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is no file; {self.fix}")
         if status.st_size != size:
             raise DataError(
                 f"{path} has {status.st_size:,} bytes, and {rows:,} rows of {self.record.bytes:,} are {size:,}: it is "
@@ -176,7 +191,7 @@ class RowFiles:
     # --- what is wrong ------------------------------------------------------------------------------------------------
 
     def _raise_missing(self, shard: int, row: int) -> None:
-        size, expected = self.status_of(shard).st_size, self.rows_in(shard) * self.record.bytes
+        size, expected = self.status_of(shard)[0].st_size, self.rows_in(shard) * self.record.bytes
         why = (
             f"it was truncated from {expected:,} to {size:,} bytes while in use"
             if size < expected
@@ -186,7 +201,7 @@ class RowFiles:
 
     def _raise_damaged(self, shard: int, row: int, expected: int, other: int | None) -> None:
         size = self.rows_in(shard) * self.record.bytes
-        if self.status_of(shard).st_size != size:
+        if self.status_of(shard)[0].st_size != size:
             self._raise_missing(shard, row)
         why = (
             "does not fit its checksum: its bytes have changed"
@@ -194,18 +209,6 @@ class RowFiles:
             else f"is sample {other:,} where sample {expected:,} belongs: rows were exchanged, or it is of another pack"
         )
         raise DataError(f"{self.paths[shard]}: row {row:,} (sample {expected:,}) {why}; {self.fix}")
-
-
-def _read_fully(descriptor: int, size: int, offset: int) -> bytes:
-    """Return so many bytes, fewer only at the end of the file."""
-    parts = []
-    while size > 0:
-        part = os.pread(descriptor, min(size, 1 << 30), offset)
-        if not part:
-            break
-        parts.append(part)
-        size, offset = size - len(part), offset + len(part)
-    return b"".join(parts)
 
 
 def _allow_open_files(count: int) -> None:

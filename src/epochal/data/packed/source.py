@@ -12,6 +12,7 @@ from epochal.block_order import stored_order
 from epochal.data.packed.content_check import ContentCheck
 from epochal.data.packed.manifest import FIX, Manifest, SplitName
 from epochal.data.packed.row_files import RowFiles
+from epochal.data.ragged import Ragged
 from epochal.data.row_source import RowBuffer
 from epochal.data.split import Split
 from epochal.order import Order
@@ -45,8 +46,14 @@ class FileSource:
 
     @property
     def row_bytes(self) -> int:
-        """What a sample takes on the disk, with its id and checksum."""
-        return self.files.record.bytes
+        """What a sample takes on the disk, with its id and checksum; with its share of the values of ragged parts."""
+        values = self.files.values
+        return self.files.record.bytes + (0 if values is None else sum(values.sizes) // self.samples)
+
+    @property
+    def ragged(self) -> Ragged:
+        """The ragged parts of a sample."""
+        return self.files.record.ragged
 
     def places_of(self, ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Return the places of these rows."""
@@ -63,9 +70,9 @@ class FileSource:
         """
         self.read_places(self.places_of(ids), np.asarray(ids), into)
 
-    def hint_places(self, places: Int64[np.ndarray, " n"]) -> None:
-        """Ask the disk for the rows at these places."""
-        self.files.hint(places)
+    def hint_places(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Ask the disk for the rows at these places, unless memory has them; return whether it has, values too."""
+        return self.files.hint(places) and self.files.values is None
 
     def read_places(self, places: Int64[np.ndarray, " n"], ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
         """Read the rows at these places, which have to have these ids; as `read` does."""
@@ -85,6 +92,7 @@ class PackedSource(FileSource):
         about = manifest.splits[split]
         record = manifest.record if has_weight else manifest.record.without_weight()
         paths = [folder / shard.file for shard in about.shards]
-        files = RowFiles(paths, record, about.samples, about.shard_rows, FIX)
+        sizes = [shard.values.bytes for shard in about.shards if shard.values is not None]
+        files = RowFiles(paths, record, about.samples, about.shard_rows, FIX, value_bytes=sizes or None)
         check = ContentCheck(files, about.shards)
         return cls(files, stored_order(about.samples), manifest.fingerprint(split), check)

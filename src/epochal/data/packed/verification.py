@@ -40,11 +40,11 @@ def verify_pack(folder: Path, progress: Progress | None = None) -> Verified:
         source = PackedSource.open(folder, manifest, name)
         for number, shard in enumerate(about.shards):
             _verify_shard(source, number, shard)
-            done += shard.bytes
+            done += shard.bytes + (0 if shard.values is None else shard.values.bytes)
             if progress is not None:
                 progress(f"{manifest.name} ({name})", done, total)
-    shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    return Verified(sum(shard.rows for shard in shards), total, len(shards))
+    splits = manifest.splits.values()
+    return Verified(sum(one.samples for one in splits), total, sum(one.files for one in splits))
 
 
 def _verify_shard(source: PackedSource, number: int, shard: Shard) -> None:
@@ -53,7 +53,7 @@ def _verify_shard(source: PackedSource, number: int, shard: Shard) -> None:
     assert order is not None
     compare_ends(files, number, shard)
     first, total = number * files.shard_rows, 0
-    step = max(1, _AT_ONCE // files.record.bytes)
+    step = max(1, _AT_ONCE // files.record.bytes_read)
     for start in range(0, shard.rows, step):
         stop = min(start + step, shard.rows)
         places = np.arange(first + start, first + stop)

@@ -12,9 +12,10 @@ from jaxtyping import Shaped
 
 from epochal.config import Task
 from epochal.data.arrays import check_resolution, has_channels_first, to_float32
-from epochal.data.dataset import Dataset
+from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.encodings import Encoding
 from epochal.data.packing.stored_rows import Change, ChosenRows, stored_arrays
+from epochal.data.ragged import ragged_parts
 from epochal.data.row_source import RowSource, StoredSplit
 from epochal.data.splitting import as_fraction, default_preprocessing, scaling_of, split_rows
 from epochal.data.targets import read_targets
@@ -29,10 +30,12 @@ class Samples:
     Attributes:
         source: the samples as they came, finite numbers; the source's own targets are not used.
         y: ``(n,)`` or ``(n, k)`` integers, floats, truth values or texts.
+        notes: what the user should know of the samples.
     """
 
     source: RowSource
     y: Shaped[np.ndarray, "n *target"]
+    notes: tuple[str, ...] = ()
 
 
 def dataset_of(
@@ -100,13 +103,21 @@ def dataset_of(
         name,
         own,
         part("test ", rows.test),
-        default_preprocessing(stored_arrays(train.source, rows.train, store)),
+        _preprocessing_of(train.source, rows.train, store),
         meaning.classes,
         None if validation is None else part("validation ", rows.validation),
         None if meaning.classes is not None else scaling_of(own.source.y),
         encoding,
-        (*notes, *said, *filter(None, [meaning.note])),
+        (*notes, *train.notes, *said, *filter(None, [meaning.note])),
     )
+
+
+def _preprocessing_of(source: RowSource, rows: Any, store: Change) -> Preprocessing:
+    """Return the default preprocessing; ragged parts stay as they are, so that what they are padded with stays 0."""
+    x = stored_arrays(source, rows, store)
+    for part in ragged_parts(source):
+        x[part.name] = np.empty((0, 1), np.bool_)
+    return default_preprocessing(x)
 
 
 def _into_storage(layout: Tree, change: Change | None) -> tuple[Change, list[str]]:

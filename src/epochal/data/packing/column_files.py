@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Int32, Shaped
 
 from epochal.data.packed.disk_room import writing_in
+from epochal.data.tables.fitting import Texts
 from epochal.data.tables.table import Column, ColumnKind
-from epochal.data.tables.values import to_numbers
+from epochal.data.tables.values import as_meant, to_numbers
 from epochal.errors import DataError
 
 _TYPES: dict[str, Any] = {
@@ -103,6 +104,21 @@ class ColumnFile:
         elif meant.values[: len(self.texts)].tolist() != list(self.texts):
             raise DataError(f"column '{self.name}' changed as it was read")
         self.kind, self.read_as, self.whole = meant.kind, meant.read_as, meant.whole
+
+    def texts_as_meant(self, *, asked: bool) -> Texts | None:
+        """Return a column of texts without the texts of each row; it becomes what they mean, and then ``None``.
+
+        ``asked``: they are categories, whatever they look like.
+        """
+        if self.kind != "text":
+            return None
+        meant = Column(self.name, "text", self.known(), self.read_as)
+        meant = meant if asked else as_meant(meant)
+        if meant.kind != "text":
+            self.become(meant)
+            return None
+        of_words = Texts.of(self.name, meant.values)
+        return of_words._replace(numbers=of_words.numbers[self.numbers()])
 
     def _numbered(self, values: Shaped[np.ndarray, " n"]) -> Int32[np.ndarray, " n"]:
         """Return texts as their numbers in the list, which grows by the new ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,39 +21,74 @@ def read_frame_blocks(path: Path, as_text: Sequence[str]) -> Iterator[Table]:
 
     Raises `DataError` where it is damaged, or neither PyArrow nor Polars is installed.
     """
-    is_parquet = path.suffix.lower() in (".parquet", ".pq")
-    try:
-        for frame in _frames(path, is_parquet):
+    with _naming(path):
+        for frame in _frames(path):
             yield read_frame(frame, str(path), as_text_columns=as_text)
+
+
+def read_batches(path: Path) -> Iterator[Any]:
+    """Yield the rows of a Parquet or Arrow file as PyArrow's batches. Raises `DataError` where it is damaged."""
+    with _naming(path):
+        yield from (one for one in _batches(path) if len(one))
+
+
+def read_schema(path: Path) -> Any:
+    """Return the PyArrow schema of a Parquet or Arrow file. Raises `DataError` where it is damaged."""
+    import pyarrow as pa
+
+    with _naming(path):
+        if _is_parquet(path):
+            from pyarrow import parquet
+
+            return parquet.read_schema(path)
+        with pa.OSFile(str(path)) as source:
+            try:
+                return pa.ipc.open_file(source).schema
+            except pa.ArrowInvalid:
+                source.seek(0)
+                return pa.ipc.open_stream(source).schema
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises into a `DataError` with the file's name."""
+    try:
+        yield
     except DataError:
         raise
     except Exception as error:  # every library has its own kinds
         reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: damaged, or no {'Parquet' if is_parquet else 'Arrow'} file ({reason})") from error
+        raise DataError(
+            f"{path}: damaged, or no {'Parquet' if _is_parquet(path) else 'Arrow'} file ({reason})"
+        ) from error
 
 
-def _frames(path: Path, is_parquet: bool) -> Iterator[Any]:
+def _frames(path: Path) -> Iterator[Any]:
     """Yield the file's frames, by the library that reads it in the smallest pieces."""
     if find_spec("pyarrow") is not None:
         import pyarrow as pa
 
-        yield from (pa.Table.from_batches([one]) for one in _batches(path, is_parquet) if len(one))
+        yield from (pa.Table.from_batches([one]) for one in _batches(path) if len(one))
         return
     if find_spec("polars") is None:
         raise DataError(f"{path}: Parquet and Arrow files need Polars: pip install 'epochal[tables]'")
     import polars as pl
 
-    lazy = pl.scan_parquet(path) if is_parquet else pl.scan_ipc(path)
+    lazy = pl.scan_parquet(path) if _is_parquet(path) else pl.scan_ipc(path)
     start = 0
     while len(frame := lazy.slice(start, ROWS).collect()):
         yield frame
         start += len(frame)
 
 
-def _batches(path: Path, is_parquet: bool) -> Iterator[Any]:
+def _batches(path: Path) -> Iterator[Any]:
     import pyarrow as pa
 
-    if is_parquet:
+    if _is_parquet(path):
         from pyarrow import parquet
 
         with parquet.ParquetFile(path) as file:

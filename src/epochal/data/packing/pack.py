@@ -19,13 +19,13 @@ from epochal.data.packed.pack_writer import SHARD_BYTES, write_pack
 from epochal.data.packing.array_records import count_records, decode_arrays, find_records, read_records
 from epochal.data.packing.assembling import dataset_of
 from epochal.data.packing.hugging_face import hugging_face_data, is_of_hugging_face
-from epochal.data.packing.python_rows import Decode, spool_rows
+from epochal.data.packing.python_rows import Decode, spool_splits
 from epochal.data.packing.spool import spool_folder
 from epochal.data.packing.stamps import stamp_of
 from epochal.data.registry import DATA_SETS
 from epochal.data.row_source import RowSource
 from epochal.data.storage import Progress
-from epochal.errors import DataError
+from epochal.errors import DataError, OptionError
 
 
 def pack(
@@ -34,6 +34,7 @@ def pack(
     *,
     samples: int | None = None,
     decode: Decode | None = None,
+    length: int | None = None,
     class_names: Any = None,
     name: str | None = None,
     shard_bytes: int = SHARD_BYTES,
@@ -54,6 +55,7 @@ def pack(
         folder: a new one.
         samples: how many rows an iterable gives, if that is known: too little room is then said at the start.
         decode: makes ``(x, y)`` of each row of an iterable, or of the bytes of a record.
+        length: of sequences of different lengths, the length to which they are padded, or cut. Default: the longest.
         class_names: names of the classes 0, 1, …; of a `RowSource` perhaps their number.
         name: what the set is called. Default: the source's name, or the folder's.
         shard_bytes: the size of a file, about.
@@ -73,16 +75,19 @@ def pack(
     _check_folder(place, source, force=force)
     held = {key: options.pop(key) for key in ("test", "validation") if _is_rows(options.get(key))}
     chosen = LoadOptions.of(options)
-    what = stamp_of(source, options)
+    if length is not None and length < 1:
+        raise OptionError(f"length is {length}, and a row has at least one value; give 1 or more")
+    what = stamp_of(source, options if length is None else {**options, "length": length})
     with spool_folder(place) as spools:
         if isinstance(source, RowSource):
             data = from_rows(source, class_names=class_names, name=name or place.name, **options, **held)
         elif _is_rows(source):
-            data = _of_rows(source, spools, chosen, held, samples, decode, class_names, name or place.name, progress)
+            about = (samples, length, decode, class_names, name or place.name)
+            data = _of_rows(source, spools, chosen, held, about, progress)
         elif isinstance(source, (str, os.PathLike)):
-            data = _of_path(os.fspath(source), spools, chosen, decode, progress)
+            data = _of_path(os.fspath(source), spools, chosen, decode, length, progress)
         elif is_of_hugging_face(source):
-            data = hugging_face_data(source, chosen, decode, spools, progress)
+            data = hugging_face_data(source, chosen, decode, spools, progress, length)
         else:
             data = load_data(source, progress=progress, **options)
         _write(place, data, what=what, shard_bytes=shard_bytes, force=force, progress=progress)
@@ -104,26 +109,31 @@ def _of_rows(
     spools: Path,
     options: LoadOptions,
     held: Mapping[str, Any],
-    samples: int | None,
-    decode: Decode | None,
-    class_names: Any,
-    name: str,
+    about: tuple[int | None, int | None, Decode | None, Any, str],
     progress: Progress | None,
 ) -> Dataset:
-    """Return the data set of rows that come one by one."""
-    train = spool_rows(rows, spools / "train", samples=samples, decode=decode, progress=progress)
+    """Return the data set of rows that come one by one; ``about``: how many, their length, and so on as `pack` says."""
+    samples, length, decode, class_names, name = about
+    splits = {"train": rows, **held}
+    spooled = spool_splits(splits, spools, samples={"train": samples}, decode=decode, length=length, progress=progress)
     shares: dict[str, Any] = {"test": options.held_out, "validation": options.validation}
-    others = {key: spool_rows(one, spools / key, decode=decode, progress=progress) for key, one in held.items()}
+    train = spooled.pop("train")
     return dataset_of(
-        train, name=name, seed=options.seed, task=options.task, class_names=class_names, **{**shares, **others}
+        train, name=name, seed=options.seed, task=options.task, class_names=class_names, **{**shares, **spooled}
     )
 
 
 def _of_path(
-    source: str, spools: Path, options: LoadOptions, decode: Decode | None, progress: Progress | None
+    source: str,
+    spools: Path,
+    options: LoadOptions,
+    decode: Decode | None,
+    length: int | None,
+    progress: Progress | None,
 ) -> Dataset:
     """Return the data set in a file or folder, read in pieces where that can be."""
     from epochal.data.packing import array_files
+    from epochal.data.packing.list_columns import has_lists, lists_of_file
     from epochal.data.packing.picture_rows import pictures_of_archives, pictures_of_folder
     from epochal.data.packing.table_rows import is_streamed, table_of_file
     from epochal.data.packing.tar_shards import find_archives
@@ -135,12 +145,16 @@ def _of_path(
     records = find_records(path)
     if records:
         options.check(source, "arrays")
-        rows = read_records(records)
-        train = spool_rows(
-            rows, spools / "train", samples=count_records(records), decode=decode or decode_arrays, progress=progress
+        spooled = spool_splits(
+            {"train": read_records(records)},
+            spools,
+            samples={"train": count_records(records)},
+            decode=decode or decode_arrays,
+            length=length,
+            progress=progress,
         )
         return dataset_of(
-            train,
+            spooled["train"],
             name=path.name.partition(".")[0],
             test=options.held_out,
             validation=options.validation,
@@ -158,6 +172,11 @@ def _of_path(
     if array_files.is_streamed(path, options):
         options.check(source, "arrays")
         return array_files.arrays_of_file(path, options, spools, progress)
+    if has_lists(path, options):
+        options.check(source, "table")
+        return lists_of_file(path, options, spools, length, progress)
+    if length is not None:
+        raise DataError(f"length={length} is for rows of different lengths, and {source} has none; leave it out")
     if is_table(path) and is_streamed(path):
         options.check(source, "table")
         return table_of_file(path, options, spools, progress)

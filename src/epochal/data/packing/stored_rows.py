@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
+from epochal.data.ragged import Ragged, ragged_parts
 from epochal.data.row_source import RowBuffer, RowSource
 from epochal.data.split import Split
 from epochal.data.trees import Tree, labelled, map_arrays
@@ -107,6 +108,11 @@ class ChosenRows:
     def row_bytes(self) -> int:
         """What a sample takes where it is stored."""
         return self.source.row_bytes
+
+    @property
+    def ragged(self) -> Ragged:
+        """The ragged parts of a sample."""
+        return ragged_parts(self.source)
 
     def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
         """Say which rows are read soon."""

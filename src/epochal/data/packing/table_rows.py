@@ -29,8 +29,9 @@ from epochal.data.split import Split
 from epochal.data.splitting import as_fraction, split_rows
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader
+from epochal.data.tables.column_encoders import Encoder
 from epochal.data.tables.encoding import TableEncoding
-from epochal.data.tables.fitting import encoding_of, fit_column
+from epochal.data.tables.fitting import encoding_of, fit_column, fit_texts
 from epochal.data.tables.from_table import (
     about_gone,
     check_roles,
@@ -43,7 +44,7 @@ from epochal.data.tables.from_table import (
 )
 from epochal.data.tables.table import Column, ColumnKind, Table
 from epochal.data.tables.text_reader import typed_target
-from epochal.data.tables.values import as_meant, to_column
+from epochal.data.tables.values import to_column
 from epochal.data.targets import Meaning, read_targets
 from epochal.errors import DataError
 
@@ -307,17 +308,30 @@ def _fit(
     for file in columns.files:
         if file.name in targets or file.name in dropped:
             continue
-        if file.kind == "text" and file.name not in categorical:
-            meant = as_meant(Column(file.name, "text", file.known(), file.read_as))
-            if meant.kind != "text":
-                file.become(meant)
-        table = _taken(columns.table([file.name]), kept)
-        fitted = fit_column(table.columns[0], train, asked=file.name in categorical, table=table)
+        fitted = _fit_one(columns, file, kept, train, asked=file.name in categorical)
         if isinstance(fitted, str):
             left_out[file.name] = fitted
         else:
             encoders.append(fitted)
     return encoding_of(encoders, left_out, columns.name, targets, has_header=columns.has_header)
+
+
+def _fit_one(
+    columns: _Columns,
+    file: ColumnFile,
+    kept: Int64[np.ndarray, " kept"],
+    train: Int64[np.ndarray, " train"],
+    *,
+    asked: bool,
+) -> Encoder | str:
+    """Return how to encode a column, or why it is left out; of a column of texts, only the different ones are read."""
+    texts = file.texts_as_meant(asked=asked)
+    if texts is not None:
+        nothing = Table(columns.name, (), columns.has_header, place=lambda row: f"row {int(kept[row]):,} (from 0)")
+        numbers = texts.numbers if len(kept) == len(texts.numbers) else texts.numbers[kept]
+        return fit_texts(texts._replace(numbers=numbers), train, asked=asked, table=nothing)
+    table = _taken(columns.table([file.name]), kept)
+    return fit_column(table.columns[0], train, asked=asked, table=table)
 
 
 def _encode(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Int32, Shaped
 
 from epochal.data.splitting import blocks
 from epochal.data.tables.column_encoders import (
@@ -22,12 +22,32 @@ from epochal.data.tables.column_encoders import (
 )
 from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.table import Column, Table
-from epochal.data.tables.values import as_meant, as_text, odd_one
+from epochal.data.tables.values import as_meant, as_text, odd_texts
 from epochal.errors import DataError
 
 Rows: TypeAlias = Int[np.ndarray, " rows"] | slice
 
 _NAMES = 10  # a column of more different texts, one in almost every row, names the rows
+
+
+class Texts(NamedTuple):
+    """A column of texts: the different ones, and of each row the number of its text, -1 for a missing one."""
+
+    name: str
+    different: tuple[str, ...]
+    numbers: Int32[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, name: str, values: Shaped[np.ndarray, " n"]) -> Texts:
+        """Return a column of texts and ``None``."""
+        different: dict[str, int] = {}
+        each = (-1 if text is None else different.setdefault(text, len(different)) for text in values)
+        numbers = np.fromiter(each, np.int32, len(values))
+        return cls(name, tuple(different), numbers)
+
+    def counts(self, numbers: Int32[np.ndarray, " some"]) -> Int[np.ndarray, " different"]:
+        """Return how often each text is among some rows."""
+        return np.bincount(numbers[numbers >= 0], minlength=len(self.different))
 
 
 def fit_encoding(
@@ -77,32 +97,46 @@ def fit_column(column: Column, rows: Rows, *, asked: bool, table: Table) -> Enco
     ``asked``: its values are categories because the user says so. Raises `DataError` as `fit_encoding` does.
     """
     column = as_text(column) if asked else as_meant(column)
-    why = _reason_to_leave_out(column, rows, asked=asked, table=table)
-    return why or _fit(column, rows, asked=asked)
-
-
-def _reason_to_leave_out(column: Column, rows: Rows, *, asked: bool, table: Table) -> str:
-    """Return why a column is no feature; ``""`` for one that is. Raises `DataError` where that is unclear."""
-    missing = column.missing[rows]
-    if missing.all():
+    if column.kind == "text":
+        return fit_texts(Texts.of(column.name, column.values), rows, asked=asked, table=table)
+    if column.missing[rows].all():
         return "no value in any training row"
     if column.kind == "number" and _is_index(column):
         return "it numbers the rows, as pandas' index does"
-    if column.kind != "text" or asked:
-        return ""
+    return _fit(column, rows)
 
-    odd = odd_one(column.values)
-    if odd is not None:
-        row, text = odd
+
+def fit_texts(column: Texts, rows: Rows, *, asked: bool, table: Table) -> Encoder | str:
+    """Return for a column of texts what `fit_column` does."""
+    used = column.numbers[rows]
+    counts = column.counts(used)
+    total, distinct = int(counts.sum()), int(np.count_nonzero(counts))
+    is_missing = total < len(used)
+    if not total:
+        return "no value in any training row"
+
+    if not asked:
+        _refuse_odd_texts(column, table)
+        if distinct > _NAMES and distinct > 0.9 * total:
+            return f"almost every row has another text ({distinct:,} in {total:,})"
+        if distinct == 1 and not is_missing:
+            return "the same text in every row"
+    if distinct > MOST_CATEGORIES and not (asked and distinct <= 20 * MOST_CATEGORIES):
+        return Hashed(column.name, is_missing)
+    categories = sorted(column.different[number] for number in np.flatnonzero(counts).tolist())
+    return OneHot(column.name, is_missing, tuple(categories))
+
+
+def _refuse_odd_texts(column: Texts, table: Table) -> None:
+    """Raise `DataError` for a word in a column of numbers."""
+    odd = odd_texts(dict(zip(column.different, column.counts(column.numbers).tolist(), strict=True)))
+    if odd:
+        row = int(np.argmax(np.isin(column.numbers, [column.different.index(text) for text in odd])))
         raise DataError(
-            f"{table.name}: {table.place(row)}, column '{column.name}': '{text:.40}' is no number, as others are; fix "
+            f"{table.name}: {table.place(row)}, column '{column.name}': "
+            f"'{column.different[column.numbers[row]]:.40}' is no number, as others are; fix "
             f"it, take the values as categories (--categorical '{column.name}'), or leave the column out (--drop)"
         )
-    known = column.values[rows][~missing]
-    distinct = len(set(known))
-    if distinct > _NAMES and distinct > 0.9 * len(known):
-        return f"almost every row has another text ({distinct:,} in {len(known):,})"
-    return "the same text in every row" if distinct == 1 and not missing.any() else ""
 
 
 def _is_index(column: Column) -> bool:
@@ -112,8 +146,8 @@ def _is_index(column: Column) -> bool:
     return has_no_name and len(values) > 2 and bool((np.diff(values) == 1).all() and values[0] in (0, 1))
 
 
-def _fit(column: Column, rows: Rows, *, asked: bool) -> Encoder:
-    """Return the encoder of a column, as its training rows say."""
+def _fit(column: Column, rows: Rows) -> Encoder:
+    """Return the encoder of a column of numbers, truth values or dates, as its training rows say."""
     name, known, gone = column.name, column.values[rows], column.missing[rows]
     missing = bool(gone.any())
     if missing:  # a column may be as large as the memory: no copy that says the same
@@ -127,16 +161,11 @@ def _fit(column: Column, rows: Rows, *, asked: bool) -> Encoder:
         return Number(name, missing, mean, _offset(finite, mean))
     if column.kind == "boolean":
         return Truth(name, missing, float(known.mean() > 0.5))
-    if column.kind == "date":
-        has_time = bool((known != known.astype("datetime64[D]")).any())
-        plain = Date(name, missing, str(known.max()), has_time)
-        means = plain.encode(Column(name, "date", known), str).mean(axis=0)
-        return dataclasses.replace(plain, fill=tuple(map(float, means)))
 
-    categories = sorted(set(known))
-    if len(categories) > MOST_CATEGORIES and not (asked and len(categories) <= 20 * MOST_CATEGORIES):
-        return Hashed(name, missing)
-    return OneHot(name, missing, tuple(categories))
+    has_time = bool((known != known.astype("datetime64[D]")).any())
+    plain = Date(name, missing, str(known.max()), has_time)
+    means = plain.encode(Column(name, "date", known), str).mean(axis=0)
+    return dataclasses.replace(plain, fill=tuple(map(float, means)))
 
 
 def _offset(values: Shaped[np.ndarray, " n"], mean: float) -> float:

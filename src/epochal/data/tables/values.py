@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -181,11 +181,19 @@ def _parse_all(texts: dict[str, None], form: str) -> dict[str, datetime] | None:
 
 def odd_one(texts: Shaped[np.ndarray, " n"]) -> tuple[int, str] | None:
     """Return the row and text of the first word in a column of numbers; ``None`` where words are what it holds."""
-    counts = Counter(text for text in texts if text is not None)
+    odd = odd_texts(Counter(text for text in texts if text is not None))
+    return next(((row, text) for row, text in enumerate(texts) if text in odd), None)
+
+
+def odd_texts(counts: Mapping[str, int]) -> set[str]:
+    """Return the words in a column of numbers, of which ``counts`` says how often each text is in it.
+
+    There are none where words are what it holds.
+    """
     words = {text for text in counts if not is_number(text)}
-    if not words or sum(counts[text] for text in words) >= (1 - _MOSTLY) * counts.total():
-        return None
-    return next((row, text) for row, text in enumerate(texts) if text in words)
+    if sum(counts[text] for text in words) >= (1 - _MOSTLY) * sum(counts.values()):
+        return set()
+    return words
 
 
 def as_meant(column: Column) -> Column:
