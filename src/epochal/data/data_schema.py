@@ -141,6 +141,7 @@ class Schema:
         outputs = prod(_shape(targets["shape"])) if classes is None else len(classes)
         shift, scale = (_read_parts(parts, partial(_read_numbers, name)) for name in _PAIR)
         scaling = TargetScaling(*(_array(targets[name], (outputs,)) for name in _PAIR)) if "shift" in targets else None
+
         return cls(
             _read_parts(parts, _read_shape),
             _read_parts(parts, lambda part: _TYPES[part["samples"]["type"]]),

@@ -28,6 +28,7 @@ def describe(run: Run, *, prepares: bool) -> dict[str, Any]:
     schema = run.schema
     data = json.loads(schema.to_json())
     is_best = run.weights == "best"
+
     return {
         "format": FORMAT,
         "epochal": __version__,

@@ -275,6 +275,7 @@ class RunFile:
         )
         for change in file.changes:
             file.plan_at(change.iteration)  # raises for what no run can change, and for no plan
+
         return file
 
     def origin(self, iteration: int) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def _set_up_new(
 
     if custom.data:
         config = dataclasses.replace(config, data=dataset.name)
+
     return set_up(config, dataset, custom)
 
 

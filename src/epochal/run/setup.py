@@ -113,6 +113,7 @@ class Setup:
             "" if source is None else source.sha256,
         )
         config = self.config if self.custom.data else anchored(self.config)
+
         return RunFile(
             config,
             data,

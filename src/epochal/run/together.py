@@ -64,6 +64,7 @@ def as_one() -> Iterator[Cluster]:
     over = threading.Event()
     threading.Thread(target=_listen, args=(cluster, over), name="failures", daemon=True).start()
     peers = cluster.peers()
+
     try:
         cluster.check_same("environment", _environment())
         yield cluster
