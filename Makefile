@@ -10,7 +10,7 @@ help:
 	@echo "make demo       install into .venv and train on the embedded digits"
 	@echo "make test       formatting, lint, types and tests"
 	@echo "make test-long  the tests that take minutes"
-	@echo "make faults     hundreds of kills, failed writes and power cuts"
+	@echo "make faults     1,000 kills, failed writes, power cuts; writes what it saw into docs/reliability.md"
 	@echo "make bench      measure against other trainers; QUICK=1 takes about six minutes"
 	@echo "make docs       run the documentation's commands and show what they print"
 	@echo "make site       build the documentation site in both languages into build/site"
@@ -31,7 +31,10 @@ test-long: $(VENV)/dev
 	$(BIN)/pytest -m slow
 
 faults: $(VENV)/dev
-	$(BIN)/pytest tests/faults -m "slow or not slow"
+	@mkdir -p build
+	$(BIN)/pytest tests/faults tests/run/test_many_runs.py tests/run/test_changes.py -m "slow or not slow" \
+		-o junit_family=xunit1 --junitxml build/faults.xml
+	$(BIN)/python tests/faults/table.py build/faults.xml
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/suite.py $(if $(QUICK),--quick)

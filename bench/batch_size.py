@@ -1,136 +1,122 @@
-"""The study of batch sizes against what was measured before it was built: counts of updates, which load does not move.
+"""What is claimed of batch sizes, noise scales and the lessons: fourteen checks, and the curve of a cnn, one command.
 
-python bench/batch_size.py digits | mnist | small | stable | within   (mnist takes minutes)
+    python bench/batch_size.py                   # all of them, one after another: about 25 minutes on two processors
+    python bench/batch_size.py --only 1,13       # these
+    python bench/batch_size.py --table           # trains nothing, and prints what was seen before
+    python bench/batch_size.py --write           # the same, into docs/batch-size-checks.md and its Chinese edition
 
-``mnist`` and ``small`` judge by MNIST's own test set, as those measurements did: a study itself holds training samples
-out. Each check prints its number, the range that it must lie in, and whether it does; the exit status says the same.
+Each check prints its numbers, the range that each must lie in, and whether it does; the exit status says the same. What
+was seen is kept in bench/batch_size.json; a study that was killed goes on from `--folder`. Counts of updates do not
+depend on the machine's load; where a time counts, it is processor time, but for the fastest batch size.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
+import json
+import math
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from epochal import batch_sizes, load_data
-from epochal.study.batch_size.answer import Answer
-from epochal.study.batch_size.preparing import Prepared, prepare_trials
-from epochal.study.batch_size.request import Request
-from epochal.study.batch_size.work import BatchSizesCallback, work
-from epochal.study.target import Trial
-from epochal.study.to_target import ToTarget
+from size_checks import CHECKS, Check, Language
 
-Check = tuple[str, float, float, float]
+RESULTS = Path(__file__).with_name("batch_size.json")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+BEGIN, END = "<!-- checks: python bench/batch_size.py --write -->", "<!-- end of the checks -->"
+HEADINGS: dict[Language, tuple[str, ...]] = {
+    "en": ("check", "seen (wanted)", "holds", "yes", "**no**"),
+    "zh": ("检查", "所见（应为）", "成立", "是", "**否**"),
+}
+PAGES: dict[Language, str] = {"en": "batch-size-checks.md", "zh": "batch-size-checks.zh-CN.md"}
 
-
-class Watch(BatchSizesCallback):
-    """Prints each trial."""
-
-    def on_trial(self, trial: Trial) -> None:
-        print(f"  B={trial.batch_size:<6} lr={trial.lr:<8g} seed {trial.seed}: {trial.steps} {trial.why}", flush=True)
+Kept: TypeAlias = dict[str, list[dict[str, Any]]]
 
 
-def judged_by_the_test_set(samples: int | None, **given: Any) -> Answer:
-    """Study MNIST's first samples, judged by its test set."""
-    request = Request.of({"data": "mnist", **given})
-    data = load_data("mnist")
-    if samples is not None:
-        import numpy as np
-
-        data = dataclasses.replace(data, train=data.train.take(np.arange(samples)))
-    sizes = tuple(len(data.train) if size == "all" else int(size) for size in request.batch_sizes)
-    prepared: Prepared = prepare_trials(request, data, ToTarget(request.shared, data), data, sizes)
-    with tempfile.TemporaryDirectory() as folder:
-        return Answer.of(work(prepared, Path(folder) / "study", Watch()).results)
+def holds(seen: dict[str, Any]) -> bool:
+    """Return whether a number lies where it must; NaN lies nowhere."""
+    is_below = seen["high"] is None or seen["value"] <= seen["high"]
+    return bool(math.isfinite(seen["value"]) and seen["low"] <= seen["value"] and is_below)
 
 
-def steps(answer: Answer, size: int) -> float:
-    row = answer.study.row(size)
-    return float("nan") if row is None or row.steps is None else row.steps
+def measure(check: Check, folder: Path) -> list[dict[str, Any]]:
+    """Make a check, and print each of its numbers as soon as it is known."""
+    print(f"{check.number}. {check.titles['en']}", flush=True)
+    found = []
+    for seen in check.make(folder):
+        high = seen.high if seen.high < math.inf else None
+        found.append({"name": seen.name, "value": float(seen.value), "low": seen.low, "high": high})
+        print(f"   {'ok  ' if holds(found[-1]) else 'MISS'} {written(found[-1])}", flush=True)
+    return found
 
 
-def rate(answer: Answer, size: int) -> float:
-    row = answer.study.row(size)
-    return float("nan") if row is None or row.lr is None else row.lr
+def written(seen: dict[str, Any]) -> str:
+    """Write a number and its range.
+
+    >>> written({"name": "S(64)", "value": 1442.0, "low": 1080.0, "high": 1800.0})
+    'S(64) = 1,442 (1,080 to 1,800)'
+    """
+    low, high = seen["low"], seen["high"]
+    limits = f"≥ {number(low)}" if high is None else number(low)
+    if high is not None and high > low:
+        limits = f"{number(low)} to {number(high)}"
+    return f"{seen['name']} = {number(seen['value'])} ({limits})"
 
 
-def critical(answer: Answer) -> float:
-    return float("nan") if answer.critical is None else answer.critical[0]
+def number(value: float) -> str:
+    """Write a number with four digits at most behind its first.
+
+    >>> number(76543.2), number(0.0191), number(1.0)
+    ('76,543', '0.0191', '1')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def digits() -> Iterator[Check]:
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        answer = batch_sizes("digits", target_accuracy=0.95, run=Path(folder) / "study")
-    yield "digits: seconds in all (quiet machine)", time.perf_counter() - started, 0, 15
-    yield "digits: critical batch size", critical(answer), 20, 50
-    yield "digits: fastest", float(answer.best or 0), 4, 64
+def table(kept: Kept, language: Language) -> str:
+    """Return the table of all checks in Markdown, those that were not made yet included."""
+    check, seen, verdict, yes, no = HEADINGS[language]
+    lines = [f"| | {check} | {seen} | {verdict} |", "| --- | --- | --- | --- |"]
+    for one in CHECKS:
+        rows = kept.get(str(one.number), [])
+        texts = "<br>".join(written(row) if holds(row) else f"**{written(row)}**" for row in rows) or "–"
+        answer = "–" if not rows else yes if all(map(holds, rows)) else no
+        lines.append(f"| {one.number} | {one.titles[language]} | {texts} | {answer} |")
+    return "\n".join(lines)
 
 
-def mnist() -> Iterator[Check]:
-    answer = judged_by_the_test_set(
-        None, optimizer="sgd", target_accuracy=0.97, batch_sizes=[1, 4, 16, 64, 256, 1024], seeds=2
-    )
-    yield "mnist: updates of B = 1", steps(answer, 1), 77_000 * 0.75, 77_000 * 1.25
-    yield "mnist: updates of B = 64", steps(answer, 64), 1_440 * 0.75, 1_440 * 1.25
-    yield "mnist: updates of B = 1,024", steps(answer, 1024), 650 * 0.8, 650 * 1.2
-    yield "mnist: critical batch size", critical(answer), 90, 210
-    yield "mnist: fastest", float(answer.best or 0), 16, 256
-    yield "mnist: rate of 64 over that of 1", rate(answer, 64) / rate(answer, 1), 16, 100
+def write_pages(kept: Kept) -> None:
+    """Put the table between its marks in both pages."""
+    for language, name in PAGES.items():
+        page = DOCS / name
+        before, _, rest = page.read_text("utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        page.write_text(f"{before}{BEGIN}\n\n{table(kept, language)}\n\n{END}{after}", "utf-8")
 
 
-def small() -> Iterator[Check]:
-    """10,000 samples to 94 %."""
-    sizes = [1, 4, 16, 64, 256, 1024, "all"]
-    found = {
-        name: judged_by_the_test_set(10_000, optimizer=name, target_accuracy=0.94, batch_sizes=sizes, seeds=2)
-        for name in ("sgd", "momentum")
-    }
-    sgd, momentum = found["sgd"], found["momentum"]
-    yield "momentum's critical batch size over sgd's", critical(momentum) / critical(sgd), 2.5, 100
-    for name, answer in found.items():
-        yield f"{name}: updates of 1 over those of 64", steps(answer, 1) / steps(answer, 64), 48, 80
-    yield "sgd: updates of 256 over those of all", steps(sgd, 256) / steps(sgd, 10_000), 0, 1.4
-    yield "momentum: updates of 64 over those of 1,024", steps(momentum, 64) / steps(momentum, 1024), 3, 100
-    yield "sgd: rate of 64 over that of 1", rate(sgd, 64) / rate(sgd, 1), 16, 100
-    yield "sgd: rate of all over that of 256", rate(sgd, 10_000) / rate(sgd, 256), 0, 2.1
+def main() -> int:
+    """Make the checks, or show what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="numbers of checks, such as 1,13")
+    parser.add_argument("--table", action="store_true", help="make none, and print what was seen")
+    parser.add_argument("--write", action="store_true", help="make none, and write what was seen into the documents")
+    parser.add_argument("--folder", type=Path, default=Path("runs/batch-size-checks"), help="where the studies lie")
+    given = parser.parse_args()
+    kept: Kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
 
+    wanted = {int(one) for one in given.only.split(",") if one} or {one.number for one in CHECKS}
+    made = [] if given.table or given.write else [one for one in CHECKS if one.number in wanted]
+    for check in made:
+        kept[str(check.number)] = measure(check, given.folder)
+        ordered = dict(sorted(kept.items(), key=lambda pair: int(pair[0])))
+        RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
-def stable() -> Iterator[Check]:
-    """Three seeds of the whole study."""
-    with tempfile.TemporaryDirectory() as folder:
-        answers = [
-            batch_sizes("digits", target_accuracy=0.95, seed=seed, run=Path(folder) / str(seed)) for seed in (0, 10, 20)
-        ]
-    fastest = [answer.best or 0 for answer in answers]
-    yield "digits: largest over smallest fastest of three studies", max(fastest) / min(fastest), 1, 4
-    knees = [critical(answer) for answer in answers]
-    yield "digits: largest over smallest critical of three studies", max(knees) / min(knees), 1, 1.6
-
-
-def within() -> Iterator[Check]:
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        answer = batch_sizes("mnist", within="60s", run=Path(folder) / "study", callback=Watch())
-    yield "mnist within 60 s: seconds", time.perf_counter() - started, 0, 75
-    yield "mnist within 60 s: sizes", float(len(answer.rows)), 2, 20
-    print("  left out:", ", ".join(f"{one.batch_size} ({one.why})" for one in answer.study.left_out) or "none")
-
-
-def main(names: list[str]) -> int:
-    checks = {"digits": digits, "mnist": mnist, "small": small, "stable": stable, "within": within}
-    failed = 0
-    for name in names or ["digits"]:
-        for what, value, low, high in checks[name]():
-            is_within = low <= value <= high
-            failed += not is_within
-            print(f"{'ok  ' if is_within else 'MISS'} {what}: {value:,.4g} ({low:,.4g} to {high:,.4g})", flush=True)
-    return min(failed, 1)
+    if given.table:
+        print(table(kept, "en"))
+    if given.write:
+        write_pages(kept)
+    shown = [one for one in CHECKS if one.number in wanted]
+    return 0 if all(holds(row) for one in shown for row in kept.get(str(one.number), [])) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

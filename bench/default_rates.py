@@ -32,13 +32,14 @@ import numpy as np
 
 from epochal.config import TrainConfig
 from epochal.data import Dataset, load_data
-from epochal.run.defaults import rate_for
+from epochal.run.defaults import Facts, rate_for
 from epochal.study.target import Target, Trial
 from epochal.study.to_target import ToTarget
 from epochal.study.tuning import validation_split
 from tables import SETS
 
 RESULTS = Path(__file__).with_name("default_rates.json")
+FIRST = 8  # updates before the first evaluation: a smaller count is a guess, and taken as this
 MOST = 4.5  # times the best updates, after which a trial is given up
 DOUBLINGS = 9  # of a rate, up or down, before a cell is given up
 ALL = 2**31
@@ -75,7 +76,9 @@ class Problem:
     @property
     def share(self) -> float:
         """How far the target is from the best loss, as a share of the way from there to the first one."""
-        return 0.1 if self.is_small else 0.04 if self.samples else 0.02
+        if self.is_small:
+            return 0.05 if self.model == "linear" else 0.1  # a tenth is reached by linear within 2 to 5 updates
+        return 0.04 if self.samples else 0.02
 
     @property
     def seeds(self) -> range:
@@ -121,7 +124,12 @@ PROBLEMS = (
     Problem("digits", "mlp", optimizers=OTHERS),
     Problem("mnist", "mlp", (8, 64, 512), OTHERS, samples=10_000),
     Problem("mnist", "mlp", (ALL,), samples=10_000),
-    *(Problem(name, "linear") for name in ("iris", "wine")),
+    *(Problem(name, "linear") for name in ("iris", "wine", "moons", "friedman1", "friedman2", "sine")),
+    Problem("digits", "linear", loss="mean-squared-error"),
+    Problem("mnist", "linear", (8, 64, 512), samples=10_000, loss="mean-squared-error"),
+    Problem("digits", "linear", optimizers=OTHERS),
+    Problem("mnist", "linear", (8, 64, 512), OTHERS, samples=10_000),
+    *(Problem(name, "linear", optimizers=OTHERS) for name in ("breast cancer", "classification", "diabetes")),
 )
 
 
@@ -154,7 +162,9 @@ class Cell:
         """Try a rate, for 4.5 times the fewest updates so far."""
         rate = float(f"{rate:.4g}")
         if rate not in self.trials:
-            most = self.limit if self.best is None else min(self.limit, max(8, math.ceil(MOST * self.best["steps"])))
+            most = (
+                self.limit if self.best is None else min(self.limit, math.ceil(MOST * max(FIRST, self.best["steps"])))
+            )
             self.trials[rate] = self.try_one(rate, most)
         return self.trials[rate]
 
@@ -175,7 +185,8 @@ def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None], *,
     if all(default_of(cell) is not None for cell in known) and (again or len(known) == len(names)):
         return
     split = problem.split()
-    samples, squared = len(split.train), split.class_names is None
+    samples = len(split.train)
+    of_data = facts_of(problem, split)
     if problem.name not in keep["targets"]:
         keep["targets"][problem.name] = target_of(problem, split)
     target = Target("loss", keep["targets"][problem.name])
@@ -185,7 +196,8 @@ def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None], *,
         limit = (60 if problem.samples else 400) * samples
         for size in problem.sizes:
             name, batch_size = key(problem, optimizer, size), min(size, samples)
-            default = rate_for(optimizer, batch_size, model=problem.model, squared_error=squared)
+            facts = of_data | {"optimizer": optimizer, "batch_size": batch_size}
+            default = default_rate(facts)
 
             def try_one(rate: float, most: int, size: int = batch_size, trials: ToTarget = trials) -> dict[str, Any]:
                 done: list[Trial] = []
@@ -207,10 +219,17 @@ def measure(problem: Problem, keep: dict[str, Any], save: Callable[[], None], *,
                 limit = max(400, math.ceil(MOST * cell.best["steps"]))
             if len(cell.trials) > before:
                 ordered = [cell.trials[rate] for rate in sorted(cell.trials)]
-                keep["cells"][name] = {"batch_size": batch_size, "samples": samples, "trials": ordered}
-                keep["cells"][name] |= {"model": problem.model, "optimizer": optimizer, "squared_error": squared}
+                keep["cells"][name] = {**facts, "samples": samples, "trials": ordered}
                 save()
                 print(shown(name, cell.best, cell.take(default)), flush=True)
+
+
+def facts_of(problem: Problem, split: Dataset) -> dict[str, Any]:
+    """Return what the default rates follow from, beside optimizer and batch size."""
+    loss = problem.loss or ("cross-entropy" if split.class_names else "mean-squared-error")
+    facts = Facts.of(split, loss)
+    length = round(facts.squared_length, 3)
+    return {"model": problem.model, "squared_length": length, "is_table": facts.is_table, "outputs": facts.outputs}
 
 
 def target_of(problem: Problem, split: Dataset) -> float:
@@ -232,15 +251,24 @@ def shown(name: str, best: dict[str, Any] | None, default: dict[str, Any]) -> st
     """Return a cell's row: the best rate and its updates, the default one and how many times as many it needs."""
     if best is None:
         return f"{name:40} no rate reached the target"
-    times = f"{default['steps'] / best['steps']:6.1f} ×" if default["steps"] else f"{default['why']:>8}"
+    times = (
+        f"{max(FIRST, default['steps']) / max(FIRST, best['steps']):6.1f} ×"
+        if default["steps"]
+        else f"{default['why']:>8}"
+    )
     return f"{name:40} {best['steps']:9,.0f} at {best['rate']:<9.3g} default {default['rate']:<9.3g} {times}"
 
 
 def default_of(kept: dict[str, Any]) -> dict[str, Any] | None:
     """Return a cell's trial at the present default rate; ``None`` where it is still to be measured."""
-    model, squared = kept["model"], kept["squared_error"]
-    rate = float(f"{rate_for(kept['optimizer'], kept['batch_size'], model=model, squared_error=squared):.4g}")
+    rate = default_rate(kept)
     return next((one for one in kept["trials"] if one["rate"] == rate), None)
+
+
+def default_rate(facts: dict[str, Any]) -> float:
+    """Return the present default rate of a cell: what `epochal.train` takes there."""
+    known = Facts(facts["squared_length"], facts["is_table"], facts["outputs"])
+    return rate_for(facts["optimizer"], facts["batch_size"], facts["model"], known)
 
 
 def best_of(kept: dict[str, Any]) -> dict[str, Any] | None:
@@ -257,7 +285,7 @@ def ratios(keep: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
     for name, kept in keep["cells"].items():
         default, best = default_of(kept), best_of(kept)
         if default is not None and best is not None:
-            times = math.inf if default["steps"] is None else default["steps"] / best["steps"]
+            times = math.inf if default["steps"] is None else max(FIRST, default["steps"]) / max(FIRST, best["steps"])
             found.setdefault(kept["optimizer"], []).append((name, times if default["why"] != "diverged" else math.nan))
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from epochal.words.language import present_language
 from epochal.words.phrases import translate
-from epochal.words.plain_text import plain_text
+from epochal.words.plain_text import one_line, plain_text
 
 
 class EpochalError(Exception):
@@ -36,7 +36,11 @@ class OptionError(EpochalError, ValueError):
 
 
 class DataError(EpochalError, ValueError):
-    """Data that are missing, damaged, or not what they should be."""
+    """Data that are missing, damaged, or not what they should be; in one line, whatever a value or a name holds."""
+
+    def __str__(self) -> str:
+        """Return its text, in which a newline of a value is a picture of itself."""
+        return one_line(super().__str__())
 
 
 class ModelError(EpochalError, ValueError):
@@ -53,6 +57,21 @@ class DivergedError(EpochalError, ValueError):
 
 class AlteredWarning(UserWarning):
     """A run folder that is not as it was written: what it shows may not be what was trained."""
+
+
+def brief(error: BaseException, most: int = 200) -> str:
+    r"""Return what another library says of a failure in a line: it may quote a whole file, and end in a list of places.
+
+    >>> brief(ValueError("no number:\\n  'aaaa'"))
+    "no number: 'aaaa'"
+    """
+    return shortened_line(str(error), most) or type(error).__name__
+
+
+def shortened_line(text: str, most: int = 200) -> str:
+    """Return a text in a line of at most so many letters."""
+    said = " ".join(text.split())
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tomllib
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular
+from epochal.held_folder import READING, TEMPORARY, HeldFolder, regular, sync_names
 
 _CAN_SYNC_FOLDERS = os.name != "nt"  # Windows opens no folders
+_CHAIN = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.ASCII)
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number or an ending may follow
 
 
@@ -88,7 +90,7 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_names(descriptor)
     finally:
         os.close(descriptor)
 
@@ -114,6 +116,17 @@ def read_own(path: Path, most: int | None = None) -> bytes:
     """
     with HeldFolder.open(path.parent) as folder:
         return folder.read(path.name, most)
+
+
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Return what a TOML file from anywhere holds. Raises `ValueError` where it is none.
+
+    A key of thousands of parts, ``a.a.a…``, is a few kilobytes and makes the reader take gigabytes.
+    """
+    text = content.decode()
+    if _CHAIN.search(text):
+        raise ValueError("it has a key of more parts than anybody writes")
+    return tomllib.loads(text)
 
 
 def refuse_link(folder: Path) -> None:

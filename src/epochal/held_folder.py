@@ -27,6 +27,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
 READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """How a file is opened to be read: a pipe that stands in its place is not waited for."""
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 _LARGE, _PART = 64 << 20, 256
 """A file above so many bytes, with less than one such part of them on the disk, is holes, which no writer makes."""
 
@@ -198,7 +199,7 @@ class HeldFolder:
     def sync(self) -> None:
         """Force its names to the disk, where the system can do that: Windows opens no folders."""
         if self._handle is not None:
-            os.fsync(self._handle)
+            sync_names(self._handle)
 
     def _about(self, name: str) -> os.stat_result | None:
         with suppress(FileNotFoundError):
@@ -217,6 +218,15 @@ class HeldFolder:
         if self._handle is None:
             return function(self._place / _checked(name), *arguments, **options)
         return function(_checked(name), *arguments, dir_fd=self._handle, **options)
+
+
+def sync_names(descriptor: int) -> None:
+    """Force an open folder's names to the disk; some network file systems do so without being asked, and refuse it."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 def regular(descriptor: int, check: Callable[[os.stat_result], None] = lambda about: None) -> IO[bytes]:

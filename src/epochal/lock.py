@@ -13,7 +13,9 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,31 @@ _LONGEST = 1000  # bytes in which the holder says who it is
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for no pipe that stands in its place
 
 
+@dataclass(slots=True, eq=False)
+class _Held:
+    """The descriptor that a lock hangs on; ``None`` once this process has let go of it."""
+
+    descriptor: int | None
+
+    def let_go(self) -> None:
+        """Close it, which frees the lock where no other process has it."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@cache
+def _held_here() -> set[_Held]:
+    """Return the locks of this process, of which children that it forks let go.
+
+    A child has every descriptor, too: it would hold the lock on when this process is lost.
+    """
+    held: set[_Held] = set()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: [one.let_go() for one in held])
+    return held
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the run's lock while the block runs.
@@ -49,7 +76,8 @@ def locked(path: Path) -> Iterator[None]:
                 descriptor = folder.descriptor_of(path.name, os.O_RDWR | os.O_CREAT | _NO_WAIT)
         except OSError as error:
             raise RunError(f"cannot write in {path.parent}: {error.strerror}") from error
-        stack.callback(os.close, descriptor)
+        held = _Held(descriptor)
+        stack.callback(held.let_go)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunError(f"{path} is no file; remove it")
 
@@ -65,8 +93,11 @@ def locked(path: Path) -> Iterator[None]:
 
         about = {"process": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         _write(descriptor, json.dumps(about).encode())
+        _held_here().add(held)
+        stack.callback(_held_here().discard, held)
         yield
-        _write(descriptor, b"")
+        if held.descriptor is not None:  # or it is the parent's
+            _write(held.descriptor, b"")
 
 
 def is_locked(path: Path) -> bool:

@@ -247,6 +247,7 @@ def _following(before: Phase, one: SizeFrom, size: int, samples: int, last: Last
         )
     begin = batches.advance(before.begin, batches.until(mark, before.begin))
     used = before.used + batches.used_between(before.begin, begin)
+
     return Phase(size, start, mark, _entered(begin, Batches(samples, size, last)), used)
 
 

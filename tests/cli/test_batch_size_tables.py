@@ -12,7 +12,7 @@ from rich.console import Console
 from epochal.cli.batch_size_tables import print_answer
 from epochal.cli.size_picture import picture_lines
 from epochal.study.batch_size.answer import Answer
-from epochal.study.batch_size.trials import BatchSizes
+from epochal.study.batch_size.trials import BatchSizes, LeftOut
 from epochal.words.language import LANGUAGES
 from epochal.words.layout import cells
 from measured_sizes import FLAT, measured_row, measured_study, with_rows
@@ -29,6 +29,15 @@ def test_the_answer_comes_first_and_the_command_to_type_last() -> None:
     assert lines[0].startswith("mlp on mnist, sgd, this machine (2 processors): batch sizes 64 to 256 reach")
     assert "    epochal train mnist --batch-size 64 --lr 0.64" in lines
     assert lines[-1] == "    epochal report 'my study'"
+
+
+def test_where_the_time_was_too_short_a_command_gives_more() -> None:
+    study = measured_study(left_out=(LeftOut(16_384, "budget"),))
+    longer = "    epochal batch-size --run s --within 240s"
+    for within, left, is_offered in ((60.0, study, True), (None, study, False), (60.0, measured_study(), False)):
+        file = io.StringIO()
+        print_answer(Answer.of(left), Console(file=file, width=80, highlight=False, markup=False), Path("s"), within)
+        assert (longer in file.getvalue().splitlines()) is is_offered
 
 
 def test_the_table_has_a_row_for_each_size() -> None:

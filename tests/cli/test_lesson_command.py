@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from epochal.cli import main
 from epochal.cli.lesson import NAMES
-from epochal.study.lessons import batch_growth
+from epochal.study.lessons import batch_growth, lesson_trainings
 from epochal.study.lessons.teaching import lessons
 
 SMALL = batch_growth.GrowthPlan(batch_size=50, rate=0.2, epochs=1)
@@ -45,7 +48,7 @@ def test_a_lesson_prints_its_table_what_to_see_and_what_to_try(
     out = printed(capsys, "growth", "--quick", "--seeds", "1", "--lang", language)
     assert see in out
     assert "epochal train digits --batch-size 50,200@1ep --epochs 2" in out
-    assert "epochal lesson growth --quick --picture growth.svg" in out
+    assert "epochal lesson growth --quick --seeds 1 --run runs/lesson-growth-1 --picture growth.svg" in out
 
 
 @pytest.mark.usefixtures("small")
@@ -58,6 +61,35 @@ def test_json_is_the_result_and_nothing_else(capsys: pytest.CaptureFixture[str],
     assert picture.stat().st_size > 1_000
 
 
+@pytest.mark.usefixtures("small")
+def test_a_lesson_that_was_stopped_goes_on_and_a_finished_one_is_shown_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    train = lesson_trainings.train_in_memory
+
+    def counted(setup: Any, callbacks: Any) -> Any:
+        made.append(str(setup.config.batch_size))
+        if len(made) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train(setup, callbacks)
+
+    monkeypatch.setattr(lesson_trainings, "train_in_memory", counted)
+    words = ["growth", "--quick", "--seeds", "1", "--at-once", "1", "--run", "stopped"]
+    out = printed(capsys, *words, status=130)
+    assert "stopped, and saved; go on with:" in out
+    assert "  epochal lesson growth --quick --seeds 1 --run stopped" in out
+
+    table = json.loads(printed(capsys, *words, "--json"))["tables"]
+    assert len(made) == 2 + 2  # the first is kept, the second is made again
+    assert json.loads(printed(capsys, *words, "--json"))["tables"] == table
+    assert len(made) == 4
+    assert json.loads(printed(capsys, *words[:-2], "--json"))["tables"] == table  # in a folder of its own
+    assert "holds a lesson of another seeds: [0], and not [0, 1]" in printed(
+        capsys, "growth", "--quick", "--seeds", "2", "--run", "stopped", status=2
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -65,6 +97,7 @@ def test_json_is_the_result_and_nothing_else(capsys: pytest.CaptureFixture[str],
         (["--quick"], "--quick is of one lesson; name it: epochal lesson ladder"),
         (["gap", "--picture", "gap"], "ends in its format, such as gap.svg or gap.png"),
         (["gap", "--picture", "nowhere/gap.svg"], "there is no folder nowhere"),
+        (["--run", "a"], "--run is of one lesson; name it: epochal lesson ladder"),
         (["gap", "--seeds", "0"], "--seeds must be at least 1"),
         (["gap", "growth"], "there is no place for 'growth'"),
     ],

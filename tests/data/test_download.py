@@ -200,10 +200,12 @@ def test_without_a_network_it_says_where_files_can_be_put(tmp_path: Path, monkey
     )
     with pytest.raises(DataError) as refusal:
         download(about, tmp_path / "thing")
-    first, second = str(refusal.value).split("\n")
-    assert first == ("cannot download thing: no mirror gave file.gz (one.test, two.test: unknown host, or no network).")
-    assert f"put file.gz into {tmp_path / 'thing'}" in second
-    assert "EPOCHAL_DATA=FOLDER" in second
+    said = str(refusal.value)
+    assert said.startswith(
+        "cannot download thing: no mirror gave file.gz (one.test, two.test: unknown host, or no network). "
+    )
+    assert f"put file.gz into {tmp_path / 'thing'}" in said
+    assert "EPOCHAL_DATA=FOLDER" in said
 
 
 def test_two_downloads_at_once_fetch_once(tmp_path: Path, mirrors: list[Mirror]) -> None:

@@ -16,7 +16,7 @@ from workbench import constant, drive, engine_for, numbered, output_itself
 
 from epochal.clock import Lengths, Plan
 from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
-from epochal.engine.optimizer import SCHEDULES, check_rate, register
+from epochal.engine.optimizer import SCHEDULES, DefaultRate, check_rate, register
 from epochal.errors import OptionError, PlanError
 
 GRADIENTS = [1.0, -2.0, 0.5, 0.0, 3.0]
@@ -225,12 +225,23 @@ def test_warm_up_within_a_budget_of_time_may_be_of_any_length() -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_default_rate_grows_with_the_batch_and_ever_less_beyond_its_knee(optimizer: str) -> None:
     rate = OPTIMIZERS[optimizer].rate
-    assert default_learning_rate(optimizer, 100) == rate.at_100
-    largest = rate.at_100 * (1 + rate.knee / 100) ** rate.power
     for batch_size in (1, 7, 64, 1_000):
-        formula = largest / (1 + rate.knee / batch_size) ** rate.power
+        formula = min(rate.most, rate.largest / (1 + rate.knee / batch_size) ** rate.power)
         assert default_learning_rate(optimizer, batch_size) == pytest.approx(formula, rel=0.01)
-    assert default_learning_rate(optimizer, 10**9) == pytest.approx(largest, rel=0.01)
+    assert default_learning_rate(optimizer, 10**9) == pytest.approx(min(rate.most, rate.largest), rel=0.01)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_a_rate_can_grow_faster_or_further(power: float) -> None:
+    rate = DefaultRate(0.5, 20.0, power, most=0.4)
+    assert rate.steeper(0.25).of(1) == pytest.approx(0.25 * rate.of(1), rel=0.05)
+    assert rate.steeper(0.25).of(10**9) == rate.of(10**9) == 0.4
+    assert rate.higher(2.0).of(1) == pytest.approx(rate.of(1), rel=0.05)
+    assert rate.higher(2.0).of(10**9) == 1.0
+
+
+def test_the_rate_of_plain_descent_ends_where_whole_batches_begin_to_swing() -> None:
+    assert [default_learning_rate("sgd", size) for size in (64, 100, 1_000, 60_000)] == [0.36, 0.4, 0.4, 0.4]
 
 
 @pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 8), ("momentum", 8), ("adam", 8**0.5), ("adamw", 8**0.5)])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from epochal import from_functions, train
-from epochal.engine.fast_forms import slow_operations
+from epochal.engine.fast_forms.slow_operations import slow_operations
 
 IMAGES = jax.ShapeDtypeStruct((32, 16, 16, 16), np.float32)
 KERNEL = jax.ShapeDtypeStruct((5, 5, 16, 16), np.float32)

@@ -64,11 +64,19 @@ class ChildServer:
         )
 
     def start(
-        self, *arguments: object, sabotage: str = "", environment: Mapping[str, str] | None = None, cores: int = 0
+        self,
+        *arguments: object,
+        sabotage: str = "",
+        environment: Mapping[str, str] | None = None,
+        cores: int = 0,
+        pipe: Path | None = None,
     ) -> Child:
-        """Start ``epochal ARGUMENTS`` in the server's folder, whole or sabotaged; on so many cores, if not on all."""
+        """Start ``epochal ARGUMENTS`` in the server's folder, whole or sabotaged; on so many cores, if not on all.
+
+        What it prints goes to a file, or into a named ``pipe``, which somebody must read.
+        """
         self._count += 1
-        log, ready = self.folder / f"child-{self._count}.log", self.folder / f"ready-{self._count}"
+        log, ready = pipe or self.folder / f"child-{self._count}.log", self.folder / f"ready-{self._count}"
         os.mkfifo(ready)
         reader = os.open(ready, os.O_RDONLY | os.O_NONBLOCK)
         answer = self.ask(
@@ -145,6 +153,7 @@ def _become(
         output = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
         os.chdir(folder)
         os.environ.update(environment)
         if cores:

@@ -35,7 +35,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildServer]:
         yield server
 
 
-@pytest.fixture(params=[pytest.param(20, id="short"), pytest.param(500, id="long", marks=pytest.mark.slow)])
+@pytest.fixture(params=[pytest.param(20, id="short"), pytest.param(1000, id="long", marks=pytest.mark.slow)])
 def kills(request: pytest.FixtureRequest) -> int:
     """How many kills a test shares among its scenarios."""
     count: int = request.param

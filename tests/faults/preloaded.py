@@ -3,6 +3,8 @@
     LD_PRELOAD=shim.so python preloaded.py journal DATA FOLDER JOURNAL waiting|working [SABOTAGE]
     LD_PRELOAD=shim.so python preloaded.py journal-resume DATA FOLDER JOURNAL waiting|working
     LD_PRELOAD=shim.so python preloaded.py fail DATA FOLDER KIND STEP FIRST
+    LD_PRELOAD=shim.so python preloaded.py clock DATA FOLDER
+    LD_PRELOAD=shim.so python preloaded.py locks DATA FOLDER
 
 It runs apart from the tests, since a library can only be preloaded when a process starts.
 """
@@ -16,6 +18,7 @@ import io
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +30,7 @@ from sabotage import sabotaged
 from epochal import resume, train
 from epochal.held_folder import HeldFolder
 from epochal.record.checkpoint_file import Checkpoint
+from epochal.record.run_record import RunRecord
 from epochal.run import checkpoints
 from epochal.run.callbacks import Callback
 
@@ -53,7 +57,7 @@ class Shim:
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(None)
-        self._library.faults_end.restype = ctypes.c_int64
+        self._library.faults_end.restype = self._library.faults_looks.restype = ctypes.c_int64
 
     def begin(self, folder: Path, journal: str = "", what: int = PASS, number: int = 0, error: int = 0) -> None:
         """Watch a folder from here on."""
@@ -64,6 +68,18 @@ class Shim:
     def mark(self, text: str) -> None:
         """Put a mark into the journal."""
         self._library.faults_mark(text.encode())
+
+    def take_locks_away(self, error: int) -> None:
+        """Let every lock fail with this error; 0 gives them back."""
+        self._library.faults_without_locks(ctypes.c_int(error))
+
+    def turn_clock_back(self, seconds: int) -> None:
+        """Let the clock on the wall go back by so many seconds whenever somebody looks; 0 lets it be right."""
+        self._library.faults_clock(ctypes.c_int64(seconds))
+
+    def looks(self) -> int:
+        """Return how often somebody looked at a wrong clock."""
+        return int(self._library.faults_looks())
 
     def end(self) -> int:
         """Stop; return how many calls there were that could fail."""
@@ -141,6 +157,85 @@ def fail_in_turn(data: Path, folder: Path, kind: str, step: str, first: str) -> 
     return problems
 
 
+def shorter(command: list[str]) -> list[str]:
+    """Return a command with half of its two epochs."""
+    place = command.index("--epochs") + 1
+    return [*command[:place], "1", *command[place + 1 :]]
+
+
+def go_back_in_time(data: Path, folder: Path) -> list[str]:
+    """Train, resume, list and report while the clock goes back by an hour at each look; return what went wrong."""
+    from epochal.cli.main import main
+
+    shim, problems = Shim(), []
+    train_little = ["train", str(data), *COMMAND, "--run"]
+    assert _call(main, [*train_little, str(folder / "whole")])[0] == 0
+    whole = Outcome.of(folder / "whole")
+
+    shim.turn_clock_back(3600)
+    run, timed = str(folder / "run"), str(folder / "timed")
+    timed_options = ["--model", "linear", "--budget", "1s", "--batch-size", "9", "--run", timed]
+    started = time.monotonic()
+    for command in (
+        [*shorter(train_little), run],
+        ["resume", run, "--epochs", "2"],
+        ["train", str(data), *timed_options],
+        ["runs", str(folder)],
+        ["show", run],
+        ["report", run],
+        ["rerun", run],
+    ):
+        status, text = _call(main, command)
+        if status:
+            problems.append(f"{command[0]}: status {status} and {text!r}")
+    seconds = time.monotonic() - started
+    assert shim.looks() > 20, "nobody looked"
+    shim.turn_clock_back(0)
+
+    if Outcome.of(Path(run)).weights != whole.weights:
+        problems.append("other bits")
+    record = RunRecord.read(Path(timed), check=True)
+    trained = sum(session.chunk_seconds for session in record.history.sessions)
+    if record.status != "finished" or not 1 <= trained < seconds:
+        problems.append(f"a budget of 1 s was {record.status} after {trained} s of training, within {seconds} s")
+    if any(session.seconds < 0 for path in (run, timed) for session in RunRecord.read(Path(path)).history.sessions):
+        problems.append("a session took negative time")
+    return problems
+
+
+def take_locks_away(data: Path, folder: Path) -> list[str]:
+    """Train and resume on a disk without locks; return what was not refused in a line, and what it left."""
+    from epochal.cli.main import main
+
+    shim, problems = Shim(), []
+    train_little = ["train", str(data), *COMMAND, "--run"]
+    assert _call(main, [*train_little, str(folder / "whole")])[0] == 0
+    whole = Outcome.of(folder / "whole")
+    assert _call(main, [*shorter(train_little), str(folder / "before")])[0] == 0
+
+    for error in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        shim.take_locks_away(error)
+        for command in ([*train_little, str(folder / "new")], ["resume", str(folder / "before"), "--epochs", "2"]):
+            status, text = _call(main, command)
+            errors = [line for line in text.splitlines() if line.startswith("epochal: ")]
+            if status != 2 or len(errors) != 1 or "disk has no locks" not in errors[0]:
+                problems.append(f"{command[0]}: status {status} and {text!r}")
+        status, text = _call(main, ["show", str(folder / "before")])
+        if status not in (0, 2) or "Traceback" in text:
+            problems.append(f"show: status {status} and {text!r}")
+        shim.take_locks_away(0)
+        if (folder / "new" / "run.toml").exists():
+            problems.append("a run was begun")
+
+    for command in ([*train_little, str(folder / "new")], ["resume", str(folder / "before"), "--epochs", "2"]):
+        status, text = _call(main, command)
+        problems += [text] if status else []
+    problems += Outcome.of(folder / "new").differences(whole)
+    if Outcome.of(folder / "before").weights != whole.weights:
+        problems.append("other bits")
+    return problems
+
+
 def _problems(main: CommandLine, status: int, text: str, run: Path, whole: Outcome) -> list[str]:
     """Check what a failing call led to: a clear end, and a run that can be gone on with to the same bits."""
     if status == 0:
@@ -174,4 +269,5 @@ if __name__ == "__main__":
     if command.startswith("journal"):
         write_journal(Path(data), Path(folder), *rest, again=command == "journal-resume")
     else:
-        print(json.dumps(fail_in_turn(Path(data), Path(folder), *rest)))
+        act = {"fail": fail_in_turn, "clock": go_back_in_time, "locks": take_locks_away}[command]
+        print(json.dumps(act(Path(data), Path(folder), *rest)))

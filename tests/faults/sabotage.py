@@ -198,6 +198,19 @@ def chunks_take_a_minute(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Engine, "run", slow)
 
 
+def memory_is_eaten(patch: pytest.MonkeyPatch) -> None:
+    """Every point takes another 100 MB, for good."""
+    eaten: list[bytes] = []
+    on_point = Recorder.on_point
+
+    def eat(self: Recorder, point: Point) -> None:
+        on_point(self, point)
+        if point.position.epoch > 20:
+            eaten.append(b"x" * 100_000_000)
+
+    patch.setattr(Recorder, "on_point", eat)
+
+
 def stop_is_never_asked(patch: pytest.MonkeyPatch) -> None:
     """Training does not ask whether it should stop."""
     patch.setattr(signals.StopRequest, "is_asked", lambda self: False)

@@ -1,5 +1,6 @@
 /* Stands between a process and the C library: writes down every call that changes files under one folder, and can make
    the n-th of them fail or kill the process. Loaded with LD_PRELOAD, so that SQLite's calls are seen like Python's.
+   It can also take away all locks, or let the clock on the wall go back each time that somebody looks.
 
    The journal is a row of records: seven little-endian 64-bit numbers (kind, descriptor, offset, length, flags, size of
    the first text, size of the second), then the two texts. Each record is a call that was made and succeeded. */
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { OPEN = 1, CLOSE, WRITE, TRUNCATE, RENAME, UNLINK, MKDIR, SYNC, MARK, UNSUPPORTED };
@@ -288,4 +290,48 @@ void *mmap(void *where, size_t size, int protection, int flags, int fd, off_t of
 }
 void *mmap64(void *where, size_t size, int protection, int flags, int fd, off64_t offset) {
     return mmap(where, size, protection, flags, fd, offset);
+}
+
+/* A file system without locks: every request for one fails with `error`, until it is 0 again. */
+static int without_locks = 0;
+void faults_without_locks(int error) { without_locks = error; }
+
+int flock(int fd, int operation) {
+    if (without_locks) {
+        errno = without_locks;
+        return -1;
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static int control(int fd, int command, void *argument) {
+    int locks = command == F_SETLK || command == F_SETLKW || command == F_GETLK || command == F_OFD_SETLK ||
+                command == F_OFD_SETLKW || command == F_OFD_GETLK;
+    if (locks && without_locks) {
+        errno = without_locks;
+        return -1;
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+#define CONTROLLING(name)                                                     \
+    int name(int fd, int command, ...) {                                      \
+        va_list rest;                                                         \
+        va_start(rest, command);                                              \
+        void *argument = va_arg(rest, void *);                                \
+        va_end(rest);                                                         \
+        return control(fd, command, argument);                                \
+    }
+CONTROLLING(fcntl)
+CONTROLLING(fcntl64)
+
+/* The clock on the wall is so many seconds further back each time that somebody looks; others are right. */
+static int64_t back_by = 0, looks = 0;
+void faults_clock(int64_t seconds) { back_by = seconds; }
+int64_t faults_looks(void) { return looks; }
+
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int result = (int)syscall(SYS_clock_gettime, which, now);
+    if (result == 0 && which == CLOCK_REALTIME && back_by) now->tv_sec -= back_by * __sync_add_and_fetch(&looks, 1);
+    return result;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,17 @@ def whole_outcome(children: ChildServer, scenario: Scenario, images: Path, run: 
     [pytest.param(one, id=one.name, marks=() if one.name in _ALWAYS else pytest.mark.slow) for one in SCENARIOS],
 )
 def test_the_same_bits_after_kills(
-    scenario: Scenario, children: ChildServer, images: Path, tmp_path: Path, kills: int
+    scenario: Scenario,
+    children: ChildServer,
+    images: Path,
+    tmp_path: Path,
+    kills: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     whole = whole_outcome(children, scenario, images, tmp_path / "whole")
     arguments = scenario.arguments(images, tmp_path / "killed")
     wanted, seed = -(-kills // len(SCENARIOS)), 0
+    record_property("times", wanted)
     while wanted > 0:
         problems, killed = problems_after_kills(children, arguments, whole, wanted, seed)
         assert problems == []

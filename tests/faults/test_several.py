@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,18 @@ SHARED = "--model mlp --hidden 16 --batch-size 128 --shards 4 --evaluate-every 5
 LONG = f"{SHARED} --epochs 1000000"
 
 
+CNN = "--model cnn --batch-size 128 --shards 4 --optimizer adam --evaluate-every 5 --checkpoint-every 0"
+
+
 @dataclass(frozen=True, slots=True)
 class Kills:
-    """How many processes are killed, one in each training, and how many train together."""
+    """How many processes are killed, one in each training, and how many train what together."""
 
     kills: int
     processes: int
     epochs: int
+    options: str = SHARED
+    seed: int = 7
 
 
 def start_long(children: ChildServer, images: Path, run: Path, processes: int, **more: object) -> Crowd:
@@ -53,47 +59,77 @@ def start_long(children: ChildServer, images: Path, run: Path, processes: int, *
     "scenario",
     [
         pytest.param(Kills(kills=2, processes=2, epochs=60), id="short"),
-        pytest.param(Kills(kills=100, processes=4, epochs=2000), id="long", marks=pytest.mark.slow),
+        *(
+            pytest.param(
+                Kills(kills=20, processes=4, epochs=2000, seed=seed), id=f"long-{seed}", marks=pytest.mark.slow
+            )
+            for seed in range(5)
+        ),
+        pytest.param(Kills(kills=8, processes=2, epochs=40, options=CNN), id="cnn", marks=pytest.mark.slow),
     ],
 )
-def test_the_same_bits_after_random_kills(scenario: Kills, children: ChildServer, images: Path, tmp_path: Path) -> None:
-    command = ["train", images, *SHARED.split(), "--epochs", scenario.epochs, "--run"]
+def test_the_same_bits_after_random_kills(
+    scenario: Kills,
+    children: ChildServer,
+    images: Path,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    command = ["train", images, *scenario.options.split(), "--epochs", scenario.epochs, "--run"]
     assert children.run(*command, tmp_path / "whole")[0] == 0
     whole = Outcome.of(tmp_path / "whole")
 
-    random_, left, number = random.Random(7), scenario.kills, 0
+    random_, left, number, longest = random.Random(scenario.seed), scenario.kills, 0, 0.0
     while left:
         run = tmp_path / f"killed-{number}"
         words, number, status = [*command, run], number + 1, [1]
         while any(status):
-            processes = random_.choice([2, 4]) if scenario.processes > 2 else 2
-            crowd = Crowd.start(
-                children, *words, processes=processes if left else 1, EPOCHAL_JOIN_TIMEOUT=f"{JOINING:.0f}"
-            )
-            killed = left > 0 and kill_one(crowd, random_)
+            # the last part is one process's: the number of them may change, too
+            processes = scenario.processes if left else 1
+            crowd = Crowd.start(children, *words, processes=processes, EPOCHAL_JOIN_TIMEOUT=f"{JOINING:.0f}")
+            lost = kill_one(crowd, random_) if left else None
             asked = time.monotonic()
-            status = crowd.wait(JOINING + HEARTBEAT + AT_ONCE if killed else 300)
-            if killed:
+            status = crowd.wait(300 if lost is None else lost.seconds)
+            if lost is None:
+                assert not any(status), crowd.text()
+            else:
                 left -= 1
+                longest = max(longest, time.monotonic() - asked) if lost.trained else longest
                 assert -signal.SIGKILL in status
                 assert set(status) <= {-signal.SIGKILL, 75, 2, 0}, crowd.text()
-                print(f"{time.monotonic() - asked:.2f} s: {status}")
-            else:
-                assert not any(status), crowd.text()
             words = ["resume", run] if (run / "run.toml").exists() else [*command, run]
         assert Outcome.of(run).differences(whole) == []
+    record_property("times", scenario.kills)
+    record_property("seconds", f"{longest:.1f}")
 
 
-def kill_one(crowd: Crowd, random_: random.Random) -> bool:
-    """Kill one of the processes, mostly while they train; return whether one was there to be killed."""
-    if random_.random() < 2 / 3:
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A process that was killed.
+
+    Attributes:
+        trained: whether all of them trained by then, and did not look for each other.
+    """
+
+    trained: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long the others may take to end."""
+        return HEARTBEAT + AT_ONCE + (0 if self.trained else JOINING)
+
+
+def kill_one(crowd: Crowd, random_: random.Random) -> Lost | None:
+    """Kill one of the processes, mostly while they train; return nothing where one had ended before."""
+    trained = random_.random() < 2 / 3
+    if trained:
         crowd.wait_until_training()
     time.sleep(random_.uniform(0, 0.5))
     running = crowd.left()
     if len(running) < len(crowd.members):
-        return False
+        return None
     random_.choice(running).kill()
-    return True
+    return Lost(trained)
 
 
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])

@@ -73,8 +73,19 @@ def short_model(kind: str) -> Model:
     return from_functions(init, lambda params, x: x @ params["w"].astype(jnp.float32) + params["b"])
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lion"])
+def slow(*values: str) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("kind", "optimizer"),
+    [
+        ("bfloat16", "adam"),
+        ("float16", "lion"),
+        ("float16", "sgd"),
+        *(slow("bfloat16", "sgd"), slow("bfloat16", "lion"), slow("float16", "adam")),
+    ],
+)
 def test_short_weights_are_evaluated_resumed_and_repeated(
     kind: str, optimizer: str, little_data: Path, tmp_path: Path
 ) -> None:

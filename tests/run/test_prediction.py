@@ -14,7 +14,11 @@ import pytest
 
 import epochal
 from epochal import Run
+from epochal.data.packing.pack import pack
 from epochal.errors import DataError, RunError
+from little import little_data
+
+__all__ = ["little_data"]
 
 ROWS = 120
 
@@ -244,3 +248,13 @@ def test_patience_survives_a_stop(tmp_path: Path) -> None:
 def _after(chunks: int) -> Any:
     asked = iter(range(10_000))
     return lambda: next(asked) >= chunks
+
+
+def test_a_run_of_a_pack_evaluates_each_of_its_splits(little_data: Path, tmp_path: Path) -> None:
+    pack(str(little_data), tmp_path / "packed")
+    run = epochal.train(tmp_path / "packed", model="linear", epochs=1, batch_size=10, run=False, progress=False)
+    whole = epochal.load_data(little_data)
+
+    assert run.evaluate(run.data.train).samples == 23
+    assert run.evaluate(run.data, split="train").values == run.evaluate(whole.train).values
+    assert run.evaluate(run.data.test).values == run.evaluate(whole.test).values

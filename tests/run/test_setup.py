@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,11 @@ import pytest
 
 from epochal import rerun, resume, train
 from epochal.config import TrainConfig
-from epochal.data import Dataset, from_arrays
+from epochal.data import Dataset, Preprocessing, from_arrays
 from epochal.engine import METRICS, default_learning_rate
 from epochal.errors import OptionError
 from epochal.run.custom import Custom
-from epochal.run.defaults import rate_for
+from epochal.run.defaults import Facts, rate_for
 from epochal.run.setup import set_up
 
 PLAIN: dict[str, Any] = {"batch_size": 10, "epochs": 1}
@@ -41,7 +43,7 @@ def pictures() -> Dataset:
 
 def test_defaults_are_filled_in() -> None:
     config = set_up(TrainConfig(**PLAIN), pictures()).config
-    assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.143, "cross-entropy", "1ep")
+    assert (config.optimizer, config.lr, config.loss, config.budget) == ("sgd", 0.388, "cross-entropy", "1ep")
     assert (config.weight_decay, config.clip_norm, config.label_smoothing) == (None, None, None)
     assert resolved(optimizer="momentum").momentum == 0.9
     assert resolved(optimizer="adamw").weight_decay == 1e-4
@@ -166,18 +168,99 @@ def test_the_smoothed_loss_is_the_trainings_and_the_plain_one_the_evaluations() 
     assert run.evaluate().loss == pytest.approx(-np.log(0.7), rel=0.01)
 
 
-@pytest.mark.parametrize(
-    ("model", "share"), [("linear", 1), ("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)]
-)
+# --- learning rates -------------------------------------------------------------------------------------------------
+
+CLASSES, NUMBERS = Facts(89.0, False, None), Facts(9.0, True, 1)
+PLAIN_AND_ADAM = ["sgd", "momentum", "nesterov", "adam", "adamw"]
+
+
+@pytest.mark.parametrize(("model", "share"), [("mlp", 1), ("cnn", 0.5), ("lenet", 0.5), ("rnn", 0.5), (None, 0.25)])
 def test_a_deeper_model_has_a_smaller_default_rate(model: str | None, share: float) -> None:
     for optimizer in ("sgd", "adam"):
         own = default_learning_rate(optimizer, 64)
-        assert rate_for(optimizer, 64, model=model, squared_error=False) == pytest.approx(share * own, rel=0.01)
+        assert rate_for(optimizer, 64, model, CLASSES) == pytest.approx(share * own, rel=0.01)
 
 
 @pytest.mark.parametrize("batch_size", [1, 64, 100_000])
 def test_plain_descent_on_a_squared_error_has_a_far_smaller_default_rate(batch_size: int) -> None:
     for optimizer in ("sgd", "momentum", "nesterov"):
-        rate = rate_for(optimizer, batch_size, model="mlp", squared_error=True)
+        rate = rate_for(optimizer, batch_size, "mlp", NUMBERS)
         assert 0.02 < rate / default_learning_rate(optimizer, batch_size) < 0.2
-    assert rate_for("adam", batch_size, model="mlp", squared_error=True) == default_learning_rate("adam", batch_size)
+        assert rate_for(optimizer, batch_size, "mlp", replace(NUMBERS, outputs=3)) == pytest.approx(3 * rate, rel=0.01)
+    classes = replace(NUMBERS, outputs=None)
+    assert rate_for("adam", batch_size, "mlp", NUMBERS) == rate_for("adam", batch_size, "mlp", classes)
+
+
+@pytest.mark.parametrize("optimizer", PLAIN_AND_ADAM)
+def test_mlps_rate_is_larger_for_short_samples_where_batches_are_small_alone(optimizer: str) -> None:
+    short = Facts(9.0, False, None)
+    assert rate_for(optimizer, 1, "mlp", short) > 4 * rate_for(optimizer, 1, "mlp", CLASSES)
+    assert rate_for(optimizer, 10**7, "mlp", short) == pytest.approx(
+        rate_for(optimizer, 10**7, "mlp", CLASSES), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("optimizer", PLAIN_AND_ADAM)
+@pytest.mark.parametrize("outputs", [None, 1])
+def test_linears_rate_is_as_many_times_smaller_as_its_samples_squared_length_is_larger(
+    optimizer: str, outputs: int | None
+) -> None:
+    short, long = (rate_for(optimizer, 64, "linear", Facts(length, True, outputs)) for length in (5.0, 500.0))
+    assert short / long == pytest.approx(100, rel=0.01)
+
+
+def test_plain_descent_alone_minds_over_how_many_outputs_an_error_is_averaged() -> None:
+    sgd, adam = (
+        [rate_for(optimizer, 64, "linear", Facts(8.0, True, outputs)) for outputs in (1, 10)]
+        for optimizer in ("sgd", "adam")
+    )
+    assert sgd[1] == pytest.approx(10 * sgd[0], rel=0.01)
+    assert adam[0] == adam[1]
+
+
+def test_the_facts_are_those_of_samples_as_the_model_sees_them() -> None:
+    data = pictures()
+    x = data.preprocessing(data.train.take(np.arange(60)).x).reshape(60, -1)
+    facts = Facts.of(data, "cross-entropy")
+    assert facts.squared_length == pytest.approx(1 + np.mean(np.sum(x**2, axis=1)))
+    assert (facts.is_table, facts.outputs) == (False, None)
+
+    columns = from_arrays(np.random.default_rng(0).normal(5, 3, (5_000, 7)), np.arange(5_000) % 2)
+    facts = Facts.of(columns, "mean-squared-error")
+    assert facts.squared_length == pytest.approx(1 + 7, rel=0.05)
+    assert (facts.is_table, facts.outputs) == (True, 2)
+
+
+def test_samples_in_a_rhythm_do_not_deceive() -> None:
+    """Every tenth sample is far longer, as where a file goes through its classes in turn."""
+    x = np.ones((50_000, 4), np.float32)
+    x[::10] = 10
+    as_they_are = Preprocessing.of(shift=0, scale=1)
+    data = from_arrays(x, np.arange(50_000) % 2, test=(x[:2], np.arange(2)), preprocessing=as_they_are)
+    assert Facts.of(data, "cross-entropy").squared_length == pytest.approx(1 + np.mean(np.sum(x**2, axis=1)), rel=0.15)
+
+
+def scaled(factor: float, outputs: int = 1) -> Dataset:
+    """Two hundred samples of five correlated features, as they are, with targets that are a multiple of their sum."""
+    random = np.random.default_rng(0)
+    x = (factor * (random.normal(size=(200, 5)) + 3 * random.normal(size=(200, 1)))).astype(np.float32)
+    y = np.repeat(x.sum(axis=1, keepdims=True) / factor, outputs, axis=1)
+    as_they_are = Preprocessing.of(shift=0, scale=1)
+    return from_arrays(x, y, test=(x[:20], y[:20]), preprocessing=as_they_are)
+
+
+@pytest.mark.parametrize("factor", [0.1, 1, 20])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_whole_batches_at_the_default_rate_are_stable_on_inputs_of_any_scale(factor: float, outputs: int) -> None:
+    """On features that are nearly one: there the curvature is almost the squared length, the most that it can be."""
+    data = scaled(factor, outputs)
+    run = train(data, model="linear", optimizer="sgd", batch_size="all", epochs=200, run=False, progress=False)
+    losses = [epoch.train_loss for epoch in run.history.epochs]
+    assert all(after <= before * 1.001 for before, after in pairwise(losses))
+    assert losses[-1] < 0.1 * losses[0]
+
+    high = train(
+        data, model="linear", optimizer="sgd", batch_size="all", epochs=20, lr=3 * run.config.lr, run=False,
+        progress=False,
+    )  # fmt: skip
+    assert not high.history.epochs[-1].train_loss < losses[0], "the test cannot tell"

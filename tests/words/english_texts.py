@@ -180,6 +180,11 @@ class Reader:
                 yield text
             case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[text, *_])) if name.islower():
                 yield text  # of a class that the caller gives
+            case (
+                ast.Call(func=ast.Name(id="Field"), args=[text, *_])
+                | ast.Call(func=ast.Name(id="matching"), args=[_, text])
+            ):
+                yield text  # what a value of a file has to be, said of one that is not
             case ast.Call(func=ast.Attribute(attr="tell"), args=[text]):
                 yield text
             case ast.Call(func=ast.Attribute(value=value, attr="append" | "extend"), args=[text]) if (

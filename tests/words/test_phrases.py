@@ -61,6 +61,9 @@ FROM_ELSEWHERE: Final = {
     "{}: {} would both be the {} set; keep one of them": {2},
     "{}: {}, column '{}': '{}' is no {}, which the column was in training": {4},
     "metric '{}' does not fit a {}; take one of: {}": {1},
+    "{} is {}, not {}": {2},
+    "{}, or else {}": {0, 1},
+    "{}, or nothing": {0},
 }
 """Gaps that texts fill by ways that the reader of the sources does not follow."""
 
@@ -259,3 +262,19 @@ def test_a_made_up_text_is_found_missing(tmp_path: Path) -> None:
     }
     assert "made_up.py:10: a plain text" in missing(texts, set(read_phrases("zh")))
     assert not any("take a larger one" in one for one in missing(texts, set(read_phrases("zh"))))
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("run.toml is damaged: data.train is -3, not a whole number of at least 0",
+         "run.toml 已损坏：data.train 是 -3，而应是不小于 0 的整数"),
+        ("run.toml is damaged: lr is 'x', not a finite number of at least 0, or nothing",
+         "run.toml 已损坏：lr 是 'x'，而应是不小于 0 的有限数，或空缺"),
+        ("run.toml is damaged: model.source is 5, not one of these: a, b, or else a text of at most 1,000 characters",
+         "run.toml 已损坏：model.source 是 5，而应是以下之一：a, b，或至多 1,000 个字符的文本"),
+    ],
+    ids=["a number", "or nothing", "either"],
+)  # fmt: skip
+def test_what_a_value_has_to_be_is_said_in_chinese(english: str, chinese: str) -> None:
+    assert translate(english, "zh") == chinese

@@ -72,7 +72,7 @@ def print_sizes(record: BatchSizeRecord, console: Console) -> None:
         print_json({**finished, **answer})
         return
     if record.study is not None and record.study.rows:
-        print_answer(Answer.of(record.study), console, record.path)
+        print_answer(Answer.of(record.study), console, record.path, record.request.within)
     if not record.is_finished:
         command = command_line("batch-size", "--run", record.path)
         print_whole(console, tell("size_progress.unfinished", command=command))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -19,16 +20,19 @@ from epochal.study.batch_size.size_cells import MARKS, rate_text, seeds_text, sh
 from epochal.study.batch_size.trials import SizeRow
 from epochal.words.catalogue import tell
 
+_LONGER = 4  # times the time that was not enough
+
 Cell: TypeAlias = tuple[Column, Callable[[SizeRow], str]]
 
 
-def print_answer(answer: Answer, console: Console, folder: Path | None = None) -> None:
+def print_answer(answer: Answer, console: Console, folder: Path | None = None, within: float | None = None) -> None:
     """Print the answer: sentences, the table, the picture, how sure it is, and what to type next.
 
     Args:
         answer: what the study says.
         console: where to.
         folder: of the study, if it is kept.
+        within: the seconds that it was given.
     """
     for sentence in answer_sentences(answer):
         print_text(console, str(sentence))
@@ -40,7 +44,7 @@ def print_answer(answer: Answer, console: Console, folder: Path | None = None) -
 
     for sentence in caveats(answer):
         print_text(console, str(sentence))
-    if steps := _next_steps(answer, folder):
+    if steps := _next_steps(answer, folder, within):
         print_next(steps, console)
 
 
@@ -85,10 +89,13 @@ def _extrapolated(answer: Answer, size: int, steps: float) -> list[str]:
 # --- what to type next ----------------------------------------------------------------------------------------------
 
 
-def _next_steps(answer: Answer, folder: Path | None) -> list[tuple[str, str]]:
+def _next_steps(answer: Answer, folder: Path | None, within: float | None) -> list[tuple[str, str]]:
     steps = []
     if answer.next_command is not None:
         steps.append((tell("sizes.next_train"), answer.next_command))
+    if folder is not None and within is not None and any(one.why == "budget" for one in answer.study.left_out):
+        longer = f"{math.ceil(_LONGER * within)}s"
+        steps.append((tell("sizes.next_longer"), command_line("batch-size", "--run", folder, "--within", longer)))
     if folder is not None:
         steps.append((tell("sizes.next_report"), command_line("report", folder)))
     return steps

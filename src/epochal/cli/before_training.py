@@ -7,9 +7,11 @@ from rich.console import Console
 from epochal.block_order import BlockOrder
 from epochal.cli.data import print_data
 from epochal.cli.plan import print_plan
-from epochal.cli.text_lines import print_wrapped
+from epochal.cli.text_lines import print_text, print_wrapped
 from epochal.run.setup import Setup
 from epochal.words.catalogue import tell
+
+_FEW = 20  # samples: fewer are learned by heart, and teach nothing of others
 
 
 def print_setup(setup: Setup, console: Console) -> None:
@@ -21,6 +23,8 @@ def print_setup(setup: Setup, console: Console) -> None:
     else:
         console.print(tell("before.with_validation", **sizes, validation=f"{len(data.validation):,}"))
     print_data(data, console)
+    if len(data.train) < _FEW:
+        print_text(console, tell("before.few"))
 
     # what is trained, and with what
     parts = {"model": setup.model.name, "optimizer": config.optimizer or tell("before.own_optimizer")}

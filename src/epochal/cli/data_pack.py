@@ -67,6 +67,7 @@ class DataPackCommand:
         except KeyboardInterrupt:
             print(tell("pack.interrupted"), file=sys.stderr)
             return 128 + signal.SIGINT
+
         return self._print()
 
     def _print(self) -> int:

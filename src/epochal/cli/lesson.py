@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import json_option
 from epochal.errors import OptionError
-from epochal.options import FILE, SWITCH, count, option, text
+from epochal.options import FILE, FOLDER, SWITCH, count, option, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ class LessonCommand:
 
     Example: epochal lesson reshuffling --quick
 
-    Without a name it lists the lessons. A lesson keeps no runs: what it shows, anybody can repeat.
+    Without a name it lists the lessons. With the --run FOLDER of one that was stopped it goes on, or shows it again.
     """
 
     name: str | None = option(
@@ -48,6 +48,7 @@ class LessonCommand:
     picture: Path | None = option(
         None, "Draw its picture into a file, such as gap.svg or gap.png; needs Matplotlib.", FILE, text="none"
     )
+    run: Path | None = option(None, "The lesson's folder.", FOLDER, text="runs/lesson-NAME-1, or the next free number")
     json: bool = json_option()
 
     def execute(self) -> int:
@@ -57,7 +58,12 @@ class LessonCommand:
         console = open_console(quiet=self.json)
         if self.name is not None:
             return self._give(self.name, console)
-        for word, value in (("--quick", self.quick), ("--picture", self.picture), ("--data", self.data)):
+        for word, value in (
+            ("--quick", self.quick),
+            ("--picture", self.picture),
+            ("--data", self.data),
+            ("--run", self.run),
+        ):
             if value:
                 raise OptionError(f"{word} is of one lesson; name it: epochal lesson {NAMES[0]}")
         return self._list(console)
@@ -89,6 +95,7 @@ class LessonCommand:
         from epochal.cli.screen import print_json
         from epochal.cli.signals import stop_on_signal
         from epochal.cli.text_lines import print_whole
+        from epochal.record.folder import create_run_folder
         from epochal.study.lessons.lesson_trainings import LessonStopped
         from epochal.study.lessons.teaching import find_lesson, lesson
         from epochal.words.catalogue import tell
@@ -98,27 +105,41 @@ class LessonCommand:
             _check_picture(self.picture)
         source = self.data or (one.quick_data if self.quick else one.data)
         data = load_with_progress(console, source)
+        folder = self.run or create_run_folder(None, f"lesson-{name}").path
+        again = self._again(name, folder)
         with stop_on_signal() as stop:
             try:
                 result = lesson(
                     name, quick=self.quick, data=data, seeds=self.seeds, at_once=self.at_once,
-                    callback=_progress(console), should_stop=stop.is_asked,
+                    callback=_progress(console), should_stop=stop.is_asked, run=folder,
                 )  # fmt: skip
             except LessonStopped:
-                print_whole(console, tell("taught.stopped", command=_again(name, quick=self.quick)))
+                print_whole(console, tell("taught.stopped", command=again))
                 return stop.exit_status
 
         if self.json:
             print_json(result.to_dict())
         else:
-            print_lesson(result, console, offers_picture=self.picture is None)
+            print_lesson(result, console, again=None if self.picture is not None else again)
         if self.picture is not None:
             print_whole(console, tell("taught.picture", file=result.picture(self.picture)))
         return 0
 
+    def _again(self, name: str, folder: Path) -> str:
+        """Return the command that goes on with this lesson, or shows it again."""
+        from epochal.cli.screen import command_line
 
-def print_lesson(result: LessonResult, console: Console, *, offers_picture: bool) -> None:
-    """Print what a lesson asks, its tables, what is to be seen in them, and what to try next."""
+        more: list[object] = ["--quick"] if self.quick else []
+        more += [] if self.data is None else ["--data", self.data]
+        more += [] if self.seeds is None else ["--seeds", self.seeds]
+        return command_line("lesson", name, *more, "--run", folder)
+
+
+def print_lesson(result: LessonResult, console: Console, again: str | None) -> None:
+    """Print what a lesson asks, its tables, what is to be seen in them, and what to try next.
+
+    ``again`` is the command that shows it again, to which a picture may be added.
+    """
     from epochal.cli.fitted_tables import Column, print_table
     from epochal.cli.screen import print_next
     from epochal.cli.text_lines import print_text, print_wrapped
@@ -144,10 +165,8 @@ def print_lesson(result: LessonResult, console: Console, *, offers_picture: bool
         print_text(console, tell("taught.short_form", command=f"epochal lesson {result.name}"))
 
     steps = [(str(about), command) for about, command in result.steps]
-    if offers_picture:
-        steps.append(
-            (tell("taught.step_draw"), f"{_again(result.name, quick=result.is_quick)} --picture {result.name}.svg")
-        )
+    if again is not None:
+        steps.append((tell("taught.step_draw"), f"{again} --picture {result.name}.svg"))
     print_next(steps, console)
 
 
@@ -158,10 +177,6 @@ def _print_point(console: Console, sentence: str) -> None:
 
     for number, line in enumerate(wrap(sentence, max(NARROWEST, console.width) - 4)):
         print_whole(console, f"  {'–' if number == 0 else ' '} {line}")
-
-
-def _again(name: str, *, quick: bool) -> str:
-    return f"epochal lesson {name}{' --quick' if quick else ''}"
 
 
 def _about(seconds: float) -> str:

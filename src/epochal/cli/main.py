@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 from epochal.cli.alterations import alterations_told
+from epochal.cli.early import few_collections
 from epochal.cli.signals import no_interrupt_lost
 from epochal.cli.supervised import end_with_supervisor
 from epochal.counts import shortened
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end_with_supervisor()
     _prepare_output()
     words, language = _take_language(list(sys.argv[1:] if argv is None else argv))
-    with speaking(language if language in LANGUAGES else None):
+    with speaking(language if language in LANGUAGES else None), few_collections():
         return _status_of(words, language)
 
 

@@ -32,7 +32,8 @@ class SizeProgress(BatchSizesCallback):
     def on_study(self, record: BatchSizeRecord, samples: int, held_out: int, notes: Sequence[str]) -> None:
         """Print what is studied, and what the user should know of it."""
         counts = {"samples": formats.count(samples), "held_out": formats.count(held_out)}
-        print_text(self._console, tell("size_progress.begin", data=record.data.name, **counts))
+        begin = "size_progress.begin_test" if record.request.judge == "test" else "size_progress.begin"
+        print_text(self._console, tell(begin, data=record.data.name, **counts))
         print_notes(notes, self._console)
 
     def on_pilot(self, pilot: Pilot) -> None:

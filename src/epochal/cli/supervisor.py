@@ -117,6 +117,7 @@ class Supervisor:
             if first is None and status:
                 first = number
             deadline = min(deadline, time.monotonic() + self._grace(number, status))
+
         return first or 0
 
     def _grace(self, rank: int, status: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option, processes_option, restarts_option
+from epochal.cli.early import imported_beside, may_be_launched
 from epochal.config import TRAIN, TrainConfig
 from epochal.options import FOLDER, count, option
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from epochal.data import Dataset
     from epochal.run.callbacks import Callback
     from epochal.run.run import Run
 
@@ -50,6 +52,9 @@ class TrainCommand:
 
             return work_on_folds(TrainConfig(**self.given), self.folds, self.run, quiet=self.json)
 
+        config = TrainConfig(**self.given)
+        early = self._data_read_early(config)
+
         from epochal.cli.before_training import print_setup
         from epochal.cli.load import load_with_progress
         from epochal.cli.screen import libraries_silenced, open_console
@@ -60,16 +65,26 @@ class TrainCommand:
         from epochal.run.setup import set_up
         from epochal.run.together import as_one
 
-        config = TrainConfig(**self.given)
         with libraries_silenced(when=is_launched()), as_one() as cluster:
             console = open_console(quiet=self.json or not cluster.owns_folder)
             custom = Custom(model=own_model(config.model))
-            data = load_with_progress(console, config.data, **config.loading, as_given=custom.model is not None)
+            loading = {**config.loading, "as_given": custom.model is not None}
+            data = early or load_with_progress(console, config.data, **loading)
             setup = set_up(config, data, custom)
             print_setup(setup, console)
             return work_and_print(
                 console, lambda callbacks: start(setup, self.run, callbacks), prints=cluster.owns_folder
             )
+
+    def _data_read_early(self, config: TrainConfig) -> Dataset | None:
+        """Return the data, read while JAX is imported; ``None`` where processes or a file's model come first."""
+        if may_be_launched() or ".py" in config.model:
+            return None
+        from epochal.cli.load import load_with_progress
+        from epochal.cli.screen import open_console
+
+        with imported_beside():
+            return load_with_progress(open_console(quiet=self.json), config.data, **config.loading, as_given=False)
 
 
 def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run], *, prints: bool = True) -> int:
@@ -80,10 +95,11 @@ def work_and_print(console: Console, work: Callable[[Sequence[Callback]], Run], 
     from epochal.cli.results import print_result
     from epochal.cli.screen import print_json
     from epochal.cli.signals import stop_on_signal
+    from epochal.engine.compile import PROGRAMS
     from epochal.run.callbacks import StopWhen
     from epochal.run.progress import ProgressBar
 
-    with stop_on_signal() as stop, ProgressBar(console) as progress:
+    with stop_on_signal() as stop, PROGRAMS.kept_whole(), ProgressBar(console) as progress:
         stopping = StopWhen(stop.is_asked, lambda: stop.exit_status, stop.note)
         run = work((progress, stopping) if prints else (stopping,))
     if not prints:

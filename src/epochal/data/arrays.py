@@ -249,6 +249,7 @@ def to_samples(values: Any, which: str, *, as_given: bool = False, notes: list[s
         if not -(2**31) <= low <= high < 2**31:
             raise DataError(f"{which} holds {low if low < -(2**31) else high}, beyond 32-bit integers")
         return array.astype(np.int32)
+
     return to_float32(array, which)
 
 

@@ -15,11 +15,12 @@ from epochal.data.dataset import Dataset, Preprocessing, TargetScaling
 from epochal.data.encodings import Encoding, read_encoding
 from epochal.data.split import Split
 from epochal.data.trees import Tree, frozen, is_several, map_arrays, type_of
-from epochal.errors import DataError
+from epochal.errors import DataError, brief
 
 FORMAT = 1
 _TYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32", "bool")}
 _DEEPEST = 16
+_MOST_DIMENSIONS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +129,7 @@ class Schema:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"damaged: {' '.join(str(error).split())}") from error
+            raise DataError(f"damaged: {brief(error)}") from error
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any]) -> Schema:
@@ -140,6 +141,7 @@ class Schema:
         outputs = prod(_shape(targets["shape"])) if classes is None else len(classes)
         shift, scale = (_read_parts(parts, partial(_read_numbers, name)) for name in _PAIR)
         scaling = TargetScaling(*(_array(targets[name], (outputs,)) for name in _PAIR)) if "shift" in targets else None
+
         return cls(
             _read_parts(parts, _read_shape),
             _read_parts(parts, lambda part: _TYPES[part["samples"]["type"]]),
@@ -197,7 +199,8 @@ def _plain(array: np.ndarray) -> Any:
 
 
 def _shape(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list) or not all(isinstance(n, int) and 0 <= n <= 2**31 for n in values):
+    is_shape = isinstance(values, list) and all(isinstance(n, int) and 0 <= n <= 2**31 for n in values)
+    if not is_shape or len(values) > _MOST_DIMENSIONS:
         raise DataError(f"a shape is {values!s:.40}")
     return tuple(values)
 
@@ -205,6 +208,7 @@ def _shape(values: Any) -> tuple[int, ...]:
 def _array(values: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return numbers as a float32 array that broadcasts to a shape."""
     array = np.asarray(values, np.float32)
-    if not np.isfinite(array).all() or np.broadcast_shapes(array.shape, shape) != shape:
+    fits = array.ndim <= len(shape) and np.broadcast_shapes(array.shape, shape) == shape
+    if not fits or not np.isfinite(array).all():
         raise DataError(f"numbers of shape {array.shape} do not fit {shape}, or are not finite")
     return frozen(array)

@@ -135,7 +135,12 @@ class Dataset:
     def nbytes(self) -> int:
         """Bytes that all splits take, in memory or where they are stored."""
         stored = sum(split.nbytes for _, split in self._splits() if isinstance(split, StoredSplit))
-        return stored + sum(array.nbytes for _, array in self._arrays())
+        return stored + self.nbytes_in_memory
+
+    @property
+    def nbytes_in_memory(self) -> int:
+        """Bytes of the splits that are held in memory."""
+        return sum(array.nbytes for _, array in self._arrays())
 
     @property
     def fingerprint(self) -> str:

@@ -46,7 +46,7 @@ def download(description: Description, folder: Path, *, progress: Progress | Non
     except _NoMirrorError as error:
         names = ", ".join(file.name for file in description.files)
         raise DataError(
-            f"cannot download {description.name}: {error}.\n"
+            f"cannot download {description.name}: {error}. "
             f"Without a network, put {names} into {folder}, or into FOLDER/{description.name} with "
             f"{VARIABLE}=FOLDER; digits and digits-60k need none."
         ) from error

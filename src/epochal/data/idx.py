@@ -7,11 +7,11 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, *The MNIST database of handwritten
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.data.npy_arrays import NoArrayError, refuse_bomb
+from epochal.data.npy_arrays import NoArrayError, Stream, refuse_bomb
 from epochal.errors import DataError
+from epochal.files import open_regular
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MOST_DIMENSIONS = 8  # MNIST's have 3
 _CHUNK = 1 << 20
 _TOO_LARGE = 2**55  # NumPy counts the bytes of an empty array's other dimensions, too
 _GZIP_LIMIT = 1040  # deflate packs at most 1,032 bytes into one
@@ -40,22 +42,21 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> Shaped[np.ndarray,
     Raises:
         DataError: one line with the file, what was found, what was expected, and the fix.
     """
-    with _reading(path):
-        size = path.stat().st_size
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream: BufferedIOBase = gzip.GzipFile(fileobj=raw) if packed else raw
-            dtype, shape = _header(stream, path, dimensions)
-            if prod(max(1, size) for size in shape) >= _TOO_LARGE:
-                raise DataError(f"{path}: no array has the sizes of its header ({_times(shape)}); get it again")
-            limit = size * _GZIP_LIMIT if packed else size
-            if prod(shape) * dtype.itemsize > limit:
-                promise = f"its header promises {prod(shape) * dtype.itemsize:,} bytes ({_times(shape)})"
-                raise DataError(f"{path}: truncated: {promise}, the file has {size:,}; get it again")
-            if packed:
-                refuse_bomb(prod(shape) * dtype.itemsize, size)
-            array = _fill(stream, np.empty(shape, dtype), path)
+    with _reading(path), open_regular(path) as raw:
+        size = os.fstat(raw.fileno()).st_size
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
+        dtype, shape = _header(stream, path, dimensions)
+        if prod(max(1, size) for size in shape) >= _TOO_LARGE:
+            raise DataError(f"{path}: no array has the sizes of its header ({_times(shape)}); get it again")
+        limit = size * _GZIP_LIMIT if packed else size
+        if prod(shape) * dtype.itemsize > limit:
+            promise = f"its header promises {prod(shape) * dtype.itemsize:,} bytes ({_times(shape)})"
+            raise DataError(f"{path}: truncated: {promise}, the file has {size:,}; get it again")
+        if packed:
+            refuse_bomb(prod(shape) * dtype.itemsize, size)
+        array = _fill(stream, np.empty(shape, dtype), path)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -74,9 +75,9 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not enough memory'}") from error
 
 
-def _header(stream: BufferedIOBase, path: Path, dimensions: int | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _header(stream: Stream, path: Path, dimensions: int | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not magic[3]:
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MOST_DIMENSIONS:
         raise DataError(
             f"{path}: begins with the bytes {magic.hex(' ') or '(none)'}, an IDX file with 00 00, a type code and the "
             "number of dimensions (00 00 08 03 for images); is this the right file?"
@@ -94,7 +95,7 @@ def _header(stream: BufferedIOBase, path: Path, dimensions: int | None) -> tuple
     return np.dtype(_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sizes)
 
 
-def _fill(stream: BufferedIOBase, array: Shaped[np.ndarray, ...], path: Path) -> Shaped[np.ndarray, ...]:
+def _fill(stream: Stream, array: Shaped[np.ndarray, ...], path: Path) -> Shaped[np.ndarray, ...]:
     """Read straight into ``array``, which must take the rest of the stream exactly."""
     content = array.reshape(-1).view(np.uint8)
     place = 0

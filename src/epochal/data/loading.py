@@ -61,6 +61,7 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
     path = Path(source)
     if isinstance(source, str) and not os.path.exists(source) and path.name == source and not path.suffix:
         raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")
+
     return load_path(path.expanduser(), chosen, progress)
 
 

@@ -21,6 +21,8 @@ from typing import IO, Any, Final, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.errors import brief, shortened_line
+
 Stream: TypeAlias = IO[bytes] | BufferedIOBase
 
 _MAGIC: Final = b"\x93NUMPY"
@@ -29,13 +31,16 @@ _MOST_DIMENSIONS: Final = 64
 _TYPE: Final = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][1-9]\d{0,8}|[Mm]8(\[\w{1,8}\])?)")
 _CHUNK: Final = 1 << 20
 _LAST_LETTER: Final = 0x10FFFF
-_SMALL: Final = 256 << 20
-_HIGHEST_RATIO: Final = 100
-"""To which arrays of numbers may be packed; of less than `_SMALL` bytes, to any."""
+SMALL: Final = 32 << 20
+"""Bytes that may be packed to any ratio: what a stranger's file takes at most."""
+_HIGHEST_RATIO: Final = 100  # of more: what packs numbers or texts better holds next to nothing
 
 
 class NoArrayError(ValueError):
-    """What a file holds is not the array that it says it is."""
+    """What a file holds is not the array that it says it is; its text is one line, whatever an array is called."""
+
+    def __str__(self) -> str:
+        return shortened_line(super().__str__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def read_members(file: Stream) -> dict[str, Shaped[np.ndarray, ...]]:
         raise
     # whatever `zipfile` meets in a damaged directory
     except (ValueError, OverflowError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error) as error:
-        raise NoArrayError(" ".join(str(error).split()) or "it ends too early") from error
+        raise NoArrayError(brief(error)) from error
 
 
 def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
@@ -124,10 +129,17 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     refuse_bomb(sum(one.file_size for one in members), size)
 
 
+def most_unpacked(packed: int) -> int:
+    """Return how many bytes a file of so many may unpack to."""
+    return max(SMALL, _HIGHEST_RATIO * packed)
+
+
 def refuse_bomb(unpacked: int, packed: int) -> None:
     """Refuse what would take far more memory than its file suggests. Raises `NoArrayError`."""
-    if unpacked > max(_SMALL, _HIGHEST_RATIO * packed):
-        raise NoArrayError(f"{packed:,} bytes unpack to {unpacked:,}, which is no packing of numbers")
+    if unpacked > most_unpacked(packed):
+        raise NoArrayError(
+            f"{packed:,} bytes unpack to {unpacked:,}, {unpacked // max(1, packed):,} times as many; unpack them first"
+        )
 
 
 def _exactly(stream: Stream, size: int) -> bytes:

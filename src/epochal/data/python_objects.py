@@ -96,6 +96,7 @@ def _from_parts(
             raise DataError("weights go with arrays; make the frame one, or leave them out")
         return _from_frames(x, y, options, test, validation)
     options.check("arrays", "arrays")
+
     return from_arrays(
         x,
         y,

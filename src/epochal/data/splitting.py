@@ -122,6 +122,7 @@ def held_out_rows(
     for start, some in blocks(free):
         place = np.arange(start, start + len(some) + 1) * wanted // len(free)
         chosen[some[place[1:] > place[:-1]]] = True
+
     return chosen
 
 

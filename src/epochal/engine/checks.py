@@ -60,6 +60,7 @@ def check_outputs(model: Model, task: Task, state: State) -> PyTree[jax.ShapeDty
                 f"apply of model '{model.name}' returns a state of another form than it was given: {change}; "
                 "return the same arrays, of the same shapes and types"
             )
+
     return outputs
 
 

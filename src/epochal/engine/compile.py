@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
-from epochal.engine.runtime import setting
+from epochal.engine.ahead import Kept, place_of
+from epochal.engine.runtime import kept_programs, setting
 
 _MOST = 64
+_QUICKLY = {"xla_backend_optimization_level": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,27 @@ class Programs:
 
     def __init__(self, most: int = _MOST) -> None:
         self.compilations = 0
+        self._keeps_whole = 0
         self._most = most
         self._known: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = threading.RLock()
         self._in_work: dict[Hashable, threading.RLock] = {}
 
     def get(
-        self, what: Hashable, build: Callable[[], Callable[..., Any]], *arguments: Any, donate: tuple[int, ...] = ()
+        self,
+        what: Hashable,
+        build: Callable[[], Callable[..., Any]],
+        *arguments: Any,
+        donate: tuple[int, ...] = (),
+        runs_once: bool = False,
     ) -> Program:
         """Return the program that ``build`` makes a function for, compiled for arguments of these shapes and types.
 
         ``what`` must be equal for equal functions and different for different ones: their values that are compiled in.
-        ``donate`` are the numbers of arguments whose memory the program may reuse.
+        ``donate`` are the numbers of arguments whose memory the program may reuse. What ``runs_once`` is compiled in
+        less than half of the time, for a program that is slower.
         """
-        key = (what, _shapes(arguments), donate, _settings())
+        key = (what, _shapes(arguments), donate, runs_once, _settings())
         with self._lock:
             if key in self._known:
                 return self._latest(key)
@@ -56,13 +66,23 @@ class Programs:
                 if key in self._known:
                     return self._latest(key)
             try:
-                program = _compile(build(), arguments, donate)
+                place = place_of(kept_programs(), key) if self._keeps_whole else None
+                program = _kept(place) or _compile(build(), arguments, donate, _QUICKLY if runs_once else None, place)
                 with self._lock:
                     self._add(key, program)
             finally:
                 with self._lock:
                     self._in_work.pop(key, None)
         return program
+
+    @contextmanager
+    def kept_whole(self) -> Iterator[None]:
+        """Keep programs of the package's own parts on the disk as a whole, for the block (`epochal.engine.ahead`)."""
+        self._keeps_whole += 1
+        try:
+            yield
+        finally:
+            self._keeps_whole -= 1
 
     def _latest(self, key: Hashable) -> Program:
         self._known.move_to_end(key)
@@ -101,8 +121,23 @@ def key_of(part: object) -> Hashable:
     return part
 
 
-def _compile(function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
-    compiled = jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+def _kept(place: Kept | None) -> Program | None:
+    compiled = None if place is None else place.load()
+    return None if compiled is None else _program(compiled)
+
+
+def _compile(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    donate: tuple[int, ...],
+    options: dict[str, Any] | None,
+    place: Kept | None,
+) -> Program:
+    lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
+    return _program(lowered.compile(options) if place is None else place.compile(lowered, options))
+
+
+def _program(compiled: jax.stages.Compiled) -> Program:
     memory = compiled.memory_analysis()
     return Program(compiled, 0 if memory is None else int(memory.temp_size_in_bytes))
 

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from epochal.data import Dataset
-from epochal.engine.fast_forms import slow_operations
 from epochal.engine.feed import put_on_device
 from epochal.engine.state import Params, State
 from epochal.engine.task import Task
@@ -133,6 +132,8 @@ def try_model(model: Model, task: Task, state: State, samples: Samples) -> Findi
 
 def slow_operations_of(model: Model, task: Task, state: State, samples: Samples, batch_size: int) -> tuple[str, ...]:
     """Return what is slow in a loop of the model's gradient by a batch, a sentence for each operation."""
+    from epochal.engine.fast_forms.slow_operations import slow_operations  # a built-in model never needs it
+
     count = min(batch_size, _MEASURED)
 
     def batch(few: Shaped[Array, "few ..."]) -> jax.ShapeDtypeStruct:

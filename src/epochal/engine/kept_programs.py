@@ -12,9 +12,10 @@ import os
 import platform
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -69,6 +70,7 @@ class KeptPrograms:
     folder: Path
     most_bytes: int = MOST_BYTES
     _written: int = field(default=0)
+    _made_anew: threading.local = field(default_factory=threading.local, repr=False)
 
     @property
     def _path(self) -> Path:
@@ -77,6 +79,8 @@ class KeptPrograms:
 
     def get(self, key: str) -> bytes | None:
         """Return a program that is whole and of this machine, or ``None``; what is damaged is removed."""
+        if getattr(self._made_anew, "is_wanted", False):
+            return None
         path = self._file(key)
         try:
             content = _read(path)
@@ -105,6 +109,15 @@ class KeptPrograms:
         if self._written % _PRUNED_EVERY == 0:
             self.prune()
         self._written += 1
+
+    @contextmanager
+    def made_anew(self) -> Iterator[None]:
+        """Let this thread find nothing here, so that JAX compiles what it compiles in the block."""
+        self._made_anew.is_wanted = True
+        try:
+            yield
+        finally:
+            self._made_anew.is_wanted = False
 
     def prune(self) -> None:
         """Remove what was not used for long, and what was not used for longest where all is too much."""

@@ -6,6 +6,7 @@ of a compiled program: it is an argument, from which the train step makes the Op
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -33,22 +34,33 @@ _KNEE, _POWER = 1_500.0, 0.5  # the root of the batch (Krizhevsky 2014, section 
 
 @dataclass(frozen=True, slots=True)
 class DefaultRate:
-    """A learning rate by batch size: ``at_100 · ((1 + B₀/100) / (1 + B₀/B)) ^ power``.
+    """A learning rate by batch size: ``largest · (B / (B + B₀)) ^ power``, but at most ``most``.
 
     Attributes:
-        at_100: for batches of 100.
+        largest: what it comes near to where batches are large.
         knee: B₀, the batch size from which on it grows ever less.
         power: by which it grows below.
+        most: where curvature allows no more, however large the batch.
     """
 
-    at_100: float
+    largest: float
     knee: float = _KNEE
     power: float = _POWER
+    most: float = math.inf
 
     def of(self, batch_size: int) -> float:
         """Return the rate for batches of this size, to three digits."""
-        growth = (1 + self.knee / 100) / (1 + self.knee / batch_size)
-        return float(f"{self.at_100 * growth**self.power:.3g}")
+        growth = batch_size / (batch_size + self.knee)
+        return float(f"{min(self.most, self.largest * growth**self.power):.3g}")
+
+    def steeper(self, times: float) -> DefaultRate:
+        """Return one that is so many times as large for small batches, and the same for large ones."""
+        return dataclasses.replace(self, knee=self.knee * times ** (-1 / self.power))
+
+    def higher(self, times: float) -> DefaultRate:
+        """Return one that is the same for small batches, and so many times as large for large ones, without a limit."""
+        knee = self.knee * times ** (1 / self.power)
+        return DefaultRate(self.largest * times, knee, self.power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +86,25 @@ OPTIMIZERS: dict[str, NamedOptimizer] = {}
 """The named optimizers."""
 
 
-def register(name: str, *, rate_at_100: float, knee: float = _KNEE, power: float = _POWER) -> Callable[[Rule], Rule]:
+def register(
+    name: str, *, rate_at_100: float, knee: float = _KNEE, power: float = _POWER, most: float = math.inf
+) -> Callable[[Rule], Rule]:
     """Return a decorator that gives a function of a learning rate and options a name, and a default rate.
 
     >>> @register("clipped-sgd", rate_at_100=0.1)  # doctest: +SKIP
     ... def clipped_sgd(rate, *, clip: float = 1.0):
     ...     return optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
     """
+    largest = rate_at_100 * (1 + knee / 100) ** power
 
     def keep(rule: Rule) -> Rule:
-        OPTIMIZERS[name] = NamedOptimizer(rule, DefaultRate(rate_at_100, knee, power))
+        OPTIMIZERS[name] = NamedOptimizer(rule, DefaultRate(largest, knee, power, most))
         return rule
 
     return keep
 
 
-@register("sgd", rate_at_100=0.4, knee=25.0, power=1.0)
+@register("sgd", rate_at_100=0.4, knee=25.0, power=1.0, most=0.4)  # above it swings in the first 20 updates of B = N
 def _sgd(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     return _descent(rate, optax.identity(), weight_decay)
 
@@ -343,7 +358,7 @@ def default_learning_rate(optimizer: str, batch_size: int) -> float:
     trained as well; `docs/default-rates.md` has the measurements, `python bench/default_rates.py` takes them.
 
     >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
-    [0.0192, 0.4, 0.5]
+    [0.0192, 0.4, 0.4]
     """
     return _named(optimizer).rate.of(batch_size)
 

@@ -141,6 +141,14 @@ def keep_compiled_programs() -> tuple[str, ...]:
     return ()
 
 
+def kept_programs() -> KeptPrograms | None:
+    """Return where compiled programs are kept, unless that is a place of JAX's own."""
+    from jax._src import compilation_cache  # no public name gives it
+
+    programs = getattr(compilation_cache, "_cache", None)
+    return programs if isinstance(programs, KeptPrograms) else None
+
+
 def _give_to_jax(programs: KeptPrograms) -> None:
     """Let JAX use this cache; a JAX that takes none has its own in the same folder, with the same bound."""
     from jax._src import compilation_cache  # no public name takes a cache

@@ -9,7 +9,8 @@ from epochal.engine import named_leaves
 from epochal.errors import ModelError
 from epochal.models import MODELS
 from epochal.record.checkpoint_file import iteration_of, weights_sha256
-from epochal.run.run import Run, best_file
+from epochal.run.anew import best_file
+from epochal.run.run import Run
 from epochal.version import __version__
 
 FORMAT = 1
@@ -27,6 +28,7 @@ def describe(run: Run, *, prepares: bool) -> dict[str, Any]:
     schema = run.schema
     data = json.loads(schema.to_json())
     is_best = run.weights == "best"
+
     return {
         "format": FORMAT,
         "epochal": __version__,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.errors import ModelError, OptionError
+from epochal.errors import ModelError, OptionError, brief
 from epochal.export.description import built_in, describe
 from epochal.run.run import Run
 
@@ -57,7 +57,7 @@ def to_onnx(run: Run) -> bytes:
         onnx.checker.check_model(model, full_check=True)
         content: bytes = model.SerializeToString()
     except ValueError as error:  # protobuf ends at 2 GB
-        raise ModelError(f"the model does not fit into an ONNX file: {' '.join(str(error).split())[:160]}") from error
+        raise ModelError(f"the model does not fit into an ONNX file: {brief(error)}") from error
     return content
 
 

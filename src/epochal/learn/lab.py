@@ -209,6 +209,7 @@ def _about(world: World, problems: list[str], most_labels: int) -> Answer:
     data = problem.data
     images = images_of(data)
     toy = data.train.whole() if problem.kind in ("line", "points") else None
+
     return {
         "problem": {
             "name": data.name,

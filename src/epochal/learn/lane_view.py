@@ -38,6 +38,7 @@ def view(world: World, name: str, started: float, most_shown: int = _MOST_SHOWN)
     position, plan = lane.position, lane.plan
     seen = _Seen(world, lane, world.surface, most_shown)
     thinned, losses = _losses(lane.losses)
+
     return {
         "lane": name,
         "position": {
@@ -201,6 +202,7 @@ def _present_epoch(world: World, lane: Lane) -> dict[str, Any]:
 
     marks = np.zeros(len(world.problem.data.train), bool)
     marks[world.order(epoch - 1)[:used]] = True
+
     return {
         "used": bitmap(marks),
         "audit": {

@@ -183,6 +183,7 @@ def _methods() -> Lesson:
 def _ragged() -> Lesson:
     plan, even, other = (Plan(samples=samples, batch_size=100) for samples in (1198, 1200, 1250))
     example = Plan(EXAMPLE["samples"], EXAMPLE["batch_size"])
+
     return Lesson(
         key="ragged",
         start=_start(plan),

@@ -124,6 +124,7 @@ class Problem:
             epochs=1,
         )
         epochs = _epochs_within(config.plan(samples))
+
         return dataclasses.replace(config, epochs=epochs)
 
 

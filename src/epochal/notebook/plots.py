@@ -59,6 +59,7 @@ def plot_study(study: StudyRecord, what: str = "loss", ax: Any = None) -> Any:
     for curve in curves:
         _draw(ax, curve, write)
     _finish(ax, curves, write, say("curves.epochs"), metric_word(what, "test"), page.title)
+
     return ax
 
 

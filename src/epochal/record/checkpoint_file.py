@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_tensors
 from epochal.audit import Audit
 from epochal.clock import Position
 from epochal.command_words import shell_word
-from epochal.errors import RunError
+from epochal.errors import RunError, brief
 from epochal.held_folder import HeldFolder
 from epochal.record.fields import Field, either, matching, several, table, text, whole
 from epochal.record.folder import no_longer_there
@@ -213,7 +213,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         return from_bytes(content)
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise RunError(f"checkpoint {path} has another format: {' '.join(str(error).split())}") from error
+        raise RunError(f"checkpoint {path} has another format: {brief(error)}") from error
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:
@@ -251,7 +251,7 @@ def read_header(path: Path) -> tuple[Position, Mapping[str, Any]]:
     except OSError as error:
         raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise RunError(f"cannot read checkpoint {path}: {' '.join(str(error).split())}") from error
+        raise RunError(f"cannot read checkpoint {path}: {brief(error)}") from error
 
 
 def from_bytes(content: bytes) -> Checkpoint:

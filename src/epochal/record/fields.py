@@ -51,14 +51,15 @@ class Field:
 
 def whole(least: int = 0, most: int = LARGEST) -> Field:
     """Return the field of whole numbers within limits, both included."""
-    limits = f"of at least {least}" if most == LARGEST else f"from {least} to {most}"
-    return Field(f"a whole number {limits}", lambda value: type(value) is int and least <= value <= most)
+    what = f"a whole number of at least {least}" if most == LARGEST else f"a whole number from {least} to {most}"
+    return Field(what, lambda value: type(value) is int and least <= value <= most)
 
 
 def real(*, infinite: bool = False, least: float = -math.inf) -> Field:
     """Return the field of numbers; ``infinite``: also of infinities and of no number, as a loss may be."""
     what = "a number" if infinite else "a finite number"
-    what += "" if least == -math.inf else f" of at least {least:g}"
+    if least != -math.inf:
+        what = f"{'a number' if infinite else 'a finite number'} of at least {least:g}"
 
     def holds(value: Any) -> bool:
         if type(value) is int:
@@ -83,7 +84,7 @@ def matching(pattern: str, what: str) -> Field:
 
 def word(*words: str) -> Field:
     """Return the field of some words."""
-    return Field(f"one of {', '.join(words)}", lambda value: type(value) is str and value in words)
+    return Field(f"one of these: {', '.join(words)}", lambda value: type(value) is str and value in words)
 
 
 def switch() -> Field:
@@ -107,7 +108,7 @@ def either(one: Field, other: Field) -> Field:
     def inside(name: str, value: Any) -> None:
         (one if one.holds(value) else other).require(name, value)
 
-    return Field(f"{one.what}, or {other.what}", lambda value: one.holds(value) or other.holds(value), inside)
+    return Field(f"{one.what}, or else {other.what}", lambda value: one.holds(value) or other.holds(value), inside)
 
 
 def several(item: Field, most: int = _MOST) -> Field:

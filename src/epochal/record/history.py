@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import Float32
 
-from epochal.errors import RunError
+from epochal.errors import RunError, brief
 from epochal.formats import decimal, plural
 from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.lazy import drawn_by
@@ -192,7 +192,7 @@ class _Reader:
             with opened(path) as (database, bounds):
                 yield cls(path, database, bounds, _version(path, database))
         except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
-            raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+            raise RunError(f"{path} is damaged: {brief(error)}") from error
 
     def check(self) -> None:
         """Let SQLite look for damage."""

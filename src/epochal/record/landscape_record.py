@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from epochal.command_words import shell_word
-from epochal.errors import RunError
+from epochal.errors import RunError, brief
 from epochal.files import atomic_write, read_own
 
 FORMAT = 1
@@ -178,7 +178,7 @@ class LandscapeRecord:
         try:
             return cls.from_dict(json.loads(read_own(path, _LONGEST)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            what = f"{type(error).__name__}: {error}"
+            what = f"{type(error).__name__}: {brief(error)}"
             study = shell_word(path.parent)
             again = f"`epochal compare --run {study} --landscape` makes it again"
             raise RunError(f"{path} is damaged: {what}; {again}") from error

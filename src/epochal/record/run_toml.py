@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,7 @@ import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import TrainConfig, migrate_config
-from epochal.errors import EpochalError, RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches
 from epochal.record.toml_fields import FORMAT_NUMBER, RUN_TOML, SUMMATIONS, read_toml
@@ -274,6 +275,7 @@ class RunFile:
         )
         for change in file.changes:
             file.plan_at(change.iteration)  # raises for what no run can change, and for no plan
+
         return file
 
     def origin(self, iteration: int) -> dict[str, Any]:
@@ -323,7 +325,7 @@ def read_run_toml(path: Path) -> RunFile:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
-        raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise RunError(f"{path} is damaged: {brief(error)}") from error
 
 
 def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -339,7 +341,13 @@ def migrate(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def present_versions(more: Sequence[str] = ()) -> dict[str, str]:
     """Return the versions of everything that decides the bits of a result; ``more`` are packages of a user's model."""
     packages = ("epochal", "jax", "jaxlib", "numpy", "optax", *more)
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    """Return a package's version as it says it itself where it is imported: its metadata take milliseconds to read."""
+    said = getattr(sys.modules.get(package), "__version__", None)
+    return said if isinstance(said, str) else version(package)
 
 
 def _written(facts: DataFacts | ModelFacts) -> dict[str, Any]:

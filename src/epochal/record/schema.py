@@ -208,6 +208,9 @@ def _evaluations_to_metrics(database: sqlite3.Connection) -> None:
     database.execute("DROP TABLE evaluations")
 
 
+_NO_LOCK = (sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK)
+
+
 @contextmanager
 def as_run_error(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a `RunError` that says whether the file is damaged or only cannot be used."""
@@ -220,6 +223,10 @@ def as_run_error(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code == sqlite3.SQLITE_INTERRUPT:
             raise RunError(f"{path} is damaged: to read it takes longer than its size explains") from error
+        if code & 0xFF == sqlite3.SQLITE_BUSY or code in _NO_LOCK:
+            raise RunError(
+                f"cannot lock {path}: {what}; another program keeps it to itself, or its disk has no locks"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise RunError(f"cannot use {path}: {what}; is the disk full, or the folder read-only?") from error
         raise RunError(f"{path} is damaged or no history: {what}") from error

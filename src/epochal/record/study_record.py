@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import tomli_w
 
 from epochal.config import BatchSize, Member, StudyConfig, migrate_config
-from epochal.errors import EpochalError, RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_own, refuse_link
 from epochal.record.rows import EvaluationRow, Metrics
 from epochal.record.run_record import Reached, RunRecord
@@ -32,7 +32,7 @@ _HEADING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TriedRate:
     """A learning rate and the validation loss that it led to: infinite where training diverged."""
 
     lr: float
@@ -55,7 +55,7 @@ class TuningResult:
     optimizer: str
     batch_size: BatchSize
     lr: float
-    tried: tuple[Trial, ...]
+    tried: tuple[TriedRate, ...]
     updates: int
     train: int
     held_out: int
@@ -69,7 +69,7 @@ class TuningResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TuningResult:
         """Read what `dataclasses.asdict` gave."""
-        return cls(**{**values, "tried": tuple(Trial(**tried) for tried in values["tried"])})
+        return cls(**{**values, "tried": tuple(TriedRate(**tried) for tried in values["tried"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class StudyRecord:
         except OSError as error:
             raise RunError(f"cannot read {file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, EpochalError) as error:
-            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+            raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @staticmethod
     def is_at(path: Path) -> bool:

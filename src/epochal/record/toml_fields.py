@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from epochal.files import read_own
+from epochal.files import parse_toml, read_own
 from epochal.record.fields import (
     either,
     matching,
@@ -24,7 +22,6 @@ from epochal.record.fields import (
 
 LONGEST = 4_000_000
 """Bytes that such a file has at most."""
-_CHAIN = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.ASCII)
 FORMAT_NUMBER = whole(1)
 SUMMATIONS = ("chain", "tree")
 
@@ -100,11 +97,5 @@ STUDY_TOML = table(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of a folder's own. Raises `OSError` where it cannot be read, and `ValueError` for no such file.
-
-    A key of thousands of parts, ``a.a.a…``, is a few kilobytes and makes the reader take gigabytes.
-    """
-    content = read_own(path, LONGEST).decode()
-    if _CHAIN.search(content):
-        raise ValueError("it has a key of more parts than anybody writes")
-    return tomllib.loads(content)
+    """Read a TOML file of a folder's own. Raises `OSError` where it cannot be read, `ValueError` where it is none."""
+    return parse_toml(read_own(path, LONGEST))

@@ -32,10 +32,14 @@ class HistoryWriter:
 
     While it is open, the file is in SQLite's WAL mode, so that readers are never in the way; a commit survives a loss
     of power. Closed, it is one plain file, which opens on a read-only disk too.
+
+    It belongs to the process that opened it: SQLite's files do not survive two that think so. A forked child that comes
+    here is refused, and leaves everything as it is.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._process = os.getpid()
         self._session: tuple[int, str, int] | None = None
         self._check_files()
         if path.exists():
@@ -71,6 +75,9 @@ class HistoryWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit and leave one plain file; an error that is already on its way is not replaced by one from here."""
+        if os.getpid() != self._process:
+            self._never_close()
+            return
         try:
             self._finish()
         except RunError:
@@ -86,9 +93,12 @@ class HistoryWriter:
         committed is complete as it lies.
         """
         if self._place.exists() and not self._is_in_place():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))  # or Python closes it at its own end
+            self._never_close()
             return
         self._database.close()
+
+    def _never_close(self) -> None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))  # or Python closes it at its own end
 
     def _is_in_place(self) -> bool:
         with suppress(OSError):
@@ -159,6 +169,7 @@ class HistoryWriter:
 
     def commit(self) -> None:
         """Make everything so far survive this process and a loss of power."""
+        self._check_process()
         with as_run_error(self.path):
             self._database.execute("COMMIT")
             self._database.execute("BEGIN")
@@ -192,8 +203,16 @@ class HistoryWriter:
         return self._execute(f"INSERT OR REPLACE INTO {table} VALUES ({identity}{marks})", (*values, checksum(values)))
 
     def _execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        self._check_process()
         with as_run_error(self.path):
             return self._database.execute(sql, values)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise RunError(
+                f"{self.path} is written by process {self._process}, which this one was forked from; let a forked "
+                "child end by os._exit, or start it by multiprocessing.get_context('spawn')"
+            )
 
 
 def _create(path: Path) -> None:

@@ -118,6 +118,7 @@ def history_charts(history: History, write: Fragment) -> Markup:
             chart(write, word, curves, x_name=iterations, y_name="", marks=marks, mark_name=say("cell.epoch"),
                   is_share=name.endswith("accuracy"))
         )  # fmt: skip
+
     return write.charts(*drawn)
 
 
@@ -141,6 +142,7 @@ def loss_curves(history: History) -> list[Curve]:
     train = np.array([row.train_loss for row in history.epochs])
     if train.size:
         curves.append(_thin(say("cell.train"), ends, train, _TRAIN, "loss"))
+
     return [*curves, *metric_curves(history, "loss")]
 
 

@@ -27,6 +27,7 @@ from epochal.record.history import History
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, read_run_toml, write_run_toml
 from epochal.record.writer import HistoryWriter
+from epochal.run.anew import DataSource
 from epochal.run.callbacks import Callback, Callbacks, StopWhen, followers
 from epochal.run.custom import Custom
 from epochal.run.divergence import Divergence
@@ -38,7 +39,7 @@ from epochal.run.own_model import own_model
 from epochal.run.point import Point
 from epochal.run.progress import progress_bar
 from epochal.run.recorder import MemoryWriter, Recorder
-from epochal.run.run import DataSource, Run
+from epochal.run.run import Run
 from epochal.run.session import Session, at_present
 from epochal.run.setup import Setup, anchored, set_up
 from epochal.run.together import (
@@ -123,6 +124,7 @@ def _set_up_new(
 
     if custom.data:
         config = dataclasses.replace(config, data=dataset.name)
+
     return set_up(config, dataset, custom)
 
 
@@ -182,7 +184,7 @@ def train_in_memory(setup: Setup, callbacks: Callback | Iterable[Callback] | Non
     members = Callbacks.of(recorder, divergence, told=watched(cluster, followers(callbacks)))
     for message in setup.warnings:
         members.warn(message)
-    point = Point(setup.engine.initial_state())
+    point = Point(setup.engine.begin())
     if not cluster.is_alone:
         own = Beginning(file, point, None, is_over=False) if cluster.owns_folder else None
         point = share_beginning(cluster, own, setup).point
@@ -391,7 +393,7 @@ def _start_in_folder(
     with locked(folder.lock):
         if folder.run_toml.exists():
             raise RunError(f"{folder.path} was begun by another process just now; choose another folder")
-        point = Point(setup.engine.initial_state())
+        point = Point(setup.engine.begin())
 
         # first what run.toml names, then run.toml
         keep_schema(folder, setup)

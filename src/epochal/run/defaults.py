@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from epochal.clock import Plan, Position
 from epochal.config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
-from epochal.engine import default_learning_rate
+from epochal.engine import OPTIMIZERS, default_learning_rate
 from epochal.engine.optimizer import DefaultRate
 from epochal.model_names import read_model_name
 from epochal.models import Model
@@ -46,12 +49,34 @@ class Usual(NamedTuple):
 
 OF_TABLES = Usual(4_000, 10, 500, 0.002, 0.2)  # more updates would fit the noise of small tables
 _OF_PICTURES = Usual(1_000, 10, 50, 0.001, 0.1)
-_OF_MODEL: Mapping[str | None, float] = {"linear": 1.0, "mlp": 1.0, "cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
+_OF_DEEPER: Mapping[str | None, float] = {"cnn": 0.5, "lenet": 0.5, "rnn": 0.5}
 _OF_OTHERS = 0.25
+_LOOKED_AT = 2_000
+
+# of mlp on cross-entropy, beside the optimizers' own, which suit samples of this squared length (MNIST's)
+_USUAL_LENGTH = 89.0
+_BY_LENGTH = 0.75  # the power of the squared length by which small batches' rates fall
+_HIGHER_ON_TABLES = {"sgd": 2.0, "momentum": 1.0, "nesterov": 1.0, "adam": 2.0, "adamw": 2.0}
 _PLAIN_ON_SQUARED_ERROR = {
-    "sgd": DefaultRate(0.015, 7.0, 1.0),
-    "momentum": DefaultRate(0.012, 100.0, 1.0),
-    "nesterov": DefaultRate(0.012, 100.0, 1.0),
+    "sgd": DefaultRate(0.01605, 7.0, 1.0),
+    "momentum": DefaultRate(0.024, 100.0, 1.0),
+    "nesterov": DefaultRate(0.024, 100.0, 1.0),
+}
+
+# of linear, times the squared length of a sample
+_LINEAR = {
+    "sgd": DefaultRate(56.0, 75.0, 1.0),
+    "momentum": DefaultRate(9.4, 70.0, 1.0),
+    "nesterov": DefaultRate(9.4, 70.0, 1.0),
+    "adam": DefaultRate(1.7, 48.0, 0.6),
+    "adamw": DefaultRate(1.7, 48.0, 0.6),
+}
+_LINEAR_ON_SQUARED_ERROR = {
+    "sgd": DefaultRate(1.0, 9.0, 1.0),
+    "momentum": DefaultRate(0.45, 40.0, 1.0),
+    "nesterov": DefaultRate(0.45, 40.0, 1.0),
+    "adam": DefaultRate(0.56, 25.0, 0.5),
+    "adamw": DefaultRate(0.56, 25.0, 0.5),
 }
 
 
@@ -91,21 +116,102 @@ def _usual(config: TrainConfig, data: Dataset) -> Usual | None:
     return OF_TABLES if data.is_table and model in ("linear", "mlp") else None
 
 
-def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model) -> float:
-    """Return the learning rate where none is given, for the first batch size."""
-    squared_error = data.class_names is None and data.is_table
-    name = model.name if model.is_built_in else None
-    return rate_for(optimizer, plan.first_batch_size, model=name, squared_error=squared_error)
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What default rates follow from, beside optimizer, batch size and model.
 
-
-def rate_for(optimizer: str, batch_size: int, *, model: str | None, squared_error: bool) -> float:
-    """Return the default rate of an optimizer for a model: less for deeper ones, and for a squared error.
-
-    The optimizer's own (`default_learning_rate`) is that of linear and mlp. Half of it trains cnn and rnn, whose first
-    gradients are larger, and a quarter a model of the user's own (``None``), of which nothing is known. On a squared
-    error, plain descent has rates of its own: the curvature grows with the width of the layer below, which a
-    cross-entropy's does not, and what is stable ends sharply. Measured by `python bench/default_rates.py`.
+    Attributes:
+        squared_length: the mean of ``1 + |x|²`` over samples as a model sees them; the 1 is the bias' input.
+        is_table: whether samples are rows of numbers, whose columns have mean 0.
+        outputs: over how many a squared error is averaged; ``None`` for cross-entropy. A loss of the user's own is
+            taken as cross-entropy on classes, and as a squared error of 1 on numbers.
     """
-    rates = _PLAIN_ON_SQUARED_ERROR.get(optimizer) if squared_error else None
-    rate = default_learning_rate(optimizer, batch_size) if rates is None else rates.of(batch_size)
-    return float(f"{rate * _OF_MODEL.get(model, _OF_OTHERS):.3g}")
+
+    squared_length: float
+    is_table: bool
+    outputs: int | None
+
+    @classmethod
+    def of(cls, data: Dataset, loss: str) -> Facts:
+        """Look at some of a data set's training samples, the same ones each time."""
+        x = data.preprocessing(data.train.take(looked_at(len(data.train))).x)
+        own = 1 if data.class_names is None else None
+        outputs = {"cross-entropy": None, "mean-squared-error": data.outputs}.get(loss, own)
+        return cls(squared_length(x), data.is_table, outputs)
+
+
+def looked_at(samples: int) -> np.ndarray:
+    """Return which of N samples are looked at: all of few, and of many some by chance, as files may have a rhythm."""
+    if samples <= _LOOKED_AT:
+        return np.arange(samples)
+    return np.sort(np.random.default_rng(0).integers(0, samples, _LOOKED_AT))
+
+
+def squared_length(x: np.ndarray) -> float:
+    """Return the mean of ``1 + |x|²`` over samples of any shape."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    return 1 + float(np.mean(np.sum(rows * rows, axis=1)))
+
+
+def usual_rate(optimizer: str, plan: Plan, data: Dataset, model: Model, loss: str) -> float:
+    """Return the learning rate where none is given, for the first batch size."""
+    name = model.name if model.is_built_in else None
+    facts = Facts.of(data, loss) if name in ("linear", "mlp") else None
+    return rate_for(optimizer, plan.first_batch_size, name, facts)
+
+
+def rate_for(optimizer: str, batch_size: int, model: str | None, facts: Facts | None) -> float:
+    """Return the default rate of an optimizer for a model. Measured by `python bench/default_rates.py`.
+
+    An optimizer's own rate (`default_learning_rate`) is that of mlp on MNIST. Half of it trains cnn and rnn, whose
+    first gradients are larger, and a quarter a model of the user's own (``None``), of which nothing is known. Those of
+    linear and mlp follow from their inputs.
+
+    Args:
+        optimizer: its name.
+        batch_size: B.
+        model: the name of one of Epochal's; ``None`` for the user's.
+        facts: of the data, for linear and mlp.
+    """
+    if model == "linear" and facts is not None:
+        rate = _of_linear(optimizer, batch_size, facts)
+    elif model == "mlp" and facts is not None:
+        rate = _of_mlp(optimizer, batch_size, facts)
+    else:
+        rate = default_learning_rate(optimizer, batch_size) * _OF_DEEPER.get(model, _OF_OTHERS)
+    return float(f"{rate:.3g}")
+
+
+def _of_linear(optimizer: str, batch_size: int, facts: Facts) -> float:
+    """Return linear's rate, which is as many times smaller as its samples' squared length is larger.
+
+    Both losses curve along a sample by at most a multiple of that, whatever the weights are. On a squared error, plain
+    descent with whole batches is stable then on any data: it is below 1 / λ, where λ is the largest eigenvalue of the
+    inputs' second moment, which is at most the squared length. The error's mean over several outputs makes gradients
+    smaller, which plain descent has to make up for.
+    """
+    rates = (_LINEAR if facts.outputs is None else _LINEAR_ON_SQUARED_ERROR).get(optimizer)
+    if rates is None:
+        return default_learning_rate(optimizer, batch_size)
+    outputs = facts.outputs if optimizer in _PLAIN_ON_SQUARED_ERROR and facts.outputs is not None else 1
+    return rates.of(batch_size) * outputs / facts.squared_length
+
+
+def _of_mlp(optimizer: str, batch_size: int, facts: Facts) -> float:
+    """Return the rate of mlp.
+
+    Short samples have larger rates where batches are small and noise limits them. Where batches are large, curvature
+    does, which hardly depends on the length, as the layers behind the first see values of one size; but the pixels of
+    pictures, none of which is negative, have one direction in common, and columns around 0 have none.
+
+    On a squared error, plain descent has rates of its own: the curvature grows with the width of the layer below, which
+    a cross-entropy's does not, and what is stable ends sharply. Of its mean over several outputs, each has a share.
+    """
+    if facts.outputs is not None and optimizer in _PLAIN_ON_SQUARED_ERROR:
+        return _PLAIN_ON_SQUARED_ERROR[optimizer].of(batch_size) * facts.outputs
+
+    own = OPTIMIZERS[optimizer].rate
+    if optimizer not in _HIGHER_ON_TABLES:
+        return own.of(batch_size)
+    rates = own.steeper((_USUAL_LENGTH / facts.squared_length) ** _BY_LENGTH)
+    return (rates.higher(_HIGHER_ON_TABLES[optimizer]) if facts.is_table else rates).of(batch_size)

@@ -21,7 +21,7 @@ from epochal.plan_rows import counters
 from epochal.run.callbacks import Callback, StopWhen
 from epochal.run.run import Run
 from epochal.run.surroundings import cell_output, is_interactive, is_marimo
-from epochal.web.fragment import Fragment
+from epochal.words.catalogue import tell
 from epochal.words.phrases import translate
 from epochal.words.plain_text import print_plain
 
@@ -76,7 +76,7 @@ def stop_on_interrupt() -> Iterator[Interrupt]:
             return before(number, frame)
         interrupt.is_asked = True
         if cell_output() is None:  # past Python's own buffers, in which the training may be at this moment
-            os.write(2, b"\n" + str(Fragment.here().say("cell.stopping")).encode() + b"\n")
+            os.write(2, b"\n" + tell("cell.stopping").encode() + b"\n")
         return None
 
     signal.signal(signal.SIGINT, handle)

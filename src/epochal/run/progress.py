@@ -15,7 +15,6 @@ from rich.text import Text
 from epochal.clock import Plan, Position
 from epochal.plan_rows import totals
 from epochal.run.callbacks import Callback, ChunkEnd, End, EpochEnd, Grown, Start
-from epochal.run.cell_progress import CellProgress
 from epochal.run.epoch_lines import Thinning, epoch_line, growth_line
 from epochal.run.standing import Standing
 from epochal.run.surroundings import cell_output
@@ -155,6 +154,8 @@ def progress_bar(wanted: bool | None) -> Iterator[tuple[Callback, ...]]:
     """Show a bar while the block runs: if wanted, or for ``None`` where there is a terminal or a notebook."""
     output = None if wanted is False else cell_output()
     if output is not None:
+        from epochal.run.cell_progress import CellProgress  # with its HTML, which a terminal does not need
+
         with CellProgress(output) as shown:
             yield (shown,)
         return

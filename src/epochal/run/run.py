@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,22 +16,18 @@ from jaxtyping import Float
 
 from epochal.clock import Plan, Position
 from epochal.config import TrainConfig
-from epochal.data import Dataset, Split, load_data
+from epochal.data import Dataset, Split
 from epochal.data.data_schema import Schema
 from epochal.data.load_options import LoadOptions
 from epochal.data.new_samples import NewSamples, read_new
-from epochal.data.own_files import IDX_STEMS, find_idx
-from epochal.data.registry import DATA_SETS
-from epochal.data.row_source import AnySplit
-from epochal.data.trees import shape_of
+from epochal.data.row_source import StoredSplit
 from epochal.engine import Engine, Evaluation, State, named_leaves
 from epochal.engine.exported import ByName
-from epochal.errors import DataError, ModelError, RunError
+from epochal.errors import ModelError
 from epochal.lazy import drawn_by
 from epochal.record.checkpoint_file import (
     Arrays,
     checkpoint_files,
-    iteration_of,
     load_checkpoint,
     read_header,
     weights_sha256,
@@ -42,15 +37,14 @@ from epochal.record.history import History
 from epochal.record.rows import best_evaluation
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile
+from epochal.run.anew import DataSource, best_file, check_fit, data_of, refuse_missing, split_of
 from epochal.run.custom import Custom
 from epochal.run.kept_files import read_beginning, read_form, read_schema
-from epochal.run.own_files_only import check_named
 from epochal.run.own_model import own_model
 from epochal.run.point import restored_weights
-from epochal.run.setup import Setup, prediction_engine, set_up
+from epochal.run.prediction import prediction_engine
+from epochal.run.setup import Setup, set_up
 
-DataSource: TypeAlias = Any
-"""What `epochal.data.load_data` takes."""
 Weights: TypeAlias = Literal["last", "best"]
 
 
@@ -221,7 +215,7 @@ class Run:
     @property
     def data(self) -> Dataset:
         """The data that the run was trained on. Raises `DataError` where they are no longer the same, or not there."""
-        return self._load(self._custom) if self._setup is None and self._lacks_model else self.setup.data
+        return data_of(self.record, self._custom) if self._setup is None and self._lacks_model else self.setup.data
 
     @property
     def _lacks_model(self) -> bool:
@@ -285,7 +279,7 @@ class Run:
             custom = self._custom
             if self._lacks_model:
                 custom = dataclasses.replace(custom, model=read_form(self.folder, self.file))
-            self._refuse_missing(("model",), custom)
+            refuse_missing(self.record, ("model",), custom.names)
             self._own_predictor = prediction_engine(self.file, schema, custom), schema
         return self._own_predictor
 
@@ -301,36 +295,9 @@ class Run:
         began with, which lie in the folder. Raises `DataError` where they are not those that it was trained on.
         """
         custom = custom or Custom()
-        self._refuse_missing(tuple(self.file.custom), custom)
-        setup = set_up(self.config, self._load(custom, data), custom, self.file.present_lengths)
+        refuse_missing(self.record, self.file.custom, custom.names)
+        setup = set_up(self.config, data_of(self.record, custom, data), custom, self.file.present_lengths)
         return self._from_its_beginning(setup) if beginning and self.file.model.initial else setup
-
-    def _load(self, custom: Custom, data: DataSource | None = None) -> Dataset:
-        """Load what the run was trained on, from where it was or from ``data``. Raises `DataError` for other data."""
-        self._refuse_missing(("data",), custom)
-        config = self.config
-        as_given = "model" in self.file.custom
-        source = config.data if data is None else data
-        self._check_named(custom, data)
-        if data is None and config.data not in DATA_SETS and not os.path.exists(config.data):
-            raise DataError(
-                f"{config.data}, which {self.record.name} was trained on, is not there any more; say where its data "
-                "are now (--data FILE, or data=…); to predict, none are needed"
-            )
-        dataset = load_data(source, **config.loading, as_given=as_given)
-        if dataset.fingerprint != self.file.data.fingerprint:
-            raise DataError(f"'{shown_source(source)}' does not hold the data that {self.record.name} was trained on")
-        if not self.file.data.preprocessing:
-            dataset = dataclasses.replace(dataset, target_scaling=None)  # as former formats trained
-        return dataset
-
-    def _check_named(self, custom: Custom, data: DataSource | None) -> None:
-        """Raise `RunError` for files that the run names and this user did not; a run of no folder names none."""
-        if self.record.path is None or isinstance(data, Dataset):
-            return
-        given = () if data is None and not custom.data else ("data",)
-        fingerprint = self.file.data.fingerprint
-        check_named(self.file.config, fingerprint, self.file.named_by, self.record.name, given)
 
     def _from_its_beginning(self, setup: Setup) -> Setup:
         """Return a setup of the user's own model that begins where the run began, and warns where its file changed."""
@@ -356,14 +323,13 @@ class Run:
             data = self.data
         engine, schema = self._predictor
         if "loss" in self.file.custom and self._setup is None:
-            self._refuse_missing(("loss",))
+            refuse_missing(self.record, ("loss",), self._custom.names)
 
-        if isinstance(data, Dataset) or (isinstance(data, str) and data in DATA_SETS) or is_idx_folder(data):
-            data = _split_of(load_data(data), split, schema, self.file)
-        if not isinstance(data, Split):
-            data = read_new(data, schema, with_targets=True).split
-        self._check_fit(data, schema)
-        return engine.evaluate(self.state, data)
+        samples = data if isinstance(data, (Split, StoredSplit)) else split_of(data, split, schema, self.record)
+        if samples is None:
+            samples = read_new(data, schema, with_targets=True).split
+        check_fit(samples, schema)
+        return engine.evaluate(self.state, samples)
 
     def read(self, source: Any, **options: Any) -> NewSamples:
         """Return new samples as the training had them, for `predict`; it says what had to be changed.
@@ -391,7 +357,7 @@ class Run:
         """
         engine, schema = self._predictor
         new = x if isinstance(x, NewSamples) else read_new(x, schema)
-        self._check_fit(new.split, schema)
+        check_fit(new.split, schema)
         return engine.predict(self.state, new.split)
 
     def predict_proba(self, x: Any) -> Float[np.ndarray, "n classes"]:
@@ -438,61 +404,3 @@ class Run:
         written = import_module("epochal.export").export_run(self, to, None if out is None else Path(out), force=force)
         first: Path = written[0]
         return first
-
-    def _refuse_missing(self, needed: tuple[str, ...], custom: Custom | None = None) -> None:
-        """Refuse to go on without parts that only Python can give: raises `RunError`."""
-        given = (custom or self._custom).names
-        missing = [name for name in needed if name in self.file.custom and name not in given]
-        if missing == ["model"] and self.file.model.source:
-            raise RunError(
-                f"{self.record.name} was trained with the model of {self.file.model.source}, whose code is not run "
-                f"unasked; give it again: --model {shlex.quote(self.file.model.source)}"
-            )
-        if missing:
-            parts = ", ".join(f"{name}=…" for name in missing)
-            raise RunError(
-                f"{self.record.name} was trained from Python with its own {' and '.join(missing)}; give them again: "
-                f"epochal.resume('{self.record.name}', {parts}), or to predict: Run.open('{self.record.name}', model=…)"
-            )
-
-    def _check_fit(self, split: Split, schema: Schema) -> None:
-        wanted = schema.sample_shape
-        shape = shape_of(split.x)
-        if shape != wanted:
-            raise DataError(f"samples of shape {shape} do not fit this model, trained on {wanted}")
-        if not len(split):
-            raise DataError("there are no samples to evaluate")
-
-
-def best_file(record: RunRecord) -> Path:
-    """Return where the checkpoint of a run's best validation lies. Raises `RunError` where there is none."""
-    best = best_evaluation(record.history.evaluations)
-    if best is None:
-        raise RunError(
-            f"{record.name} has no validation samples, so nothing says which weights are best; the test set must not: "
-            "train with --validation 0.1"
-        )
-    for path in checkpoint_files(record.folder.checkpoints):
-        if iteration_of(path) == best.iteration:
-            return path
-    raise RunError(f"{record.name}: the checkpoint of its best iteration, {best.iteration:,}, is not there")
-
-
-def is_idx_folder(source: Any) -> bool:
-    """Return whether a source is a folder of IDX files, which has a training and a test split."""
-    return isinstance(source, (str, os.PathLike)) and any(find_idx(Path(source), stem) for stem in IDX_STEMS)
-
-
-def shown_source(source: Any) -> str:
-    """Return what stands for a source of data in a message."""
-    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
-
-
-def _split_of(data: Dataset, split: str, schema: Schema, file: RunFile) -> AnySplit:
-    """Return a split of a data set of the same classes as a training had. Raises `DataError` for another."""
-    if data.class_names != schema.class_names:
-        raise DataError(f"'{data.name}' has other classes than '{file.data.name}', which the model was trained on")
-    chosen: AnySplit | None = {"test": data.test, "train": data.train, "validation": data.validation}[split]
-    if chosen is None:
-        raise DataError(f"'{data.name}' has no validation samples")
-    return chosen

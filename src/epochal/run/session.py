@@ -13,6 +13,7 @@ from epochal.clock import Lengths, Plan, Position, Span
 from epochal.config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
 from epochal.engine.cluster import ALONE, Cluster
+from epochal.engine.memory_left import words_of_need
 from epochal.errors import PlanError, RunError
 from epochal.held_folder import HeldFolder
 from epochal.record.checkpoint_file import checkpoint_names, iteration_of, newest_checkpoint
@@ -61,7 +62,7 @@ class Session:
         """Return the newest undamaged checkpoint as a starting point, or the beginning."""
         checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
         if checkpoint is None:
-            return Point(setup.engine.initial_state())
+            return Point(setup.engine.begin())
         self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
         return restored(checkpoint, setup.engine.initial_state, self.history)
 
@@ -104,7 +105,7 @@ class Session:
     def work(self, point: Point, setup: Setup) -> Setup:
         """Train from a point to the end, one configuration after another; return what the last one was trained with."""
         self._begin(point.position, setup)
-        for message in setup.warnings:
+        for message in (*setup.warnings, *words_of_need(setup.data, self.file.model.parameters)):
             self._warn(message)
         best = best_evaluation(row for row in self.history.evaluations if row.iteration <= point.position.iteration)
         if not self.cluster.is_alone:

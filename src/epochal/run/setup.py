@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
 
 from epochal.block_order import BlockSize, order_named
 from epochal.clock import Lengths, Plan
@@ -23,11 +20,8 @@ from epochal.data.registry import DATA_SETS
 from epochal.data.splitting import with_balanced_classes
 from epochal.engine import (
     Engine,
-    Optimizer,
     Task,
     available_cores,
-    build_optimizer,
-    build_task,
     check_jax,
     check_shards,
     check_warmup,
@@ -35,25 +29,21 @@ from epochal.engine import (
     offer_cores,
     present_settings,
 )
-from epochal.engine.checks import check_micro_batch, with_fitting_metrics
-from epochal.engine.checks import check_shards as check_one_piece
 from epochal.engine.compile import PROGRAMS, Programs
-from epochal.engine.optimizer import check_rate, option_names
 from epochal.engine.placement import check_processes, usual_shards
 from epochal.engine.precision import in_bfloat16
 from epochal.errors import OptionError, PlanError
 from epochal.gradient_noise import MEASURED_EVERY
-from epochal.models import Model, build_model
-from epochal.order import Order
+from epochal.models import Model
 from epochal.record.checkpoint_file import Checkpoint
 from epochal.record.run_toml import DataFacts, DeviceFacts, ModelFacts, RunFile, present_versions
 from epochal.run.custom import Custom
-from epochal.run.defaults import usual_rate, with_defaults
+from epochal.run.defaults import with_defaults
+from epochal.run.named_parts import model_of, optimizer_of, task_of
 from epochal.run.own_files_only import marked
-from epochal.run.own_model import ModelSource
+from epochal.run.own_parts import refuse_beside_own_model, try_own_parts
 from epochal.run.point import restored_weights
-
-_OWN = "custom"  # the name of an optimizer that was given as an object
+from epochal.size_schedule import Adaptive
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +92,10 @@ class Setup:
 
     def run_file(self, parameters: int) -> RunFile:
         """Return what `run.toml` will hold."""
+        fingerprint = self.data.fingerprint  # computed anew each time
         data = DataFacts(
             name=self.data.name,
-            fingerprint=self.data.fingerprint,
+            fingerprint=fingerprint,
             train=len(self.data.train),
             test=len(self.data.test),
             sample_shape=_shape_facts(self.data.sample_shape),
@@ -122,6 +113,7 @@ class Setup:
             "" if source is None else source.sha256,
         )
         config = self.config if self.custom.data else anchored(self.config)
+
         return RunFile(
             config,
             data,
@@ -130,27 +122,8 @@ class Setup:
             self.present_device,
             self.custom.names,
             settings=present_settings(),
-            named_by=() if self.custom.data else marked(config, self.data.fingerprint),
+            named_by=() if self.custom.data else marked(config, fingerprint),
         )
-
-
-def _shape_facts(shape: Any) -> Any:
-    """Return the shape of a sample as a TOML file holds it: a list, or a table for samples of several parts."""
-    if isinstance(shape, dict):
-        return {name: _shape_facts(one) for name, one in shape.items()}
-    if shape and not isinstance(shape[0], int):
-        return {str(number): _shape_facts(one) for number, one in enumerate(shape)}
-    return list(shape)
-
-
-def anchored(config: TrainConfig) -> TrainConfig:
-    """Return a configuration whose files are named by absolute paths, so that they are found from everywhere."""
-    files = {name: value for name in ("test", "validation") if (value := getattr(config, name)) and as_file(value)}
-    if config.data not in DATA_SETS:
-        files["data"] = config.data
-    return dataclasses.replace(
-        config, **{name: os.path.abspath(os.path.expanduser(one)) for name, one in files.items()}
-    )
 
 
 def set_up(
@@ -180,38 +153,22 @@ def set_up(
             config = with_defaults(config, data, own_optimizer=custom.optimizer is not None)
     else:
         if custom.source is None and lengths is None:
-            _refuse_beside_own_model(config)
+            refuse_beside_own_model(config)
         if not is_compared:
             config = dataclasses.replace(config, model=custom.model.name)
         data = dataclasses.replace(data, target_scaling=None)  # it sees targets as they are
     plan = config.plan(len(data.train))
-    if config.shards is not None:
-        for phase in plan.phases:
-            check_shards(phase.batch_size, config.shards)
     adaptive = config.adaptive(plan.samples)
-    if adaptive is not None and jax.process_count() > 1:
-        raise OptionError(
-            "an adaptive batch size is measured in one process, and this training has several; write a schedule, such "
-            "as 100,200@10ep"
-        )
-    if adaptive is not None and isinstance(adaptive.high, int) and adaptive.high > plan.samples:
-        raise PlanError(
-            f"an adaptive batch size of at most {adaptive.high:,} is above the {plan.samples:,} training samples; "
-            f"use at most {plan.samples:,}, or 'all'"
-        )
+    _check_sizes(config, plan, adaptive)
+    _check_data(config, data)
 
-    if config.patience is not None and data.validation is None:
-        raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
-    if config.class_weight is not None and data.class_names is None:
-        raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
-
-    model = custom.model or _build_model(config, data)
+    model = custom.model or model_of(config, data)
     config = _for_processes(config, plan, model, is_new=lengths is None)
-    task = _build_task(config, custom, data, model, custom.loss or config.loss, config.label_smoothing)
+    task = task_of(config, custom, data, model, custom.loss or config.loss, config.label_smoothing)
     if lengths is None:
         lengths = Lengths.of(plan, config.warmup)
         check_warmup(config.warmup, lengths)
-    optimizer, resolved = _resolve_optimizer(config, plan, lengths, model, custom, data)
+    optimizer, resolved = optimizer_of(config, plan, lengths, model, custom, data, task.loss)
     order = _sized_order(config, data)
     engine = Engine(
         in_bfloat16(model) if config.precision == "bfloat16" else model,
@@ -229,7 +186,7 @@ def set_up(
         programs=Programs() if custom.has_objects else PROGRAMS,
     )
 
-    engine, custom, warnings = _try_own_parts(engine, custom, plan)
+    engine, custom, warnings = try_own_parts(engine, custom, plan)
     if config.measure == "noise":
         _check_halves(engine, plan)
     size = plan.batch_sizes if adaptive is None else str(adaptive)
@@ -243,6 +200,46 @@ def set_up(
         order=order,
     )
     return Setup(resolved, data, plan, lengths, engine.model, task, engine, custom, (*notes, *warnings))
+
+
+def anchored(config: TrainConfig) -> TrainConfig:
+    """Return a configuration whose files are named by absolute paths, so that they are found from everywhere."""
+    files = {name: value for name in ("test", "validation") if (value := getattr(config, name)) and as_file(value)}
+    if config.data not in DATA_SETS:
+        files["data"] = config.data
+    return dataclasses.replace(
+        config, **{name: os.path.abspath(os.path.expanduser(one)) for name, one in files.items()}
+    )
+
+
+def _check_sizes(config: TrainConfig, plan: Plan, adaptive: Adaptive | None) -> None:
+    """Refuse batch sizes that cannot be cut into the shards, or that cannot grow as asked.
+
+    Raises `PlanError` or `OptionError`.
+    """
+    if config.shards is not None:
+        for phase in plan.phases:
+            check_shards(phase.batch_size, config.shards)
+    if adaptive is None:
+        return
+    if jax.process_count() > 1:
+        raise OptionError(
+            "an adaptive batch size is measured in one process, and this training has several; write a schedule, such "
+            "as 100,200@10ep"
+        )
+    if isinstance(adaptive.high, int) and adaptive.high > plan.samples:
+        raise PlanError(
+            f"an adaptive batch size of at most {adaptive.high:,} is above the {plan.samples:,} training samples; "
+            f"use at most {plan.samples:,}, or 'all'"
+        )
+
+
+def _check_data(config: TrainConfig, data: Dataset) -> None:
+    """Refuse options that ask more of the data than they hold: raises `OptionError`."""
+    if config.patience is not None and data.validation is None:
+        raise OptionError("patience waits for a better validation, so it needs validation samples: validation=0.1")
+    if config.class_weight is not None and data.class_names is None:
+        raise OptionError(f"class_weight weighs classes, and '{data.name}' is a regression; leave it out")
 
 
 def _check_halves(engine: Engine, plan: Plan) -> None:
@@ -281,157 +278,14 @@ def _sized_order(config: TrainConfig, data: Dataset) -> str | None:
     return f"blocks:{BlockSize.for_rows(data.train.layout.row_bytes)}"
 
 
-def _try_own_parts(engine: Engine, custom: Custom, plan: Plan) -> tuple[Engine, Custom, tuple[str, ...]]:
-    """Try a model and a loss of the user's own; a model whose outputs depend on other samples is known to from here on.
-
-    Raises `ModelError` for what cannot be trained, or not in such pieces.
-    """
-    model, warnings = custom.model, [] if custom.tried or custom.model is None else [*custom.model.notes]
-    if not custom.tried and (model is not None or custom.loss is not None):
-        found = engine.try_own_parts(plan.first_batch_size, loss=custom.loss is not None)
-        if not found.learns:
-            warnings.append(f"the loss of model '{engine.model.name}' is the same for all weights: nothing is learned")
-
-        warnings += [f"model '{engine.model.name}': {slow}" for slow in found.slow]
-        if found.are_probabilities and engine.task.loss == "cross-entropy":
-            warnings.append(
-                f"the outputs of model '{engine.model.name}' are probabilities, and cross-entropy takes scores: leave "
-                "out its last softmax, or it learns slowly"
-            )
-        if model is not None and found.depends and not model.uses_batch_statistics:
-            warnings.append(
-                f"an output of model '{model.name}' depends on other samples of its batch, so no batch is computed in "
-                "pieces; say so with uses_batch_statistics=True"
-            )
-            model = dataclasses.replace(model, uses_batch_statistics=True)
-            engine = dataclasses.replace(engine, model=dataclasses.replace(engine.model, uses_batch_statistics=True))
-
-    # before anything is written, as the engine itself would only say it when it compiles
-    if model is not None and engine.micro_batch is not None:
-        for phase in plan.phases:
-            check_micro_batch(model, phase.batch_size, engine.micro_batch)
-    cuts = () if model is None or engine.shards is None else (engine.cut(one.batch_size).count for one in plan.phases)
-    shards = max(cuts, default=1)
-    if model is not None and shards > 1:
-        check_one_piece(model, jax.eval_shape(engine.initial_state), shards)
-    return engine, dataclasses.replace(custom, model=model, tried=True), tuple(warnings)
-
-
-def _resolve_optimizer(
-    config: TrainConfig, plan: Plan, lengths: Lengths, model: Model, custom: Custom, data: Dataset
-) -> tuple[Optimizer, TrainConfig]:
-    """Return the optimizer, and the configuration with its name, options and learning rate filled in."""
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    given = {name: getattr(config, name) for name in option_names() if name in known}
-    given = {name: value for name, value in given.items() if value is not None}
-    given |= {name: value for name, value in _settings(config).items() if name in option_names()}
-
-    if custom.optimizer is not None:
-        own = Optimizer(own=custom.optimizer)
-        if config.optimizer not in (None, _OWN):  # recorded by an earlier version, with a rate that had no effect
-            return own, config
-        _refuse_beside_own(config, given)
-        return own, dataclasses.replace(config, optimizer=_OWN)
-
-    name = config.optimizer or model.optimizer
-    updates = _updates(lengths, plan, config)
-    optimizer = build_optimizer(
-        name,
-        given,
-        schedule=config.schedule,
-        warmup=lengths.warmup,
-        updates=updates,
-        clip_norm=config.clip_norm,
-    )
-    lr = usual_rate(name, plan, data, model) if config.lr is None else check_rate(config.lr)
-    filled = {name: value for name, value in optimizer.options if name in known}
-    return optimizer, dataclasses.replace(config, optimizer=name, lr=lr, **filled)
-
-
-def _build_model(config: TrainConfig, data: Dataset) -> Model:
-    """Return the named model with the options that were given for it."""
-    if ModelSource.is_one(config.model):
-        raise OptionError(
-            f"{config.model} makes a model of your own, which `train` alone takes from a file; give others from Python"
-        )
-    settings = {name: value for name, value in _settings(config).items() if name not in option_names()}
-    return build_model(config.model, data.sample_shape, data.outputs, **{**settings, **config.model_options})
-
-
-def _settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings; lists, as they stand in `run.toml`, as tuples, which can be compared and hashed."""
-    settings = (config.settings or {}).items()
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings}
-
-
-def _refuse_beside_own_model(config: TrainConfig) -> None:
-    """Refuse options that have no effect beside a model of the user's own: raises `OptionError`."""
-    others = [name for name in config.settings or {} if name not in option_names()]
-    for name in (*config.model_options, *others):
-        raise OptionError(f"{name} has no effect beside a Model of your own; build it with that value")
-
-
-def _refuse_beside_own(config: TrainConfig, given: Iterable[str]) -> None:
-    """Refuse options that have no effect beside an Optax transformation: raises `OptionError`."""
-    plain = TrainConfig()
-    others = [
-        name for name in ("lr", "schedule", "warmup", "clip_norm") if getattr(config, name) != getattr(plain, name)
-    ]
-    for name in (*others, *given):
-        raise OptionError(f"{name} has no effect beside an Optax transformation of your own; build it with that value")
-
-
-def _updates(lengths: Lengths, plan: Plan, config: TrainConfig) -> int:
-    """Return how many updates a schedule falls over. Raises `OptionError` where a plan of time does not say it."""
-    if lengths.updates is not None:
-        return lengths.updates
-    if config.schedule != "constant":
-        raise OptionError(
-            f"the schedule '{config.schedule}' needs a known number of updates, which a budget of {plan.budget} does "
-            "not have; use constant, or a budget of epochs"
-        )
-    return 1
+def _shape_facts(shape: Any) -> Any:
+    """Return the shape of a sample as a TOML file holds it: a list, or a table for samples of several parts."""
+    if isinstance(shape, dict):
+        return {name: _shape_facts(one) for name, one in shape.items()}
+    if shape and not isinstance(shape[0], int):
+        return {str(number): _shape_facts(one) for number, one in enumerate(shape)}
+    return list(shape)
 
 
 def _without_none(options: Any) -> dict[str, Any]:
     return {name: value for name, value in dict(options).items() if value is not None}
-
-
-def _build_task(
-    config: TrainConfig,
-    custom: Custom,
-    data: Dataset,
-    model: Model,
-    loss: str | Callable[..., Any] | None,
-    label_smoothing: float | None = None,
-) -> Task:
-    """Return the task; beside a model and a loss of the user's own, without the default metrics that do not fit."""
-    metrics = config.metrics if custom.metrics is None else custom.metrics
-    task = build_task(data, loss, metrics, label_smoothing)
-    is_own = metrics is None and custom.model is not None and callable(loss)
-    return with_fitting_metrics(task, model) if is_own else task
-
-
-def _no_loss(outputs: Any, targets: Any) -> jax.Array:
-    """Stand for a loss of the user's own that is not at hand: to predict, none is needed, whatever the outputs are."""
-    return jnp.zeros(len(targets))
-
-
-def prediction_engine(file: RunFile, schema: Schema, custom: Custom) -> Engine:
-    """Return an engine that predicts and evaluates without the data that a run was trained on.
-
-    The loss of a regression or classification is the run's where it has a name. Raises `OptionError` or `ModelError`
-    where the model cannot be built.
-    """
-    keep_compiled_programs()
-    offer_cores()
-    config = file.present_config
-    data = schema.without_samples(file.data.name)
-    custom = custom.for_data(config, data)
-    model = custom.model or _build_model(config, data)
-    task = _build_task(config, custom, data, model, custom.loss or (_no_loss if "loss" in file.custom else config.loss))
-    programs = Programs() if custom.has_objects else PROGRAMS
-    untrained = Optimizer(own=optax.identity())
-    if config.precision == "bfloat16":
-        model = in_bfloat16(model)
-    return Engine(model, data, task, untrained, Order(max(1, file.data.train), config.seed), programs=programs)

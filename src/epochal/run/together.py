@@ -30,12 +30,13 @@ from epochal.record.history import History
 from epochal.record.rows import EvaluationRow
 from epochal.record.run_record import RunRecord
 from epochal.record.run_toml import RunFile, present_versions
+from epochal.run.anew import DataSource
 from epochal.run.callbacks import Callback, Callbacks
 from epochal.run.checkpoints import Checkpoints, CheckpointSaver
 from epochal.run.custom import Custom
 from epochal.run.point import Point, restored_state
 from epochal.run.recorder import MemoryWriter, Recorder
-from epochal.run.run import DataSource, Run
+from epochal.run.run import Run
 from epochal.run.session import Session
 from epochal.run.setup import Setup
 from epochal.run.watchdog import Watchdog, watchdog_limit
@@ -63,6 +64,7 @@ def as_one() -> Iterator[Cluster]:
     over = threading.Event()
     threading.Thread(target=_listen, args=(cluster, over), name="failures", daemon=True).start()
     peers = cluster.peers()
+
     try:
         cluster.check_same("environment", _environment())
         yield cluster

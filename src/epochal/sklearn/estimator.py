@@ -29,6 +29,7 @@ from epochal.engine.whole_fit import (
 )
 from epochal.errors import DataError, DivergedError, ModelError, OptionError
 from epochal.order import Order
+from epochal.run.defaults import Facts, looked_at, squared_length
 from epochal.sklearn.scaling import Scaling
 from epochal.sklearn.settings import Numbers, Settings, seed_of
 from epochal.words.catalogue import tell
@@ -144,7 +145,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         samples, held_out = self._hold_out(settings, samples)
 
         # N is known now, and all that depends on it
-        values = settings.numbers(len(samples.y), squared_error=self._kind == "regression")
+        values = settings.numbers(len(samples.y), self._facts(samples, architecture))
         fit = WholeFit(architecture.build(), losses, settings.build_optimizer(), values.most_rows)
         training = _Training(
             fit, values, Order(len(samples.y), self._seed), self._table(samples, architecture), self._units()
@@ -188,6 +189,12 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             return part
 
         return take(rows), take(other)
+
+    def _facts(self, samples: Samples, architecture: Any) -> Facts:
+        """Return what a default rate follows from."""
+        x = self._scaling.apply(samples.x[looked_at(len(samples.x))])
+        outputs = architecture.outputs if self._kind == "regression" else None
+        return Facts(squared_length(x), is_table=len(architecture.sample_shape) == 1, outputs=outputs)
 
     def _table(self, samples: Samples, architecture: Any) -> Table:
         """Put samples on the device as the model sees them; weights are relative to their mean."""

@@ -16,7 +16,7 @@ from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer
 from epochal.errors import ModelError, OptionError
 from epochal.models import MODELS, Model, build_model
 from epochal.options import BATCH_SIZE, SEED, SIZES, SWITCH, Kind, choice, count, number
-from epochal.run.defaults import OF_TABLES, rate_for
+from epochal.run.defaults import OF_TABLES, Facts, rate_for
 from epochal.words.phrases import translate
 
 T = TypeVar("T")
@@ -192,7 +192,7 @@ class Settings:
             options["momentum"] = self.momentum
         return build_optimizer(self.optimizer, options)
 
-    def numbers(self, samples: int, *, squared_error: bool) -> Numbers:
+    def numbers(self, samples: int, facts: Facts) -> Numbers:
         """Return what is trained with, for N samples: what `epochal.train` takes for a table, where it is "auto"."""
         given = OF_TABLES.batch_size(samples) if self.batch_size is None else self.batch_size
         if isinstance(given, int) and self.batch_size is not None and given > samples:
@@ -202,7 +202,7 @@ class Settings:
 
         usual = OF_TABLES.rate_of(batch_size)
         if self.optimizer != "adamw":
-            usual = rate_for(self.optimizer, batch_size, model="mlp", squared_error=squared_error)
+            usual = rate_for(self.optimizer, batch_size, self.model, facts)
         decay = OF_TABLES.weight_decay if self.optimizer == "adamw" else 0.0
         return Numbers(
             batch_size,

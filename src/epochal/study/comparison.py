@@ -14,10 +14,10 @@ from epochal.errors import RunError
 from epochal.models import Model
 from epochal.models.adapters.recognise import check_known, library_of, name_of
 from epochal.options import listed
+from epochal.run.anew import DataSource
 from epochal.run.api import listed_metrics
 from epochal.run.interrupts import stop_on_interrupt
 from epochal.run.own_files_only import check_named
-from epochal.run.run import DataSource
 from epochal.study.cell_callback import cell_callback
 from epochal.study.planning import plan_study, with_budget
 from epochal.study.runner import Parts, StudyCallback, work

@@ -22,7 +22,7 @@ from epochal.config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import OptionError
-from epochal.record.study_record import Trial, TuningResult
+from epochal.record.study_record import TriedRate, TuningResult
 from epochal.run.custom import Custom
 from epochal.study.held_out import validation_split
 from epochal.study.to_target import ToTarget
@@ -66,7 +66,7 @@ def tune(
         return lanes.run([partial(loss_of, rate) for rate in rates])
 
     losses = _search(default.lr, losses_of)
-    tried = tuple(Trial(rate, losses[rate]) for rate in sorted(losses))
+    tried = tuple(TriedRate(rate, losses[rate]) for rate in sorted(losses))
 
     best = min(tried, key=lambda one: one.loss)
     if not math.isfinite(best.loss):

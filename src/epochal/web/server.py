@@ -209,6 +209,7 @@ class _PageHandler(BaseHTTPRequestHandler):
         if not isinstance(body, dict):
             self._refuse(400, "a question is a JSON object")
             return None
+
         return body
 
     def _reply(self, answer: Callable[[], str | Mapping[str, Any]], unknown: str) -> None:

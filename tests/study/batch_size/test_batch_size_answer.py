@@ -73,6 +73,13 @@ class TestWhich:
         study = dataclasses.replace(measured_study(), target=Target("loss", 0.25))
         assert "reach a loss of 0.25 soonest" in said(study)
 
+    @pytest.mark.parametrize(("reach", "is_near"), [(None, False), (0.98, False), (0.9725, True), (0.97, True)])
+    def test_a_target_near_the_best_in_reach_is_said_to_be(self, reach: float | None, is_near: bool) -> None:
+        study = dataclasses.replace(measured_study(), reach=reach)
+        assert answered(study).is_near_the_best is is_near
+        assert ("97\N{NO-BREAK SPACE}% accuracy is near the best that is in reach" in said(study)) is is_near
+        assert BatchSizes.from_dict(study.to_dict()) == study
+
 
 class TestLargerBatches:
     def test_marks_are_perfect_scaling_then_less_then_none(self) -> None:
@@ -92,7 +99,9 @@ class TestLargerBatches:
         assert answer.critical is not None
         value, low, high = answer.critical
         assert 90 < low < value < high < 210
-        assert f"Up to about {about(value)} ({about(low)} to {about(high)}), twice the batch" in said(answer.study)
+        assert f"Up to about {about(value)} ({about(low)} to {about(high)}), the critical batch size, twice" in said(
+            answer.study
+        )
         assert "knee exponent α = 1.8" in said(answer.study)
 
     def test_four_sizes_show_no_fit(self) -> None:

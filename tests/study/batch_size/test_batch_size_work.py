@@ -20,6 +20,7 @@ from epochal.study.batch_size.answer import Answer
 from epochal.study.batch_size.ask import prepare_all
 from epochal.study.batch_size.kept import FILE, BatchSizeRecord
 from epochal.study.batch_size.request import Request
+from epochal.study.batch_size.sentences import caveats
 from epochal.study.batch_size.trials import BatchSizes
 from epochal.study.batch_size.work import BatchSizesCallback, work
 from epochal.study.target import Trial
@@ -177,6 +178,36 @@ def test_a_time_that_is_over_leaves_sizes_out_and_names_them(tmp_path: Path) -> 
 def test_a_time_too_short_for_one_size_says_so(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"0\.001 seconds are too short for even the first batch size"):
         ask(tmp_path / "s", within=0.001)
+
+
+def test_the_test_set_judges_where_that_is_asked_for(tmp_path: Path) -> None:
+    """All training samples are trained on then, and the answer says that the test set is no longer unseen."""
+    answer = ask(tmp_path / "s", judge="test", batch_sizes=[16], seeds=1)
+    study = BatchSizeRecord.read(tmp_path / "s").results
+    assert (study.samples, study.held_out, study.judge) == (len(DATA.train), len(DATA.test), "test")
+    assert any("it is no longer unseen" in str(one) for one in caveats(answer))
+    with pytest.raises(OptionError, match="was made with another --judge"):
+        ask(tmp_path / "s", judge="held-out", batch_sizes=[16], seeds=1)
+
+
+def test_one_training_goes_on_to_see_what_lies_beyond_the_target(whole: Path, tmp_path: Path) -> None:
+    study = BatchSizeRecord.read(whole).results
+    assert study.reach is not None
+    assert study.reach < min(trial.nearest for trial in study.all_trials if trial.batch_size == 64)
+    assert not Answer.of(study).is_near_the_best
+    answer = ask(tmp_path / "s", target_loss=None, batch_sizes=[64], seeds=1)
+    assert answer.study.reach is None  # the target that a first training says is never near the best
+
+
+def test_a_prediction_that_was_stopped_ends_with_the_same_table(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"quick": True, "seeds": 1}
+    ask(tmp_path / "whole", **asked)
+    first = Log(1)
+    with pytest.raises(RunError, match="no result yet"):
+        ask(tmp_path / "s", callback=first, should_stop=first.is_stopped, **asked)
+    ask(tmp_path / "s", **asked)
+    assert table(tmp_path / "s") == table(tmp_path / "whole")
+    assert table(tmp_path / "s")["is_predicted"]
 
 
 # --- what cannot be studied -------------------------------------------------------------------------------------------

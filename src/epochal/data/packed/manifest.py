@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from epochal.data.packed.record import Record
 from epochal.data.ragged import Ragged, RaggedPart
 from epochal.data.split import Split
 from epochal.data.trees import map_arrays
-from epochal.errors import DataError
-from epochal.files import read_regular
+from epochal.errors import DataError, brief
+from epochal.files import parse_toml, read_regular
 
 FORMAT = 2
 """The newest format; packs without ragged parts are written in the first, which older versions read."""
@@ -163,7 +162,7 @@ class Manifest:
         try:
             if path.stat().st_size > _LARGEST:
                 raise DataError(f"{path} has {path.stat().st_size:,} bytes, which no manifest has; {FIX}")
-            content = tomllib.loads(read_regular(path).decode())
+            content = parse_toml(read_regular(path))
             number = _whole(content["format"])
             if number > FORMAT:
                 raise DataError(
@@ -176,7 +175,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); {FIX}") from error
+            raise DataError(f"{path} is damaged ({brief(error)}); {FIX}") from error
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any], folder: Path) -> Manifest:

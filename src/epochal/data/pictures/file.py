@@ -21,6 +21,7 @@ from epochal.files import open_regular
 
 INSTALL = "pip install 'epochal[images]'"
 MOST_PIXELS = 100_000_000  # a file of some kilobytes can promise more than any memory holds
+_SMALL, _MOST_IN_A_BYTE = 4_000_000, 1_000  # pixels; a blank page is packed to so few bytes, and a trap is, too
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"))
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # nothing else is tried, least of all what runs programs
@@ -133,15 +134,21 @@ def _opened(path: Path | bytes) -> Iterator[Any]:
 
     try:
         with _file_of(path) as file, Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UnreadableError(
-                    f"{image.width:,}×{image.height:,}, more than {MOST_PIXELS // 10**6} million pixels"
-                )
+            _check_pixels(image.width, image.height, file.seek(0, io.SEEK_END))
             yield image
     except UnreadableError:
         raise
     except Exception as error:  # damaged files make decoders raise almost anything
         raise UnreadableError(_reason(path, error)) from error
+
+
+def _check_pixels(width: int, height: int, size: int) -> None:
+    """Raise `UnreadableError` for more pixels than are read, or than a file of so many bytes holds."""
+    pixels = width * height
+    if pixels > MOST_PIXELS:
+        raise UnreadableError(f"{width:,}×{height:,}, more than {MOST_PIXELS // 10**6} million pixels")
+    if pixels > max(_SMALL, _MOST_IN_A_BYTE * size):
+        raise UnreadableError(f"{width:,}×{height:,} pixels in {size:,} bytes, which is a blank picture or a trap")
 
 
 def _file_of(path: Path | bytes) -> Any:

@@ -47,6 +47,7 @@ def load_pictures(folder: Path, options: LoadOptions, progress: Progress | None 
         seed=options.seed,
         class_names=found.class_names,
     )
+
     return data.with_encoding(PictureEncoding(found.size, found.grey), found.notes)
 
 

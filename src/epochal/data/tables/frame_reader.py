@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Number as AnyNumber
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.npy_arrays import SMALL
 from epochal.data.tables.table import CATEGORY, Column, Table
 from epochal.data.tables.values import as_text
-from epochal.errors import DataError
+from epochal.errors import DataError, brief
 from epochal.files import open_regular
 
 SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
 
+_CELL, _HIGHEST_RATIO = 8, 1_000  # bytes of a value, and how far a Parquet file packs the same one again and again
 _LIBRARIES = ("pandas", "polars", "pyarrow", "duckdb", "_duckdb", "modin", "cudf", "narwhals", "ibis", "dask")
 
 
@@ -34,24 +38,85 @@ def read_frame_file(path: Path, *, as_text_columns: Sequence[str] = ()) -> Table
     Raises `DataError` where it is damaged, or neither Polars nor PyArrow is installed.
     """
     is_parquet = path.suffix.lower() in (".parquet", ".pq")
-    try:
+
+    def refusal(why: str) -> DataError:
+        return DataError(f"{path}: damaged, or no {'Parquet' if is_parquet else 'Arrow'} file ({why})")
+
+    with library_errors(refusal):
         with open_regular(path) as file:
             if find_spec("polars") is not None:
-                import polars as pl
-
-                frame: Any = (pl.read_parquet if is_parquet else _read_arrow)(file)
+                frame = _with_polars(file, is_parquet=is_parquet)
             elif find_spec("pyarrow") is not None:
-                from pyarrow import feather, parquet
-
-                frame = (parquet.read_table if is_parquet else feather.read_table)(file)
+                frame = _with_arrow(file, is_parquet=is_parquet)
             else:
                 raise DataError(f"{path}: Parquet and Arrow files need Polars: pip install 'epochal[tables]'")
+        return read_frame(frame, str(path), as_text_columns=as_text_columns)
+
+
+@contextmanager
+def library_errors(refusal: Callable[[str], DataError]) -> Iterator[None]:
+    """Turn whatever another library raises into the error that this makes of its words.
+
+    What Polars calls a panic is no `Exception`, and writes lines of its own to standard error, which go nowhere here.
+    """
+    try:
+        with _quiet_errors():
+            yield
     except DataError:
         raise
-    except Exception as error:  # every library has its own kinds
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: damaged, or no {'Parquet' if is_parquet else 'Arrow'} file ({reason})") from error
-    return read_frame(frame, str(path), as_text_columns=as_text_columns)
+    except BaseException as error:  # every library has its own kinds
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise refusal(brief(error)) from error
+
+
+@contextmanager
+def _quiet_errors() -> Iterator[None]:
+    """Let what compiled libraries write to this process's standard error go nowhere."""
+    try:
+        own = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+
+
+def _with_polars(file: IO[bytes], *, is_parquet: bool) -> Any:
+    import polars as pl
+
+    if not is_parquet:
+        return _read_arrow(file)
+    rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
+    _refuse_swollen(rows, columns, file)
+    file.seek(0)
+    return pl.read_parquet(file)
+
+
+def _with_arrow(file: IO[bytes], *, is_parquet: bool) -> Any:
+    from pyarrow import feather, parquet
+
+    if not is_parquet:
+        return feather.read_table(file)
+    about = parquet.ParquetFile(file).metadata
+    _refuse_swollen(about.num_rows, about.num_columns, file)
+    file.seek(0)
+    return parquet.read_table(file)
+
+
+def _refuse_swollen(rows: int, columns: int, file: IO[bytes]) -> None:
+    """Raise `DataError` for a table of far more values than its file explains: one value, said a billion times."""
+    size = file.seek(0, os.SEEK_END)
+    if rows * columns * _CELL > max(SMALL, _HIGHEST_RATIO * size):
+        raise DataError(
+            f"{file.name}: {size:,} bytes say that they are {rows:,} rows of {columns:,} columns; use a part of it"
+        )
 
 
 def _read_arrow(file: Any) -> Any:
@@ -77,12 +142,10 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
     """
     import narwhals as nw
 
-    try:
+    with library_errors(lambda why: DataError(f"{name}: cannot be read as a frame ({why})")):
         wrapped = nw.from_native(frame)
         whole: nw.DataFrame[Any] = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
         names = [str(column) for column in whole.columns]
-    except Exception as error:  # every library has its own kinds
-        raise DataError(f"{name}: cannot be read as a frame ({' '.join(str(error).split())[:160]})") from error
 
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
@@ -99,6 +162,12 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
 
 def _read_column(series: Any, name: str, frame: str) -> Column:
     """Return a series as a column."""
+    with library_errors(lambda why: DataError(f"{frame}: column '{name}' cannot be read ({why})")):
+        return _typed_column(series, name, frame)
+
+
+def _typed_column(series: Any, name: str, frame: str) -> Column:
+    """Return a series as a column of what it holds."""
     import narwhals as nw
 
     kind = series.dtype

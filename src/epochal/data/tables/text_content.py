@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from epochal.data.npy_arrays import most_unpacked
 from epochal.errors import DataError
 from epochal.files import open_regular
 
@@ -61,11 +62,14 @@ def _bytes(path: Path) -> bytes:
         if not raw.startswith(b"\x1f\x8b"):
             return raw
         with gzip.open(io.BytesIO(raw)) as unpacked:
-            content = unpacked.read(_MOST_BYTES + 1)
+            most = min(_MOST_BYTES, most_unpacked(len(raw)))
+            content = unpacked.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(content) > _MOST_BYTES:
-        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GB; use a part of it")
+    if len(content) > most:
+        raise DataError(
+            f"{path}: its {len(raw):,} bytes unpack to more than {most:,}; unpack it first, or use a part of it"
+        )
     return content

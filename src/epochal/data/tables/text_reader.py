@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.tables.frame_reader import library_errors
 from epochal.data.tables.table import Column, Table
 from epochal.data.tables.text_content import Content, read_content
 from epochal.data.tables.values import (
@@ -36,6 +38,7 @@ _SEPARATORS = ",;\t|"
 _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
 _MOST_LETTERS = 2**31 - 1  # of a value: what a C long holds everywhere
+_BLANKS = (b"\x1c", b"\x1d", b"\x1e", b"\x1f")  # which Python strips from texts, and Polars does not
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
 
 Texts = Shaped[np.ndarray, " n"]
@@ -116,6 +119,8 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     for place, separator in enumerate(_SEPARATORS):
         rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
         rows = rows[:-1] if cut and len(rows) > 1 else rows
+        if not rows:
+            raise DataError(f"{path}: one column only (empty); features and a target are needed")
         counts = [len(row) for row in rows]
         usual = max(set(counts), key=counts.count)
         alike = counts.count(usual)
@@ -202,8 +207,7 @@ def is_written_number(text: str) -> bool:
 def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text: Sequence[str]) -> list[Texts] | None:
     """Return the columns as Polars reads them: numbers or texts; ``None`` where it is not there or anything is odd."""
     encoded = content.encoded
-    ends_otherwise = b"\r" in encoded and encoded.count(b"\r") != encoded.count(b"\r\n")
-    if find_spec("polars") is None or ends_otherwise:
+    if find_spec("polars") is None or _is_odd(encoded, form.separator):
         return None
     import polars as pl
 
@@ -214,7 +218,7 @@ def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text
         kinds[str(at)] = pl.Float64 if plain else pl.String
 
     for schema in (kinds, dict.fromkeys(kinds, pl.String)):
-        try:
+        with suppress(DataError), library_errors(DataError):
             frame = pl.read_csv(
                 encoded,
                 has_header=False,
@@ -224,8 +228,6 @@ def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text
                 schema=schema,
             )
             break
-        except (pl.exceptions.PolarsError, ValueError):
-            continue
     else:
         return None
 
@@ -234,6 +236,26 @@ def read_fast(content: Content, form: TextFormat, rows: list[list[str]], as_text
     if frame.height != lines - form.has_header or separators not in (None, lines * (len(form.names) - 1)):
         return None
     return [_from_polars(frame[name]) for name in frame.columns]
+
+
+def _is_odd(content: bytes, separator: str) -> bool:
+    """Return whether a text holds what Polars and `csv` read differently: ends of lines, blanks, odd quotes."""
+    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
+        return True
+    # a separator at the very end is a column too many, which Polars passes over
+    if content.endswith(separator.encode()) or any(blank in content for blank in _BLANKS):
+        return True
+    if b'"' not in content:
+        return False
+
+    # each quote that opens follows a separator, each that closes comes before one; two in one place are a quote in text
+    symbols = np.frombuffer(b"\n" + content + b"\n", np.uint8)
+    places = np.flatnonzero(symbols == ord('"'))
+    edges = np.zeros(256, bool)
+    edges[[ord(one) for one in f'\n"{separator}']] = True
+    opens = edges[symbols[places[0::2] - 1]]
+    edges[ord("\r")] = True
+    return not (opens.all() and edges[symbols[places[1::2] + 1]].all() and len(places) % 2 == 0)
 
 
 def _counted(content: bytes, separator: str, *, also_separators: bool) -> tuple[int, int | None]:

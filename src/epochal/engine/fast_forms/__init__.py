@@ -8,13 +8,12 @@ operations:
 - `own_kernels.py`: convolution, ReLU and 2×2 max-pooling in a row become the package's own fast operation;
 - `conv_forms.py`, `kernel_gradients.py`, `depthwise.py`: the other convolutions, those of gradients included;
 - `pool_forms.py`: pools and their gradients as slices;
-- `rewriting.py`: walks over the traced function;
+- `choosing.py`: which of them an operation has; `rewriting.py`: walks over the traced function;
 - `slow_operations.py`: says which operations are slow in a loop, and have no form here.
 
 What is rewritten depends on the function and its shapes alone, never on a measurement: a resumed run has the same bits.
 """
 
 from epochal.engine.fast_forms.fast_model import fast_apply, fast_function
-from epochal.engine.fast_forms.slow_operations import slow_operations
 
-__all__ = ["fast_apply", "fast_function", "slow_operations"]
+__all__ = ["fast_apply", "fast_function"]

@@ -241,6 +241,7 @@ def _one_phase(
     ):
         last = first + (count - 1) * axis.stride + (side - 1) * axis.spread
         padding.append((-first, last + 1 - length))
+
     return _outputs(
         replace(
             parts,

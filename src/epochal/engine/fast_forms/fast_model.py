@@ -1,4 +1,7 @@
-"""A model's functions, and those that are made of them, as the CPU's loop computes them fast."""
+"""A model's functions, and those that are made of them, as the CPU's loop computes them fast.
+
+A built-in model needs no form, so the forms, and what they import of JAX, are left until a model of another kind comes.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.extend.core import JaxprEqn
 
-from epochal.engine.fast_forms.conv_forms import conv_form
-from epochal.engine.fast_forms.own_kernels import with_own_kernels
-from epochal.engine.fast_forms.pool_forms import pool_form
-from epochal.engine.fast_forms.rewriting import Form, operations, rewrite
 from epochal.models import Model
 
 
@@ -22,6 +20,9 @@ def fast_function(function: Callable[..., Any], model: Model) -> Callable[..., A
     """
     if model.is_built_in or jax.default_backend() != "cpu":
         return function
+
+    from epochal.engine.fast_forms.choosing import choose_form
+    from epochal.engine.fast_forms.rewriting import operations, rewrite
 
     def fast(*arguments: Any) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
@@ -38,6 +39,8 @@ def fast_apply(model: Model) -> Callable[..., Any]:
     if model.is_built_in or jax.default_backend() != "cpu":
         return model.apply
 
+    from epochal.engine.fast_forms.own_kernels import with_own_kernels
+
     def apply(params: Any, state: Any, x: Any, key: Any, training: bool) -> Any:
         def of_arrays(params: Any, state: Any, x: Any, key: Any) -> Any:
             return model.apply(params, state, x, key, training)
@@ -45,8 +48,3 @@ def fast_apply(model: Model) -> Callable[..., Any]:
         return with_own_kernels(of_arrays)(params, state, x, key)
 
     return apply
-
-
-def choose_form(equation: JaxprEqn) -> Form | None:
-    """Return the fast form of an operation, or ``None`` where it has none or needs none."""
-    return conv_form(equation) or pool_form(equation)

@@ -67,6 +67,7 @@ def gradient(
         of_kernel = _of_one_group(flat, flat_gradient, shape)
         split = of_kernel.reshape(*sides, size, channels, size, features)
         bundles.append(jnp.stack([split[:, :, g, :, g] for g in range(size)], 3))
+
     return jnp.concatenate(bundles, 3)
 
 

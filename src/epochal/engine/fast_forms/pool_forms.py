@@ -76,6 +76,7 @@ def _pool(
         x = parts[0]
         for part in parts[1:]:
             x = combine(x, part)
+
     return x
 
 
@@ -130,6 +131,7 @@ def _scatter(
             total = total + share
         phases[phase] = total
     whole = interleave(phases, window_strides, padded.shape)
+
     return pad(whole, [(-low, -high) for low, high in padding], (1,) * x.ndim)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from epochal.engine.fast_forms.fast_model import choose_form
+from epochal.engine.fast_forms.choosing import choose_form
 from epochal.engine.fast_forms.rewriting import bind, operations, shapes
 
 _SUSPECTS = {

@@ -85,4 +85,5 @@ def interleave(phases: dict[tuple[int, ...], Array], steps: Sequence[int], shape
             whole = stacked.reshape(*stacked.shape[:axis], length, *stacked.shape[axis + 2 :])
             joined[place] = lax.slice_in_dim(whole, 0, shape[axis], axis=axis)
         filled = joined
+
     return filled[()]

@@ -30,6 +30,7 @@ AS_FAST = 1.5
 _FEW_SAMPLES = 1.5  # times the fewest: twice the batch has about halved the updates up to here
 _FEW_STEPS = 1.2  # times the fewest: twice the batch saves no updates from here on
 _UNSTEADY = 1.3  # times a larger size's iteration
+_NEAR = 0.9  # of the errors that the target allows: a best that makes more of them is not far beyond it
 _PREDICTED_WITHIN = 2.0  # of a knee that was predicted and not measured
 
 
@@ -99,6 +100,12 @@ class Answer:
             if (row.microseconds or 0) > _UNSTEADY * (larger.microseconds or 0):
                 return row, larger
         return None
+
+    @property
+    def is_near_the_best(self) -> bool:
+        """Whether the target lies so near the best in reach that chance decides when a training meets it."""
+        reach = self.study.reach
+        return reach is not None and self.study.target.distance(reach) > _NEAR
 
     # --- what larger batches bring -------------------------------------------------------------------------------
 

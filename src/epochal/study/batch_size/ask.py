@@ -9,9 +9,9 @@ from typing import Any
 
 from epochal.data import Dataset, load_data
 from epochal.errors import RunError
+from epochal.run.anew import DataSource
 from epochal.run.custom import Custom
 from epochal.run.interrupts import stop_on_interrupt
-from epochal.run.run import DataSource
 from epochal.study.batch_size.answer import Answer
 from epochal.study.batch_size.kept import BatchSizeRecord
 from epochal.study.batch_size.preparing import Prepared, prepare
@@ -45,8 +45,9 @@ def batch_sizes(
         callback: follows the trials (`epochal.study.batch_size.work.BatchSizesCallback`).
         should_stop: asked again and again; a true answer ends the work there.
         options: fields of `epochal.study.batch_size.request.Request`, such as ``target_accuracy=0.97``,
-            ``target_loss=0.1``, ``batch_sizes=[1, 64, "all"]``, ``within="2m"``, ``seeds=3``, ``quick=True`` or
-            ``branch="runs/mnist-mlp-1"``, and of `TrainConfig` that say what is trained, such as ``optimizer="adam"``.
+            ``target_loss=0.1``, ``judge="test"``, ``batch_sizes=[1, 64, "all"]``, ``within="2m"``, ``seeds=3``,
+            ``quick=True`` or ``branch="runs/mnist-mlp-1"``, and of `TrainConfig` that say what is trained, such as
+            ``optimizer="adam"``.
 
     Raises:
         EpochalError: for anything that the user can fix.

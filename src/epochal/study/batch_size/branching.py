@@ -24,7 +24,7 @@ from epochal.errors import OptionError, PlanError, RunError
 from epochal.record.checkpoint_file import Checkpoint
 from epochal.run.point import restored_state, restored_weights
 from epochal.run.run import Run
-from epochal.study.batch_size.preparing import Prepared, check_request, prepare_trials
+from epochal.study.batch_size.preparing import Prepared, check_request, prepare_trials, split_of
 from epochal.study.batch_size.request import SHARED, Request
 from epochal.study.held_out import validation_split
 from epochal.study.to_target import ToTarget
@@ -47,7 +47,7 @@ def prepare_branch(request: Request, data: Any = None) -> Prepared:
     dataset = run.data if data is None else run.rebuild(data=data).data
     check_request(request, dataset)
 
-    split, notes = _split(dataset, run.config.seed)
+    split, notes = _split(request, dataset, run.config.seed)
 
     size = min(run.plan.batches_at(run.position).size, len(split.train))
     rate = _present_rate(run) if request.shared.lr is None else request.shared.lr
@@ -84,8 +84,10 @@ def _check(request: Request, run: Run) -> None:
         )
 
 
-def _split(data: Dataset, seed: int) -> tuple[Dataset, tuple[str, ...]]:
+def _split(request: Request, data: Dataset, seed: int) -> tuple[Dataset, tuple[str, ...]]:
     """Return what is trained on and, as its test set, what the target is judged by, and a note where that was seen."""
+    if request.judge == "test":
+        return split_of(request, data), ()
     if data.validation is not None and len(data.validation) >= _FEWEST_HELD_OUT:
         return dataclasses.replace(data, test=data.validation, validation=None), ()
     return validation_split(data, seed), (_SEEN,)

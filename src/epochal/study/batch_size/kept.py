@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import tomli_w
 
 from epochal.command_words import shell_word
-from epochal.errors import EpochalError, RunError
-from epochal.files import atomic_write, read_regular
+from epochal.errors import EpochalError, RunError, brief
+from epochal.files import atomic_write, parse_toml, read_regular
 from epochal.record.study_record import StudyData
 from epochal.study.batch_size.request import Request
 from epochal.study.batch_size.search import Wish
@@ -84,6 +83,7 @@ class BatchSizeRecord:
         trials: that were made, in their order.
         microseconds: of one iteration, by batch size; measured at the end.
         study: the rows so far.
+        reach: the best value that one training saw well beyond the target.
         is_finished: whether nothing is left to do.
     """
 
@@ -94,6 +94,7 @@ class BatchSizeRecord:
     trials: tuple[DoneTrial, ...] = ()
     microseconds: Mapping[int, float] = field(default_factory=dict)
     study: BatchSizes | None = None
+    reach: float | None = None
     is_finished: bool = False
 
     @classmethod
@@ -101,7 +102,7 @@ class BatchSizeRecord:
         """Read the folder. Raises `RunError` where it is no study of batch sizes, or is damaged."""
         file = path / FILE
         try:
-            content = tomllib.loads(read_regular(file).decode())
+            content = parse_toml(read_regular(file))
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
             return cls._of(path, content)
@@ -111,8 +112,17 @@ class BatchSizeRecord:
             ) from None
         except RunError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EpochalError) as error:
-            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            EpochalError,
+        ) as error:
+            raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @classmethod
     def _of(cls, path: Path, content: Mapping[str, Any]) -> BatchSizeRecord:
@@ -129,6 +139,7 @@ class BatchSizeRecord:
             trials,
             {int(size): float(one) for size, one in content.get("microseconds", {}).items()},
             study,
+            content.get("reach"),
             bool(content["finished"]),
         )
 
@@ -165,6 +176,8 @@ class BatchSizeRecord:
             content["pilot"] = self.pilot.to_dict()
         if self.microseconds:
             content["microseconds"] = {str(size): one for size, one in self.microseconds.items()}
+        if self.reach is not None:
+            content["reach"] = self.reach
         if self.study is not None:
             study = self.study.to_dict()
             del study["all_trials"]

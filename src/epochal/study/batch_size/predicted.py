@@ -65,12 +65,12 @@ class Prediction:
         return {
             "batch_size": self.batch_size,
             "steps": self.steps,
-            "scales": [one.to_dict() for one in self.scales],
             "s_min": self.s_min,
             "e_min": self.e_min,
             "critical": self.critical,
             "critical_low": self.critical_low,
             "critical_high": self.critical_high,
+            "scales": [one.to_dict() for one in self.scales],  # last, as in the folder's file
         }
 
     @classmethod

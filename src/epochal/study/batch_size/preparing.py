@@ -76,9 +76,18 @@ def prepare(request: Request, data: Dataset, custom: Custom | None = None) -> Pr
     custom = custom or Custom()
     if not custom.data:
         request = dataclasses.replace(request, shared=anchored(request.shared))
-    split = validation_split(data, request.shared.seed)
+    split = split_of(request, data)
     sizes = _sizes(request, len(split.train), len(split.test))
     return prepare_trials(request, data, ToTarget(request.shared, split, custom), split, sizes, custom=custom)
+
+
+def split_of(request: Request, data: Dataset) -> Dataset:
+    """Return what is trained on and, as its test set, what judges the target. Raises `DataError` for none."""
+    if request.judge == "held-out":
+        return validation_split(data, request.shared.seed)
+    if not len(data.test):
+        raise DataError(f"'{data.name}' has no test set to judge the target by; leave out --judge")
+    return dataclasses.replace(data, validation=None)
 
 
 def prepare_trials(
@@ -149,6 +158,8 @@ def _sizes(request: Request, samples: int, held_out: int) -> tuple[int, ...]:
     if not request.batch_sizes:
         return tuple(_FACTOR**power for power in range(int(math.log(samples, _FACTOR) + 1e-9) + 1))
     sizes = {samples if size == "all" else int(size) for size in request.batch_sizes}
+    if max(sizes) > samples and request.judge == "test":
+        raise PlanError(f"batch size {max(sizes):,} is above the {samples:,} samples that are trained on")
     if max(sizes) > samples:
         raise PlanError(
             f"batch size {max(sizes):,} is above the {samples:,} samples that are trained on ({held_out:,} of the "

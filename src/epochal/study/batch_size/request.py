@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from epochal.config import TRAIN, BatchSize, TrainConfig
 from epochal.counts import shown
@@ -16,6 +16,7 @@ from epochal.options import (
     SWITCH,
     Kind,
     check_options,
+    choice,
     count,
     documented,
     number,
@@ -32,6 +33,9 @@ _SHARED_PARTS = ("data", "model", "optimizer")
 _NOT_SHARED = {"validation", "fold", "schedule", "warmup"}
 _SHARED_OF_RUN = {"seed", "micro_batch", "shards"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+Judge: TypeAlias = Literal["held-out", "test"]
+"""What says whether the target is reached: samples held out of the training set, or the test set."""
 
 
 def _read_size(name: str, value: Any) -> BatchSize:
@@ -72,6 +76,9 @@ class Request:
         None, "Train until this loss on held-out training samples.",
         number("LOSS", "above 0", lambda loss: loss > 0), text="one that a first training says",
         part="batches and budget")
+    judge: Judge = option(
+        "held-out", "What says that the target is reached: training samples that are held out, or the test set, which "
+        "is for comparing with published numbers.", choice(*get_args(Judge)), part="batches and budget")
     within: float | None = option(
         None, "The time that all of it may take: 90s or 2m. The slowest sizes are left out, and named.",
         Kind(_read_time, "TIME"), text="no limit", part="batches and budget")

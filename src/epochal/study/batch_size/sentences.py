@@ -31,6 +31,10 @@ def caveats(answer: Answer) -> list[Words]:
     said = []
     if (unsteady := answer.unsteady) is not None:
         said.append(say("sizes.unsteady", size=count(unsteady[0].batch_size), larger=count(unsteady[1].batch_size)))
+    if answer.is_near_the_best and study.reach is not None:
+        said.append(say("sizes.near_best", target=target(answer), best=measured(answer, study.reach)))
+    if study.judge == "test":
+        said.append(say("sizes.judged_by_test"))
     if study.branched_from is not None:
         run, iteration = study.branched_from
         said.append(say("sizes.branched", run=run, iteration=count(iteration)))

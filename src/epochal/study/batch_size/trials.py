@@ -92,7 +92,7 @@ class BatchSizes:
     Attributes:
         data, model, optimizer: their names.
         samples: N, trained on.
-        held_out: samples of the training set that the target was judged on.
+        held_out: samples that the target was judged on.
         cores: CPU cores that the seconds were measured with.
         rows: those that were tried, by size.
         all_trials: every trial, in the order in which they were made.
@@ -103,6 +103,8 @@ class BatchSizes:
         branched_from: the run from whose checkpoint all began, and its iteration.
         options: those of a training that were given, by name, but for batch size and rate.
         is_rate_given: whether the learning rate was given, and none searched.
+        judge: what said that the target was reached: ``held-out`` samples or the ``test`` set.
+        reach: the best held-out value of one training that went on well beyond the target; ``None`` where none did.
     """
 
     data: str
@@ -121,6 +123,8 @@ class BatchSizes:
     branched_from: tuple[str, int] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     is_rate_given: bool = False
+    judge: str = "held-out"
+    reach: float | None = None
 
     @property
     def fastest(self) -> SizeRow | None:
@@ -154,6 +158,8 @@ class BatchSizes:
             "branched_from": None if self.branched_from is None else list(self.branched_from),
             "options": dict(self.options),
             "is_rate_given": self.is_rate_given,
+            "judge": self.judge,
+            "reach": self.reach,
         }
 
     @classmethod
@@ -177,4 +183,6 @@ class BatchSizes:
             branched_from=None if branched is None else (branched[0], branched[1]),
             options=values.get("options", {}),
             is_rate_given=values.get("is_rate_given", False),
+            judge=values.get("judge", "held-out"),
+            reach=values.get("reach"),
         )

@@ -37,6 +37,8 @@ _PASSES, _FEWEST_UPDATES = 100, 2_000
 _RESERVE = 0.1  # of the time, for the speeds
 _MAY_CHANGE = ("within",)
 _FEWEST_STEPS = 3
+_BEYOND = 3  # times the updates to the target: so far goes the look at what lies beyond it
+_LOOKS = 8
 _LEARNED_ON_BRANCH = 0.99  # a run that has learned much gets no further than a little
 
 
@@ -246,6 +248,7 @@ class _Worker:
         try:
             for row in search.run():
                 self._check(question, row)
+                self._look_beyond(question, row)
                 self._keep(study=self._study(search))
                 self.callback.on_row(row)
         except Stopped:
@@ -306,6 +309,18 @@ class _Worker:
                 "sizes cannot be told apart; ask for more, or leave the target out"
             )
 
+    def _look_beyond(self, question: Question, row: SizeRow) -> None:
+        """Train the first size on beyond a target that was given: one near the best in reach is met by chance."""
+        is_new = self.record.reach is None and not (self.prepared.is_quick or self.prepared.is_branch)
+        if self.record.request.target is None or row.batch_size != question.start or row.steps is None or not is_new:
+            return
+
+        trial, best = row.trials[0], row.trials[0].nearest
+        given: dict[str, Any] = {"batch_size": trial.batch_size, "lr": trial.lr, "seed": trial.seed}
+        for seen in self.prepared.trials.evaluations(**given, limit=_BEYOND * trial.updates, stops=_stops(trial)):
+            best = question.target.nearer(best, seen.value(question.target.metric))
+        self._keep(reach=best)
+
     def _never(self, target: Target, nearest: Trial, rates: Sequence[float]) -> OptionError:
         return OptionError(
             f"no training with batch size {nearest.batch_size} reached {target}: the nearest was "
@@ -356,6 +371,8 @@ class _Worker:
             branched_from=prepared.branched_from,
             options=prepared.options,
             is_rate_given=search.question.is_rate_given,
+            judge=self.record.request.judge,
+            reach=self.record.reach,
         )
 
     def _keep(self, **changes: Any) -> None:
@@ -366,3 +383,8 @@ class _Worker:
             trials = tuple(self._done[wish] for wish in (*order, *rest))
             self.record = dataclasses.replace(self.record, trials=trials, **changes)
             self.record.write()
+
+
+def _stops(trial: Trial) -> list[int]:
+    """Return after how many updates to look on the way from a trial's end to well beyond it."""
+    return [round(trial.updates * _BEYOND ** (part / _LOOKS)) for part in range(_LOOKS)]

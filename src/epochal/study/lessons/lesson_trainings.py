@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from epochal.run.custom import Custom
 from epochal.run.run import Run
 from epochal.run.setup import Setup, set_up
 from epochal.study.in_turn import FollowedInTurn
+from epochal.study.lessons.kept_lesson import KeptLesson
 from epochal.study.lessons.lesson_result import LessonCurve, Value, curve_of
 from epochal.study.runner import RunStart, StudyCallback
 from epochal.words.catalogue import Words, say
@@ -42,12 +44,14 @@ class Work:
         callback: follows them.
         should_stop: asked again and again.
         at_once: trainings side by side; ``None`` for as many as there are processors.
+        kept: what trainings came to already.
     """
 
     seeds: tuple[int, ...]
     callback: StudyCallback = field(default_factory=StudyCallback)
     should_stop: Callable[[], bool] = lambda: False
     at_once: int | None = None
+    kept: KeptLesson = field(default_factory=KeptLesson)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,11 @@ class Outcome:
     seconds: float
     way: tuple[tuple[int, float, float], ...]
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
+        """Read what `dataclasses.asdict` gave."""
+        return cls(**{**values, "way": tuple((int(n), float(loss), float(right)) for n, loss, right in values["way"])})
+
 
 def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[Outcome, ...]]:
     """Train each case with each seed, side by side, and return a case's outcomes in the order of the seeds.
@@ -101,6 +110,10 @@ def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[
     lanes, turn, guess = Lanes(at_once, work.should_stop), threading.RLock(), _guessing_loss(data)
 
     def one(case: Case, seed: int, number: int) -> Outcome:
+        key = json.dumps(["training", case.name, case.options, seed])
+        return Outcome.from_dict(work.kept.get(key, lambda: dataclasses.asdict(trained(case, seed, number))))
+
+    def trained(case: Case, seed: int, number: int) -> Outcome:
         setup = _set_up(case, data, seed, at_once)
         name = case.name if len(work.seeds) == 1 else f"{case.name}, seed {seed}"
         about = RunStart(name, setup.config, number, total, setup.plan, at_once)

@@ -7,6 +7,7 @@ Malladi et al. (2022). The best rate is the one that needs the fewest updates to
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -141,12 +142,17 @@ def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work
         for name, config in configs.items()
     }
 
+    def tried(name: str, goal: Target, wish: Wish) -> Trial:
+        given = dataclasses.asdict(wish)
+        key = json.dumps(["trial", name, str(goal), given])
+        return Trial.from_dict(work.kept.get(key, lambda: trainings[name].train(goal, **given).to_dict()))
+
     def search(name: str, goal: Target) -> OfOptimizer:
         trials: list[Trial] = []
 
         def try_all(wishes: Sequence[Wish]) -> list[Trial]:
             # one after the other, as the other optimizer is searched meanwhile
-            done = [trainings[name].train(goal, **dataclasses.asdict(wish)) for wish in wishes]
+            done = [tried(name, goal, wish) for wish in wishes]
             trials.extend(done)
             return done
 
@@ -160,7 +166,9 @@ def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work
         return OfOptimizer(name, goal, tuple(rows), tuple(trials))
 
     try:
-        goal = target or _piloted(trainings["sgd"], plan, start, len(split.train))
+        goal = target or Target.from_dict(
+            work.kept.get("target", lambda: _piloted(trainings["sgd"], plan, start, len(split.train)).to_dict())
+        )
         done = lanes.run([partial(search, name, goal) for name in POWERS])
     except Stopped:
         raise LessonStopped from None

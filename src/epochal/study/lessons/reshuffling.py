@@ -6,8 +6,10 @@ replacement, and to its square where each epoch is reshuffled (Mishchenko, Khale
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -109,11 +111,22 @@ def _distances(problem: ConvexProblem, plan: ReshufflingPlan, work: Work) -> Dis
         runs = [(key, seed) for key in keys for seed in work.seeds]
         orders = np.stack([row_order(key[0], problem.y, plan.epochs, seed) for key, seed in runs])
         rates = np.array([key[2] for key, _ in runs])
-        found = distances(problem, optimum, orders, rates, batch_size, work.should_stop)
-        if found is None:
-            raise LessonStopped
-        far |= dict(zip(keys, found.reshape(len(keys), len(work.seeds), -1), strict=True))
+        found = work.kept.get(json.dumps([batch_size, plan.epochs, keys, work.seeds]), partial(
+            _found, problem, optimum, orders, rates, batch_size, work
+        ))  # fmt: skip
+        far |= dict(zip(keys, np.reshape(found, (len(keys), len(work.seeds), -1)), strict=True))
     return far
+
+
+def _found(
+    problem: ConvexProblem, optimum: np.ndarray, orders: np.ndarray, rates: np.ndarray, batch_size: int, work: Work
+) -> list[list[float]]:
+    """Return the distances after each epoch, a list for each run. Raises `LessonStopped`."""
+    found = distances(problem, optimum, orders, rates, batch_size, work.should_stop)
+    if found is None:
+        raise LessonStopped
+    values: list[list[float]] = found.tolist()
+    return values
 
 
 def _label(way: Way) -> Words:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import time
+import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from epochal.config import STUDY
 from epochal.errors import OptionError, unknown_name
 from epochal.options import count
-from epochal.run.run import DataSource
+from epochal.run.anew import DataSource
 from epochal.study.lessons.lesson_result import LessonResult
 from epochal.study.runner import StudyCallback
 from epochal.words.catalogue import Words, say
@@ -78,6 +80,7 @@ def lesson(
     callback: StudyCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
     at_once: int | None = None,
+    run: str | os.PathLike[str] | None = None,
 ) -> LessonResult:
     """Give a lesson: train what it needs, and return its tables, what is to be seen in them, and its picture.
 
@@ -91,6 +94,7 @@ def lesson(
         callback: follows the trainings (`epochal.study.StudyCallback`).
         should_stop: asked again and again; a true answer ends the lesson with `LessonStopped`.
         at_once: trainings side by side. Default: as many as there are processors.
+        run: a folder that keeps what its trainings came to: the same call goes on where it was stopped. Default: none.
 
     Raises:
         EpochalError: for an unknown name, data that do not fit, and whatever else the user can fix.
@@ -99,17 +103,27 @@ def lesson(
     numbers = read_seeds(seeds, chosen.quick_seeds if quick else chosen.seeds)
 
     from epochal.data import load_data
+    from epochal.lock import locked
+    from epochal.record.folder import RunFolder, create_run_folder
+    from epochal.study.lessons.kept_lesson import KeptLesson
     from epochal.study.lessons.lesson_trainings import Work
 
-    source = (chosen.quick_data if quick else chosen.data) if data is None else data
-    work = Work(numbers, callback or StudyCallback(), should_stop or (lambda: False), at_once)
+    samples = load_data((chosen.quick_data if quick else chosen.data) if data is None else data)
+    about = {"lesson": name, "quick": quick, "seeds": list(numbers), "data": samples.fingerprint}
     module = import_module(f"epochal.study.lessons.{chosen.module}")
 
-    started = time.perf_counter()
-    result: LessonResult = getattr(module, chosen.teach)(
-        load_data(source), module.QUICK if quick else module.FULL, work, is_quick=quick
-    )
-    return dataclasses.replace(result, seconds=time.perf_counter() - started)
+    with ExitStack() as held:
+        kept = KeptLesson(about=about)
+        if run is not None:
+            path = Path(run)
+            folder = RunFolder(path) if KeptLesson.is_at(path) else create_run_folder(path, name)
+            held.enter_context(locked(folder.lock))
+            kept = KeptLesson.begin(path, about)
+        work = Work(numbers, callback or StudyCallback(), should_stop or (lambda: False), at_once, kept)
+        result: LessonResult = getattr(module, chosen.teach)(
+            samples, module.QUICK if quick else module.FULL, work, is_quick=quick
+        )
+    return dataclasses.replace(result, seconds=kept.seconds)
 
 
 def find_lesson(name: str) -> Lesson:

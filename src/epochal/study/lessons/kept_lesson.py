@@ -1,0 +1,100 @@
+"""A lesson's folder: what its trainings came to, so that one that was stopped or killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from epochal.errors import RunError
+from epochal.files import atomic_write, read_regular
+from epochal.version import __version__
+
+FILE, FORMAT = "lesson.json", 1
+
+
+@dataclass(slots=True)
+class KeptLesson:
+    """What is known of a lesson's trainings, by what was trained; kept in a folder, or nowhere.
+
+    Attributes:
+        about: what is asked: the lesson's name and form, its data, seeds, and this version.
+        done: what each training came to.
+        seconds: that went into them.
+    """
+
+    path: Path | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    done: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
+    _since: float = field(default=0.0, init=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Return whether the folder is a lesson's."""
+        return (path / FILE).is_file()
+
+    @classmethod
+    def read(cls, path: Path) -> KeptLesson:
+        """Read a lesson's folder. Raises `RunError` where it is none, or is damaged."""
+        file = path / FILE
+        try:
+            content = json.loads(read_regular(file))
+            if content["format"] > FORMAT:
+                raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
+            return cls(path, dict(content["about"]), dict(content["done"]), float(content["seconds"]))
+        except FileNotFoundError:
+            raise RunError(f"{path} is no lesson: it has no {FILE}; `epochal lesson NAME` makes one") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+
+    @classmethod
+    def begin(cls, path: Path, about: Mapping[str, Any]) -> KeptLesson:
+        """Return the lesson in this folder, new where there is none. Raises `RunError` for one of something else."""
+        about = {**about, "version": __version__}
+        if not cls.is_at(path):
+            new = cls(path, about)
+            new._write(path)
+            return new
+        found = cls.read(path)
+        for name, value in about.items():
+            if found.about.get(name) != value:
+                raise RunError(
+                    f"{path} holds a lesson of another {name}: {found.about.get(name)}, and not {value}; choose "
+                    "another folder"
+                )
+        return found
+
+    def get(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what a training came to, as plain values: from the folder, or made now and kept there."""
+        with self._turn:
+            if key in self.done:
+                return self.done[key]
+        found = make()
+        self.keep(key, found)
+        return found
+
+    def keep(self, key: str, values: Any) -> None:
+        """Keep what a training came to."""
+        with self._turn:
+            now = self.clock()
+            self.seconds, self._since = self.seconds + now - self._since, now
+            self.done[key] = values
+            if self.path is not None:
+                self._write(self.path)
+
+    def _write(self, path: Path) -> None:
+        content = {"format": FORMAT, "about": dict(self.about), "seconds": round(self.seconds, 3), "done": self.done}
+        try:
+            atomic_write(path / FILE, json.dumps(content).encode())
+        except OSError as error:
+            raise RunError(f"cannot write {path / FILE}: {error.strerror}") from error

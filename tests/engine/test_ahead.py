@@ -1,0 +1,150 @@
+"""Programs kept as a whole: a second start traces nothing, and a program is never taken for another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+import pytest
+from workbench import labelled
+
+from epochal.clock import Position
+from epochal.config import TrainConfig
+from epochal.engine import Engine, Optimizer, ahead, named_leaves
+from epochal.engine.compile import Programs
+from epochal.engine.kept_programs import KeptPrograms
+from epochal.engine.metrics import METRICS, Mean
+from epochal.models import Model
+from epochal.run.setup import set_up
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KeptPrograms:
+    """A place of this test's own, which JAX does not use."""
+    place = KeptPrograms(tmp_path)
+    monkeypatch.setattr("epochal.engine.compile.kept_programs", lambda: place)
+    return place
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is traced and lowered by the engine."""
+    names: list[str] = []
+    compile_module = import_module("epochal.engine.compile")
+    compile_as_ever = compile_module._compile
+
+    def note(function: Callable[..., Any], *rest: Any) -> Any:
+        names.append(function.__name__)
+        return compile_as_ever(function, *rest)
+
+    monkeypatch.setattr(compile_module, "_compile", note)
+    return names
+
+
+def engine_of(**options: Any) -> Engine:
+    config = TrainConfig(**{"model": "mlp:5", "optimizer": "sgd", "batch_size": 7, "iterations": 3, **options})
+    engine = set_up(config, labelled(60)).engine
+    engine.programs = Programs()  # as in a process that has just begun
+    return engine
+
+
+def worked_on(engine: Engine) -> dict[str, bytes]:
+    """Begin, train, evaluate; return the weights' bytes."""
+    with engine.programs.kept_whole():
+        state, _ = engine.run(engine.begin(), Position(), 7, 3)
+        engine.evaluate(state, engine.data.test)
+    return {name: leaf.tobytes() for name, leaf in named_leaves(state).items()}
+
+
+def test_a_second_start_traces_nothing_and_has_the_same_bits(kept: KeptPrograms, traced: list[str]) -> None:
+    first = worked_on(engine_of())
+    assert len(traced) == 3, "the first state, the chunk, the evaluation"
+    traced.clear()
+    assert worked_on(engine_of()) == first
+    assert worked_on(engine_of(seed=1, lr=0.3)) != first
+    assert traced == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"optimizer": "adam"}, {"label_smoothing": 0.1}, {"clip_norm": 1.0}, {"dropout": 0.5}, {"micro_batch": 3}],
+)
+def test_another_training_is_another_program(kept: KeptPrograms, traced: list[str], options: dict[str, Any]) -> None:
+    place, other = (chunk_name(kept, engine_of(**some)) for some in ({}, options))
+    assert None not in (place, other)
+    assert place != other
+    assert chunk_name(kept, engine_of()) == place, "the control"
+
+
+def chunk_name(kept: KeptPrograms, engine: Engine) -> str | None:
+    """Return the name under which an engine's chunk would be kept, without compiling it."""
+    config: list[Any] = []
+
+    def note(what: Any, *rest: Any, **more: Any) -> Any:
+        config.append(what)
+        raise InterruptedError
+
+    engine.programs.get = note  # type: ignore[method-assign]
+    with pytest.raises(InterruptedError):
+        engine.prepare(engine.initial_state(), 7)
+    place = ahead.place_of(kept, config[0])
+    return None if place is None else place.name
+
+
+def test_sources_versions_and_settings_are_part_of_the_name(kept: KeptPrograms, monkeypatch: Any) -> None:
+    parts = jax.devices()[0]
+    name = name_of(kept, parts)
+    assert name == name_of(kept, parts)
+    for change in ("_sources", "available_cores"):
+        with monkeypatch.context() as patch:
+            patch.setattr(ahead, change, lambda: "other")
+            assert name_of(kept, parts) != name
+    with monkeypatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+        assert name_of(kept, parts) != name
+
+
+def name_of(kept: KeptPrograms, parts: Any) -> str:
+    place = ahead.place_of(kept, parts)
+    assert place is not None
+    return place.name
+
+
+def own_losses(outputs: Any, targets: Any) -> Any:
+    return (outputs[:, 0] - targets) ** 2
+
+
+OF_THEIR_OWN = {
+    "model": Model("mlp", lambda key: ((), ()), lambda *_: ((), ())),
+    "loss": own_losses,
+    "metric": Mean("accuracy", own_losses),
+    "a metric with a function that has no name": METRICS["f1"],
+    "optimizer": Optimizer(own=optax.sgd(0.1)),
+    "object": object(),
+}
+
+
+@pytest.mark.parametrize("part", OF_THEIR_OWN.values(), ids=OF_THEIR_OWN)
+def test_what_has_a_part_of_the_users_own_is_not_kept(kept: KeptPrograms, part: Any) -> None:
+    device = jax.devices()[0]
+    assert ahead.place_of(kept, (device, METRICS["accuracy"])) is not None, "the control"
+    assert ahead.place_of(kept, (device, part)) is None
+
+
+def test_a_file_that_is_of_no_use_is_compiled_again(kept: KeptPrograms, traced: list[str]) -> None:
+    first = worked_on(engine_of())
+    for file in kept.folder.glob("*.program"):
+        file.write_bytes(file.read_bytes()[:-1])
+    traced.clear()
+    assert worked_on(engine_of()) == first
+    assert len(traced) == 3
+
+
+def test_whole_programs_are_kept_within_the_block_alone(kept: KeptPrograms) -> None:
+    engine = engine_of()
+    engine.run(engine.begin(), Position(), 7, 3)
+    assert list(kept.folder.iterdir()) == []
