@@ -306,6 +306,17 @@ def table(keep: dict[str, Any]) -> str:
     return "\n".join([*lines, *(["", "beyond 4 times:", *(f"  {one}" for one in beyond)] if beyond else [])])
 
 
+def a_line_each(keep: dict[str, dict[str, Any]]) -> str:
+    """Return what is kept as JSON with a line for each target and cell."""
+    tables = (
+        f" {json.dumps(name)}: {{\n"
+        + ",\n".join(f"  {json.dumps(one)}: {json.dumps(rows[one])}" for one in rows)
+        + "\n }"
+        for name, rows in keep.items()
+    )
+    return "{\n" + ",\n".join(tables) + "\n}\n"
+
+
 def main() -> int:
     """Measure, or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -324,7 +335,7 @@ def main() -> int:
 
     def save() -> None:
         if not given.quick:
-            given.json.write_text(json.dumps(keep, indent=1) + "\n")
+            given.json.write_text(a_line_each(keep))
 
     quick = [Problem("digits", model, (1, 64, ALL)) for model in ("linear", "mlp")]
     for problem in () if given.table else quick if given.quick else PROBLEMS:
