@@ -254,6 +254,7 @@ def test_tables_and_models_with_carriage_returns(tmp_path: Path) -> None:
         train(tmp_path / "lf.csv", target="target", model=f"{tmp_path / 'model.py'}:build", run=False)
 
 
+@pytest.mark.slow
 def test_a_pack_and_a_study_with_carriage_returns(little_data: Path, tmp_path: Path) -> None:
     assert main(["data", "pack", str(little_data), str(tmp_path / "pack")]) == 0
     with_carriage_returns(next((tmp_path / "pack").glob("*.toml")))

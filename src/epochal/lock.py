@@ -58,8 +58,13 @@ def _held_here() -> set[_Held]:
     A child has every descriptor, too: it would hold the lock on when this process is lost.
     """
     held: set[_Held] = set()
+
+    def let_go_of_all() -> None:
+        for one in held:
+            one.let_go()
+
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: [one.let_go() for one in held])
+        os.register_at_fork(after_in_child=let_go_of_all)
     return held
 
 

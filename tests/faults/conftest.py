@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,12 @@ from little import little_data, quick_path
 __all__ = ["little_data", "quick_path"]
 
 TRAIN, TEST = 203, 600
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
+    """Notes ``times``, how often a test made its fault, or measured ``seconds``, for the table of faults."""
+    return record_property
 
 
 @pytest.fixture(scope="session")

@@ -61,10 +61,11 @@ def not_passed_over(folder: Path, damages: list[bytes]) -> Iterator[str]:
     newest.write_bytes(whole)
 
 
-def test_bits_flipped_in_the_newest_checkpoint(run: Path) -> None:
+def test_bits_flipped_in_the_newest_checkpoint(run: Path, counted: Callable[[str, object], None]) -> None:
     whole = checkpoint_files(run / "checkpoints")[0].read_bytes()
     damages = [flipped(whole, bit) for bit in some_bits(whole, 200)]
     assert len(set(damages)) == 200
+    counted("times", len(damages))
     assert list(not_passed_over(run / "checkpoints", damages)) == []
 
 
@@ -147,8 +148,11 @@ def is_clear(error: Exception, path: Path) -> bool:
     return isinstance(error, EpochalError) and str(path) in str(error) and "\n" not in str(error)
 
 
-def test_bits_flipped_in_the_history_never_change_it_unnoticed(run: Path) -> None:
+def test_bits_flipped_in_the_history_never_change_it_unnoticed(
+    run: Path, counted: Callable[[str, object], None]
+) -> None:
     content = (run / "history.db").read_bytes()
+    counted("times", 1500)
     assert list(unnoticed(run / "history.db", some_bits(content, 1500))) == []
 
 
@@ -163,7 +167,7 @@ def test_that_row_checksums_left_out_are_caught(run: Path, monkeypatch: pytest.M
     assert list(unnoticed(run / "history.db", some_bits(content, 1500)))
 
 
-def test_bits_flipped_in_run_toml_never_change_the_training(run: Path) -> None:
+def test_bits_flipped_in_run_toml_never_change_the_training(run: Path, counted: Callable[[str, object], None]) -> None:
     path, whole = run / "run.toml", Outcome.of(run)
     content = path.read_bytes()
     answered = 0  # or without a meaning, as in a comment
@@ -177,6 +181,7 @@ def test_bits_flipped_in_run_toml_never_change_the_training(run: Path) -> None:
         assert Outcome.of(run).differences(whole) == [], bit
         answered += 1
     assert answered == 150
+    counted("times", answered)
 
 
 def emptied(path: Path) -> None:

@@ -69,7 +69,10 @@ def forking(data: Path, run: Path, how: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize(
     ("how", "says"),
-    [("returns", "this process was forked from one that had used JAX"), ("raises", "of the child")],
+    [
+        pytest.param("returns", "this process was forked from one that had used JAX", marks=pytest.mark.slow),
+        ("raises", "of the child"),
+    ],
 )
 def test_a_child_that_comes_back_into_the_training_changes_nothing(
     how: str, says: str, little_data: Path, whole: Outcome, quick_path: Path
@@ -99,6 +102,7 @@ def test_a_child_that_lives_on_does_not_hold_the_lock(little_data: Path, whole: 
     assert Outcome.of(run).differences(whole) == []
 
 
+@pytest.mark.slow
 def test_of_resumes_at_once_one_trains(children: ChildServer, images: Path, tmp_path: Path) -> None:
     command = ["train", images, "--model", "mlp", "--hidden", "32", "--batch-size", "17", "--run"]
     assert children.run(*command, tmp_path / "whole", "--epochs", 200)[0] == 0

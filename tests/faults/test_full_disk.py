@@ -85,7 +85,7 @@ def problems(text: str, status: int, run: Path) -> list[str]:
             pytest.param(fill, left, marks=() if left == 120_000 else pytest.mark.slow)
             for left in (0, 30_000, 120_000, 600_000)
         ),
-        *(pytest.param(spend_files, left, marks=() if left == 9 else pytest.mark.slow) for left in (0, 1, 3, 5, 9, 40)),
+        *(pytest.param(spend_files, left, marks=pytest.mark.slow) for left in (0, 1, 3, 5, 9, 40)),
     ],
 )
 def test_it_ends_with_a_reason_and_goes_on_when_there_is_room(

@@ -83,12 +83,12 @@ def test_the_same_bits_after_kills(
     images: Path,
     tmp_path: Path,
     kills: int,
-    record_property: Callable[[str, object], None],
+    counted: Callable[[str, object], None],
 ) -> None:
     whole = whole_outcome(children, scenario, images, tmp_path / "whole")
     arguments = scenario.arguments(images, tmp_path / "killed")
     wanted, seed = -(-kills // len(SCENARIOS)), 0
-    record_property("times", wanted)
+    counted("times", wanted)
     while wanted > 0:
         problems, killed = problems_after_kills(children, arguments, whole, wanted, seed)
         assert problems == []

@@ -55,6 +55,7 @@ def _remove(group: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cgroup").exists(), reason="needs Linux's control groups")
+@pytest.mark.slow
 def test_a_process_that_the_kernel_kills_for_memory(children: ChildServer, images: Path, tmp_path: Path) -> None:
     assert children.run("train", images, *TRAIN.split(), tmp_path / "whole")[0] == 0
     with limited(LIMIT) as group:

@@ -17,6 +17,7 @@ BROKEN_PIPE = 128 + 13  # as shells report SIGPIPE
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_end_the_training(children: ChildServer, images: Path, tmp_path: Path) -> None:
     """As `epochal train | head -1`: the status says that the last lines were not read, and the run is finished."""
     assert children.run("train", images, *TRAIN.split(), tmp_path / "whole")[0] == 0

@@ -81,6 +81,7 @@ class Examiner:
             if problem:
                 yield f"call {moment.call}, {moment.loss}: {problem}"
         assert count > 100, f"only {count} disks: the calls were not seen"
+        (self.folder / "times").write_text(str(count))
 
     def _problem(self, moment: Moment, goes_on: bool) -> str | None:
         now = self.folder / "now"
@@ -142,17 +143,31 @@ def problems_of_resuming(shim: Shim, data: Path, folder: Path, how: str, *, ever
 @pytest.mark.parametrize(
     ("examined", "how"), [(problems_of_training, "waiting"), (problems_of_resuming, "working")], ids=["train", "resume"]
 )
-def test_the_old_or_the_new(examined: Examined, how: str, shim: Shim, little_data: Path, quick_path: Path) -> None:
+def test_the_old_or_the_new(
+    examined: Examined,
+    how: str,
+    shim: Shim,
+    little_data: Path,
+    quick_path: Path,
+    counted: Callable[[str, object], None],
+) -> None:
     assert list(examined(shim, little_data, quick_path, how, every=15)) == []
+    counted("times", (quick_path / "times").read_text())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("examined", [problems_of_training, problems_of_resuming])
 @pytest.mark.parametrize("how", ["waiting", "working"])
 def test_every_one_of_them_is_gone_on_with(
-    examined: Examined, how: str, shim: Shim, little_data: Path, quick_path: Path
+    examined: Examined,
+    how: str,
+    shim: Shim,
+    little_data: Path,
+    quick_path: Path,
+    counted: Callable[[str, object], None],
 ) -> None:
     assert list(examined(shim, little_data, quick_path, how, every=1)) == []
+    counted("times", (quick_path / "times").read_text())
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ print(json.dumps({
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts what Linux lists")
-@pytest.mark.parametrize("chunks", [5_000, pytest.param(CHUNKS_A_DAY, marks=pytest.mark.slow, id="a day")])
+@pytest.mark.parametrize("chunks", [2_000, pytest.param(CHUNKS_A_DAY, marks=pytest.mark.slow, id="a day")])
 def test_nothing_grows_but_the_history(chunks: int, little_data: Path, tmp_path: Path) -> None:
     """In a process of its own: in that of the tests, those of earlier ones end while these are counted."""
     words = [sys.executable, "-c", PLAYED, str(little_data), str(tmp_path / "run"), str(chunks)]

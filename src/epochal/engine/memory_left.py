@@ -23,16 +23,16 @@ def words_of_need(data: Dataset, parameters: int) -> tuple[str, ...]:
 
     What is counted: the data's copy for the device, and what a model of so many parameters and its optimizer take.
     """
-    if jax.default_backend() != "cpu":
-        return ()
+    warnings: list[str] = []
     needed = data.nbytes_in_memory + _NUMBERS_A_PARAMETER * _BYTES_A_NUMBER * parameters
-    left = memory_left()
-    if left is None or needed <= left:
-        return ()
-    return (
-        f"this training needs about {needed / 1e9:,.2f} GB of memory more, and {left / 1e9:,.2f} GB are left: the "
-        "system may end it without a word; pack the data (epochal data pack), take a smaller model, or allow more",
-    )
+    left = memory_left() if jax.default_backend() == "cpu" else None
+
+    if left is not None and needed > left:
+        warnings.append(
+            f"this training needs about {needed / 1e9:,.2f} GB of memory more, and {left / 1e9:,.2f} GB are left: the "
+            "system may end it without a word; pack the data (epochal data pack), take a smaller model, or allow more"
+        )
+    return tuple(warnings)
 
 
 def memory_left(root: Path = Path("/")) -> int | None:
@@ -56,6 +56,7 @@ def _of_groups(root: Path) -> Iterator[int]:
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)
+
             if kinds == "" or "memory" in kinds.split(","):
                 top = root / "sys/fs/cgroup" / ("memory" if kinds else "")
                 group = top / path.lstrip("/")

@@ -41,6 +41,7 @@ class HistoryWriter:
         self.path = path
         self._process = os.getpid()
         self._session: tuple[int, str, int] | None = None
+
         self._check_files()
         if path.exists():
             with opened(path):  # which looks at what it holds before anything of it is written
@@ -52,6 +53,7 @@ class HistoryWriter:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._place = path.absolute()  # whatever the process's folder becomes
             self._file = os.stat(path)
+
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("BEGIN")

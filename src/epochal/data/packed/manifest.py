@@ -247,6 +247,7 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
     rows = sum(shard.rows for shard in shards)
     if not 1 <= samples <= _MOST_ROWS or shard_rows < 1 or rows != samples:
         raise ValueError(f"{name}: its files have {rows:,} rows, and there are {samples:,} samples")
+
     for number, shard in enumerate(shards):
         expected = min(shard_rows, samples - number * shard_rows)
         if shard.file != shard_name(name, number):
