@@ -25,8 +25,8 @@ ROWS, SEEN = HERE / "table.toml", HERE / "seen.json"
 DOCS = HERE.parent.parent / "docs"
 PAGES = {"en": DOCS / "reliability.md", "zh": DOCS / "reliability.zh-CN.md"}
 BEGIN, END = "<!-- faults: tests/faults/table.py -->", "<!-- end of faults -->"
-HEADS = {"en": ("fault", "how it is made", "what was seen", "times", "date"),
-         "zh": ("故障", "怎样制造", "看到的结果", "次数", "日期")}  # fmt: skip
+HEADS = {"en": ("fault", "how it is made", "what follows", "times seen", "date"),
+         "zh": ("故障", "怎样制造", "结果", "看到的次数", "日期")}  # fmt: skip
 NOT_YET = {"en": "not yet", "zh": "尚未"}
 
 
