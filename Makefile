@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PAGES := README.md README.zh-CN.md $(filter-out docs/lesson-%,$(wildcard docs/*.md))
 
-.PHONY: help demo test test-long faults bench docs site pictures format clean
+.PHONY: help demo test test-long faults fuzz bench docs site pictures format clean
 
 help:
 	@echo "make demo       install into .venv and train on the embedded digits"
 	@echo "make test       formatting, lint, types and tests"
 	@echo "make test-long  the tests that take minutes"
 	@echo "make faults     1,000 kills, failed writes, power cuts; writes what it saw into docs/reliability.md"
+	@echo "make fuzz       ten minutes of hostile files and command lines; MINUTES=60, TARGETS='csv history'"
 	@echo "make bench      measure against other trainers; QUICK=1 takes about six minutes"
 	@echo "make docs       run the documentation's commands and show what they print"
 	@echo "make site       build the documentation site in both languages into build/site"
@@ -35,6 +36,10 @@ faults: $(VENV)/dev
 	$(BIN)/pytest tests/faults tests/run/test_many_runs.py tests/run/test_changes.py -m "slow or not slow" \
 		-o junit_family=xunit1 --junitxml build/faults.xml
 	$(BIN)/python tests/faults/table.py build/faults.xml
+
+fuzz: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' 2>/dev/null || true  # goes on without
+	$(BIN)/python tests/fuzz/fuzz.py $(TARGETS) --minutes $(or $(MINUTES),10)
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/suite.py $(if $(QUICK),--quick)

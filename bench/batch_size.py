@@ -39,6 +39,12 @@ def holds(seen: dict[str, Any]) -> bool:
     return bool(math.isfinite(seen["value"]) and seen["low"] <= seen["value"] and is_below)
 
 
+def read() -> Kept:
+    """Return what was seen before."""
+    kept: Kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return kept
+
+
 def measure(check: Check, folder: Path) -> list[dict[str, Any]]:
     """Make a check, and print each of its numbers as soon as it is known."""
     print(f"{check.number}. {check.titles['en']}", flush=True)
@@ -101,12 +107,13 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="make none, and write what was seen into the documents")
     parser.add_argument("--folder", type=Path, default=Path("runs/batch-size-checks"), help="where the studies lie")
     given = parser.parse_args()
-    kept: Kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    kept = read()
 
     wanted = {int(one) for one in given.only.split(",") if one} or {one.number for one in CHECKS}
     made = [] if given.table or given.write else [one for one in CHECKS if one.number in wanted]
     for check in made:
-        kept[str(check.number)] = measure(check, given.folder)
+        found = measure(check, given.folder)
+        kept = {**read(), str(check.number): found}  # another process may have made another one meanwhile
         ordered = dict(sorted(kept.items(), key=lambda pair: int(pair[0])))
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

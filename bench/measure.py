@@ -23,6 +23,8 @@ QUIET = 0.1
 """A measurement is repeated while others use more than this share of the processors."""
 _REPEATS = 1
 _GUESSES = 3
+_SETTLED, _ENOUGH = 0.15, 30.0
+"""A row has settled when its ratios spread by this share, and ends after so many seconds of measuring."""
 _LONG = 4.0  # seconds an iteration: too long to repeat, whatever others do
 _NOT_IN_QUICK = ("PyTorch, torch.compile", "Lightning", "skorch", "JAX loop, plain convolution")
 """torch.compile takes minutes to compile; the two trainers around a `DataLoader` are slower than the bare one."""
@@ -109,7 +111,10 @@ def measure(work: Work, workers: dict[str, Worker], effort: Effort) -> list[Row]
     able = [row for row in rows if row.cannot is None]
     for row in able:
         _calibrate(row, workers[row.contender], effort)
+    started = time.monotonic()
     for repetition in range(effort.repetitions_of(work)):
+        if repetition >= effort.fewest_of(work) and (time.monotonic() - started > _ENOUGH or is_settled(able)):
+            break
         turn = repetition % max(1, len(able))
         for row in able[turn:] + able[:turn]:
             if row.cannot is None:
@@ -118,6 +123,17 @@ def measure(work: Work, workers: dict[str, Worker], effort: Effort) -> list[Row]
         if row.cannot is None:
             workers[row.contender].ask(forget=True)
     return rows
+
+
+def is_settled(rows: list[Row]) -> bool:
+    """Return whether the ratios to Epochal's times spread little by now: of half of the contenders or more.
+
+    Their middle halves are as wide as the page shows them; one that is disturbed is not waited for.
+    """
+    ours = next((row.times for row in rows if row.contender == OURS), [])
+    ratios = [sorted(a / b for a, b in zip(row.times, ours, strict=False)) for row in rows if row.contender != OURS]
+    spreads = [(one[-1 - len(one) // 4] - one[len(one) // 4]) / statistics.median(one) for one in ratios if one]
+    return bool(spreads) and statistics.median(spreads) <= _SETTLED
 
 
 def _prepare(work: Work, worker: Worker) -> Row:

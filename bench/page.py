@@ -180,12 +180,13 @@ Memory, read and written: {limits["memory_bytes"] / 1e9:.1f} GB/s; for 512 KiB, 
 
 
 def whole_section(numbers: dict[str, Any]) -> str:
-    text = """
+    runs = max((form.get("runs", 0) for one in numbers.get("whole", ()) for form in one["forms"]), default=0)
+    text = f"""
 ## Whole processes
 
 From starting Python, with MNIST's files on disk and B = 100; both evaluate the test set after each epoch and stop at
 the goal. The first start compiles; a second one finds its programs in the cache (`EPOCHAL_COMPILE_CACHE=0` turns that
-off). Medians of five, each with another seed; the quick measurement, and `cnn`, which takes minutes, once.
+off). Medians of {runs}, each with another seed; the quick measurement, and `cnn`, which takes minutes, once.
 
 """
     rows = []

@@ -259,9 +259,9 @@ def cnn(folder: Path) -> Iterator[Seen]:
     rows = found["rows"]
     print(f"     {[(row['batch_size'], round(row['steps'] or 0), row['mark']) for row in rows]}")
     yield Seen("S(1)/S(4)", steps(rows, 1) / steps(rows, 4), 2.5, 6.5)
+    yield Seen("S(16)/S(64)", steps(rows, 16) / steps(rows, 64), 1.1, 2.5)
     yield Seen("S(256)/S(N)", steps(rows, 256) / steps(rows, rows[-1]["batch_size"]), 0, 1.5)
     yield Seen("B_crit", found["critical"]["value"], 4, 256)
-    yield Seen("regimes", len({row["mark"] for row in rows} & {"scaling", "diminishing", "flat"}), 3, 3)
 
 
 TITLES: Mapping[int, tuple[str, str]] = {

@@ -1,9 +1,10 @@
 """Measure again what was tried for speed, beside what stands in the code.
 
-    python bench/trials.py [shards] [rnn] [products] [gather]
+    python bench/trials.py [shards] [rnn] [products] [gather] [narrow]
 
 Each trial is a compiled loop; all of a group run in turns. Shown are the median and the least microseconds of an
-iteration, and how many processors were busy. What they led to is in docs/performance.md.
+iteration, and the processors' microseconds, which other work on the machine changes less (`taskset -c 0` for one
+processor alone). What they led to is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ def take_turns(loops: dict[str, Loop], iterations: int) -> None:
             before, processor = time.perf_counter(), time.process_time()
             jax.block_until_ready(loop())
             seconds[name].append(time.perf_counter() - before)
-            busy[name].append((time.process_time() - processor) / seconds[name][-1])
+            busy[name].append(time.process_time() - processor)
     for name, times in seconds.items():
         median, least = (1e6 * value / iterations for value in (statistics.median(times), min(times)))
-        print(f"  {name:34s} {median:8,.0f} µs, least {least:8,.0f}; {statistics.median(busy[name]):.1f} processors")
+        used, fewest = (1e6 * value / iterations for value in (statistics.median(busy[name]), min(busy[name])))
+        print(f"  {name:34s} {median:8,.0f} µs, least {least:8,.0f}; processors {used:8,.0f}, least {fewest:8,.0f}")
 
 
 def shards() -> None:
@@ -172,7 +174,53 @@ def gather() -> None:
     compare({name: (step_with(way), weights) for name, way in ways.items()}, 200)
 
 
-TRIALS = {"shards": shards, "rnn": rnn, "products": products, "gather": gather}
+def narrow() -> None:
+    """Time a whole step of SGD of `linear` at B = 100, with its two narrow products in other forms."""
+    key = jax.random.key(0)
+    images = jax.random.randint(key, (SAMPLES, 784), 0, 256).astype(jnp.uint8)
+    labels = jax.random.randint(key, (SAMPLES,), 0, 10)
+
+    def step_with(scores_of: Callable[[Array, Array], Array], gradient_of: Callable[[Array, Array], Array]) -> Step:
+        def step(w: Array, i: Array) -> Array:
+            rows = random_batch(images, i)
+            x = images[rows].astype(jnp.float32) / 255
+            error = jax.nn.softmax(scores_of(x, w)) - jax.nn.one_hot(labels[rows], 10)
+            return w - 0.1 / BATCH * gradient_of(x, error)
+
+        return step
+
+    def padded(error: Array) -> Array:
+        return jnp.pad(error, ((0, 0), (0, 6)))
+
+    def forward(x: Array, w: Array) -> Array:
+        return x @ w
+
+    def gradient(x: Array, error: Array) -> Array:
+        return x.T @ error
+
+    weights = jnp.zeros((784, 10))
+    compare(
+        {
+            "as it is": (step_with(forward, gradient), weights),
+            "no products": (step_with(lambda x, w: x[:, :10] + w[:1], lambda x, error: x[:1].T + error[:1]), weights),
+            "forward alone": (step_with(forward, lambda x, error: x[:1].T + error[:1]), weights),
+            "gradient alone": (step_with(lambda x, w: x[:, :10] + w[:1], gradient), weights),
+            "gradient as (errorᵀ @ x)ᵀ": (step_with(forward, lambda x, error: (error.T @ x).T), weights),
+            "the same, kept apart from ᵀ": (
+                step_with(forward, lambda x, error: lax.optimization_barrier(error.T @ x).T),
+                weights,
+            ),
+            "w transposed": (step_with(lambda x, w: x @ w.T, lambda x, error: error.T @ x), weights.T.copy()),
+            "w padded to 16 columns": (
+                step_with(lambda x, w: (x @ w)[:, :10], lambda x, error: x.T @ padded(error)),
+                jnp.zeros((784, 16)),
+            ),
+        },
+        300,
+    )
+
+
+TRIALS = {"shards": shards, "rnn": rnn, "products": products, "gather": gather, "narrow": narrow}
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def run_once(form: str, goal: Goal, seed: int, threads: int) -> dict[str, Any]:
 
 def measure_whole(goal: Goal, threads: int, *, quick: bool) -> dict[str, Any]:
     """Return each form's medians over repetitions, in turns; each repetition has another seed."""
-    repetitions = 1 if quick or goal.model == "cnn" else 5
+    repetitions = 1 if quick or goal.model == "cnn" else 3
     forms = [form for form in FORMS if not quick or form != "PyTorch, DataLoader"]
     runs: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
     for seed in range(repetitions):

@@ -87,8 +87,9 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        repetitions: measurements of each contender for each row that has a target; three more at B = 1, where a
-            moment's disturbance weighs the most. Other rows get five.
+        repetitions: the most measurements of each contender for each row that has a target; three more at B = 1,
+            where a moment's disturbance weighs the most. Other rows get five. A row ends before where it has settled
+            (`measure.is_settled`), but not before the fourth, and other rows the third.
         seconds: about how long one measurement lasts; never less than one iteration.
         works: the rows.
     """
@@ -100,6 +101,10 @@ class Effort:
     def repetitions_of(self, work: Work) -> int:
         """Return how many measurements a row gets."""
         return self.repetitions + 3 * (work.batch_size == 1) if work in TARGETS else min(5, self.repetitions)
+
+    def fewest_of(self, work: Work) -> int:
+        """Return how many measurements a row gets at least."""
+        return 4 if work in TARGETS else 3
 
     @classmethod
     def quick(cls) -> Effort:

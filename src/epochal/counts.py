@@ -13,8 +13,8 @@ _MOST_DIGITS = 1000  # Python prints integers of up to 4,300 digits, and two of 
 _WHOLE_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)")
 
 
-def parse_count(name: str, value: object, *, at_least: int | None = 1) -> int:
-    """Return ``value`` as an exact integer of at least ``at_least``, if that is given.
+def parse_count(name: str, value: object, *, at_least: int | None = 1, at_most: int | None = None) -> int:
+    """Return ``value`` as an exact integer of at least ``at_least`` and at most ``at_most``, if these are given.
 
     >>> parse_count("samples", "9007199254740993")
     9007199254740993
@@ -42,6 +42,8 @@ def parse_count(name: str, value: object, *, at_least: int | None = 1) -> int:
 
     if at_least is not None and number < at_least:
         raise PlanError(f"{name} must be at least {at_least}, got {shortened(number)}")
+    if at_most is not None and number > at_most:
+        raise PlanError(f"{name} must be at most {at_most:,}, got {shortened(number)}")
     return number
 
 

@@ -9,6 +9,8 @@ from epochal.words.language import present_language
 from epochal.words.phrases import translate
 from epochal.words.plain_text import one_line, plain_text
 
+_LONGEST = 1_500  # letters of what is wrong with data; a file's names may be of any length
+
 
 class EpochalError(Exception):
     """Something that the user can fix; its text says what, with which values, the likely cause and the fix.
@@ -39,8 +41,9 @@ class DataError(EpochalError, ValueError):
     """Data that are missing, damaged, or not what they should be; in one line, whatever a value or a name holds."""
 
     def __str__(self) -> str:
-        """Return its text, in which a newline of a value is a picture of itself."""
-        return one_line(super().__str__())
+        """Return its text, in which a newline of a value is a picture of itself, and whose end is cut off."""
+        said = one_line(super().__str__())
+        return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 class ModelError(EpochalError, ValueError):

@@ -157,9 +157,13 @@ def choice(*choices: str) -> Kind:
     return Kind(read, "|".join(choices), known=choices)
 
 
-def count(metavar: str = "N", *, at_least: int = 1) -> Kind:
+MOST_RUNS = 100_000
+"""Of one study, seeds or processes: a list of so many is made at once."""
+
+
+def count(metavar: str = "N", *, at_least: int = 1, at_most: int | None = None) -> Kind:
     """Return the kind of exact whole numbers, NumPy's and those in text included."""
-    return Kind(lambda name, value: parse_count(name, value, at_least=at_least), metavar)
+    return Kind(lambda name, value: parse_count(name, value, at_least=at_least, at_most=at_most), metavar)
 
 
 def number(metavar: str, limits: str, is_within: Callable[[float], bool]) -> Kind:

@@ -119,3 +119,17 @@ def test_a_machine_that_does_nothing_else_is_quiet():
     before, later = busy(machine=100.0, process=10.0), busy(machine=102.0, process=12.0)
     assert before.others(later, seconds=1.0, processors=2) == 0
     assert before.others(busy(machine=102.0, process=11.0), seconds=1.0, processors=2) == 0.5
+
+
+def test_a_row_ends_where_half_of_its_ratios_spread_little() -> None:
+    """A disturbed contender is not waited for, and a moment that is slow for all is no spread."""
+    from measure import OURS, Row, is_settled
+
+    def rows(*times: list[float]) -> list[Row]:
+        return [Row(OURS if number == 0 else f"other {number}", times=one) for number, one in enumerate(times)]
+
+    ours = [1.0, 3.0, 1.1, 1.0]
+    steady, wild = [2.0, 6.1, 2.2, 2.1], [2.0, 5.0, 9.0, 1.0]
+    assert is_settled(rows(ours, steady, steady, wild))
+    assert not is_settled(rows(ours, wild, wild, steady))
+    assert not is_settled(rows(ours))

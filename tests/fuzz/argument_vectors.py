@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -31,17 +31,20 @@ STATUSES = (0, 1, 2, 130, 143)
 SECONDS = 10.0
 
 _ODD = (
-    "", " ", "0", "1", "-1", "-0", "00", "1e400", "nan", "inf", "-inf", "1_000", "１２", "0x10", "1.5", "-1.5", "1e-320",
-    "9" * 5000, "9223372036854775808", "18446744073709551616", "a" * 300, "x" * 70_000, "é", "数据", "\u202e\u2066", "\x1b[31mred",
-    "a\nb", "a\tb", "\r", "\x7f", "\udcff", "🤖" * 50, "-", "--", "-x", "---", "=", "a=b", "a=", "=b", ",", ",,", "1,", "1,2,all",
-    "all", "auto", "1ep", "0ep", "-1ep", "1.5ep", "1e9ep", "100it", "10sa", "2m", "3s", "99999999h", "1,2@3ep", "1@", "@1ep",
-    "1,2@3ep,4@2ep", "exact", "blocks", "blocks:0", "blocks:9999999999M", "true", "False", "None", "null", "[]", "{}", "*", "?",
-    "~", "~/x", "~nobody/x", "$HOME", ".", "..", "../none", "./", "/proc", "/proc/self/mem", "/dev/null", "/dev/zero", "/dev/full",
-    "/dev/stdin", "table.csv", "table.csv/x", "data.npz", "new.npy", "picture.png", "run", "run/", "run/run.toml", "study", "sizes",
-    "pack", "fifo", "fifo.csv", "fifo.npz", "fifo.png", "folder.csv", "broken", "loop", "loop/x", "empty.csv", "empty.npz", "notes",
-    "digits", "mnist", "digits-60k", "linear", "mlp", "cnn", "rnn", "sgd", "adam", "accuracy", "price", "colour", "en", "zh", "json",
-    "stablehlo", "numpy", "model.py:build", "none.py:build", ":", "a:b:c", "size,colour", "kernel=3", "kernel=[[[", "lr=" + "[" * 5000,
+    "", " ", "0", "1", "-1", "-0", "00", "1e400", "nan", "inf", "-inf", "1_000", "１２", "0x10", "1.5", "-1.5",
+    "1e-320", "9" * 5000, "9223372036854775808", "18446744073709551616", "a" * 300, "x" * 70_000, "é", "数据",
+    "\u202e\u2066", "\x1b[31mred", "a\nb", "a\tb", "\r", "\x7f", "\udcff", "🤖" * 50, "-", "--", "-x", "---",
+    "=", "a=b", "a=", "=b", ",", ",,", "1,", "1,2,all", "all", "auto", "1ep", "0ep", "-1ep", "1.5ep", "1e9ep",
+    "100it", "10sa", "2m", "3s", "99999999h", "1,2@3ep", "1@", "@1ep", "1,2@3ep,4@2ep", "exact", "blocks",
+    "blocks:0", "blocks:9999999999M", "true", "False", "None", "null", "[]", "{}", "*", "?", "~", "~/x",
+    "~nobody/x", "$HOME", ".", "..", "../none", "./", "/proc", "/proc/self/mem", "/dev/null", "/dev/zero",
+    "/dev/full", "/dev/stdin", "table.csv", "table.csv/x", "data.npz", "new.npy", "picture.png", "run", "run/",
+    "run/run.toml", "study", "sizes", "pack", "fifo", "fifo.csv", "fifo.npz", "fifo.png", "folder.csv", "broken",
+    "loop", "loop/x", "empty.csv", "empty.npz", "notes", "digits", "mnist", "digits-60k", "linear", "mlp", "cnn",
+    "rnn", "sgd", "adam", "accuracy", "price", "colour", "en", "zh", "json", "stablehlo", "numpy",
+    "model.py:build", "none.py:build", ":", "a:b:c", "size,colour", "kernel=3", "kernel=[[[", "lr=" + "[" * 5000,
 )  # fmt: skip
+_HUGE = ("1000000007", "2147483648", "99999999999", "9223372036854775807", "18446744073709551616", "1e300", "0", "-1")
 _NUMBERS = ("1", "2", "3", "10", "0.1", "0.5", "1e-3", "20", "1ep", "all")
 _FITTING = {
     "RUN": ("run", "run", "run", "study", "sizes", "out"),
@@ -54,7 +57,7 @@ _FITTING = {
     "COLUMN": ("size", "colour", "when", "price", "size,colour"),
     "NAME": ("linear", "mlp", "sgd", "adam", "accuracy", "kernel=3", "utf-8", "gbk"),
 }  # by what stands for a value in a command's help
-_FLAGS = ("--", "---", "-", "--no-such", "-z", "--epochs=", "--=1", "-b", "-b=", "--batch_size", "--help", "-h", "--version",
+_FLAGS = ("--", "---", "-", "--no-such", "-z", "--epochs=", "--=1", "-b", "-b=", "--batch_size", "--help", "-h", "-V",
           "--lang", "--lang=zh", "--lang=xx", "--json", "--seed=1", "--run=out")  # fmt: skip
 
 
@@ -102,28 +105,32 @@ def _written(flag: str, one: Any, oddness: float, random: Random) -> list[str]:
 
 def _value(one: Any, oddness: float, random: Random) -> str:
     """Return a value: one that may fit, or any."""
+    fitting = next((values for word, values in _FITTING.items() if word in one.kind.metavar), _NUMBERS)
     if random.random() < oddness:
-        value = random.choice(_ODD)
+        value = random.choice(_HUGE if fitting is _NUMBERS and random.random() < 0.4 else _ODD)
         return value if random.random() < 0.9 else value + random.choice(_ODD)[:50]
     if one.kind.known and random.random() < 0.8:
         return str(random.choice(one.kind.known))
     if one.default and "," not in one.default and random.random() < 0.3:
         return str(one.default)
-    fitting = next((values for word, values in _FITTING.items() if word in one.kind.metavar), _NUMBERS)
     return random.choice(fitting)
 
 
-# --- a folder of its own ------------------------------------------------------------------------------------------------
+# --- a folder of its own ----------------------------------------------------------------------------------------
+
+
+_FURNITURE = (
+    ("history", "history", "run/history.db"), ("study-toml", "study", "study/study.toml"),
+    ("batch-size-toml", "sizes", "sizes/batch-size.toml"), ("csv", "commas", "table.csv"),
+    ("npz", "plain", "data.npz"), ("npy", "bytes", "new.npy"), ("picture", "grey.png", "picture.png"),
+)  # fmt: skip
 
 
 def furnish(folder: Path) -> None:
     """Fill a folder with a run, a study, data of each kind, and what only looks like any of these."""
     folder.mkdir(parents=True)
     shutil.copytree(BESIDE / "run", folder / "run")
-    shutil.copy(SEEDS / "history" / "history", folder / "run" / "history.db")
-    for target, seed, name in (("study-toml", "study", "study/study.toml"), ("batch-size-toml", "sizes", "sizes/batch-size.toml"),
-                               ("csv", "commas", "table.csv"), ("npz", "plain", "data.npz"), ("npy", "bytes", "new.npy"),
-                               ("picture", "grey.png", "picture.png")):  # fmt: skip
+    for target, seed, name in _FURNITURE:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(SEEDS / target / seed, folder / name)
     shutil.copytree(BESIDE / "pack", folder / "pack")
@@ -171,8 +178,9 @@ class Workplace:
 def standing_still() -> Iterator[None]:
     """Let no model be computed, nothing be served, fetched, drawn at length or started."""
     names = (
-        "epochal.engine.compile._compile", "epochal.engine.engine.Engine.initial_state", "epochal.cli.supervisor.subprocess.Popen",
-        "epochal.data.download.download", "epochal.data.digits.make_digits_60k", "epochal.study.lessons.reshuffling._distances",
+        "epochal.engine.compile._compile", "epochal.engine.engine.Engine.initial_state",
+        "epochal.study.lessons.reshuffling._distances", "epochal.cli.supervisor.subprocess.Popen",
+        "epochal.data.download.download", "epochal.data.digits.make_digits_60k",
     )  # fmt: skip
     with mock.patch("webbrowser.open"), mock.patch("epochal.web.server.PageServer.run", _close):
         patches = [mock.patch(name, _stops) for name in names]
@@ -189,7 +197,7 @@ def _close(server: Any) -> None:
     server.server.server_close()
 
 
-# --- judging ------------------------------------------------------------------------------------------------------------
+# --- judging ----------------------------------------------------------------------------------------------------
 
 
 class Judge:

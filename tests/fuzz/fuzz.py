@@ -3,9 +3,9 @@
 python tests/fuzz/fuzz.py --minutes 10             # all readers in turn, then the command line
 python tests/fuzz/fuzz.py csv history --inputs 100000 --table build/fuzz.json
 
-Half of a reader's inputs are drawn from its seeds and their mutations; the other half is guided by what code they reach,
-with atheris where it is installed. Each runs in a process of its own, which may hang, swell or crash. What breaks a rule
-is kept in build/fuzz/NAME; mended, it belongs into tests/fuzz/found/NAME, which the tests feed again.
+Half of a reader's inputs are drawn from its seeds and their mutations; the other half is guided by what code they
+reach, with atheris where it is installed. Each runs in a process of its own, which may hang, swell or crash. What
+breaks a rule is kept in build/fuzz/NAME; once repaired, it belongs in tests/fuzz/found/NAME, which tests feed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ROOT = HERE.parents[1]
 KEPT = ROOT / "build" / "fuzz"
 COMMAND_LINE = "command-line"
 
-_PATIENCE = 30  # seconds for an input
+_PATIENCE, _BEFORE_THE_FIRST = 30, 300  # seconds for an input, and for all that is imported before
+_MOST_MEMORY = 12 << 30  # bytes of addresses, of which JAX reserves several billions
 _COUNTS = struct.Struct("<3q")
 _MOST_FAULTS = 40  # of one kind of target, after which it is no news
 _ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "EPOCHAL_LANG": "en", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
@@ -122,7 +123,7 @@ def _write_table(path: Path, tally: Tally) -> None:
     path.write_text(json.dumps(known, indent=1) + "\n")
 
 
-# --- the parent ---------------------------------------------------------------------------------------------------------
+# --- the parent -------------------------------------------------------------------------------------------------
 
 
 def _fuzz(name: str, inputs: int | None, seconds: float | None, seed: int) -> Tally:
@@ -163,8 +164,8 @@ def _quick_place() -> str | None:
 
 def _follow(command: list[str], tally: Tally, folder: Path) -> tuple[int, str | None]:
     """Run a child to its end; return how many inputs it judged, and how it died if it did."""
-    environment = {**os.environ, **_ENVIRONMENT, "XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state",
-                   "HOME": f"{folder}/home"}  # fmt: skip
+    own = {"XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state", "HOME": f"{folder}/home"}
+    environment = {**os.environ, **_ENVIRONMENT, **own}
     log, words = folder / "log", folder / "words"
     with log.open("wb") as errors, words.open("wb") as output:
         child = subprocess.Popen(command, stdout=output, stderr=errors, env=environment)
@@ -182,7 +183,7 @@ def _follow(command: list[str], tally: Tally, folder: Path) -> tuple[int, str | 
             finished = finished or said["finished"]
             for kind in said["faults"]:
                 tally.add_fault(kind)
-        if is_over or time.monotonic() - last > _PATIENCE:
+        if is_over or time.monotonic() - last > (_PATIENCE if any(counts) else _BEFORE_THE_FIRST):
             break
         time.sleep(0.05)
 
@@ -214,7 +215,7 @@ def _keep(tally: Tally, how: str, folder: Path) -> None:
             shutil.copy(path, kept / f"died-{len(list(kept.iterdir()))}-{path.name}")
 
 
-# --- the child ----------------------------------------------------------------------------------------------------------
+# --- the child --------------------------------------------------------------------------------------------------
 
 
 class Counts:
@@ -277,7 +278,7 @@ class Feeder:
 
 
 def drawn(name: str, seed: int, start: int = 0) -> Iterator[tuple[bytes, str | None]]:
-    """Yield inputs of a target without end, each from its own number: and the seed's name where damage alone was done."""
+    """Yield inputs of a target without end, each from its own number; and which seed's, where damage alone was done."""
     import mutations
     from readers import TARGETS
 
@@ -304,6 +305,7 @@ def _as_child(options: argparse.Namespace) -> int:
 
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))  # what swells must not take the machine along
     if options.child == COMMAND_LINE:
         from argument_vectors import feed_vectors
 
@@ -379,8 +381,7 @@ def _modules_of(feeder: Feeder) -> Sequence[str]:
     """Return the modules that a reader imports when it is first used: they are imported again, to be watched."""
     for content in feeder.target.seeds()[:1]:
         _value_of(feeder, content)
-    names = [name for name in sys.modules if name.startswith("epochal.") and name.count(".") > 1]
-    return names
+    return [name for name in sys.modules if name.startswith("epochal.") and name.count(".") > 1]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Alters a file as accidents and strangers do: bytes anywhere, or values in their places with the checksums made good."""
+"""Alters a file as accidents and strangers do: bytes anywhere, or values in their places, with checksums that fit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ _NUMBERS = (
 )
 _VALUES: tuple[Any, ...] = (
     0, 1, -1, 2**31, 2**53, 2**63 - 1, -(2**63), 0.5, -0.0, float("inf"), float("nan"), 1e308, True, False,
-    "", "abc", "nan", "../..", "/dev/zero", "\x1b[31m", "\u202e", "a" * 5000, "9" * 500, [], [[]], [1], ["a"], {}, {"a": 1},
+    "", "abc", "nan", "../..", "/dev/zero", "\x1b[31m", "\u202e", "a" * 5000, "9" * 500,
+    [], [[]], [1], ["a"], {}, {"a": 1},
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def _change(data: bytearray, random: Random, tokens: Sequence[bytes], others: Se
         data[place : place + length] = bytes(length)
 
 
-# --- inside what has checksums or a form of its own --------------------------------------------------------------------
+# --- inside what has checksums or a form of its own ------------------------------------------------------------
 
 
 def in_gzip(content: bytes, random: Random) -> bytes:

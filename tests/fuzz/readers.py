@@ -1,10 +1,11 @@
-"""The readers of Epochal, each as a target: what a file of its kind is called, what lies beside it, and how it is read."""
+"""The readers of Epochal, each as a target: what its file is called, what lies beside it, and how it is read."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Target:
         return path
 
 
-# --- readers, imported when they are first used, which the guided search wants to see -----------------------------------
+# --- readers, imported when they are first used, which the guided search wants to see ---------------------------
 
 
 def _idx(path: Path) -> Any:
@@ -131,10 +132,8 @@ def _picture(path: Path) -> Any:
     picture = file.read_picture(path, size=(8, 8), grey=False)
     grey = file.read_picture(path, grey=True)
     if grey.size < 200_000:
-        try:
+        with suppress(DataError):
             photo.as_mnist_digit(grey)
-        except DataError:
-            pass
     return picture
 
 
@@ -229,8 +228,11 @@ _TOML = (
     b"\\U0010ffff",
     b"[config]\n",
 )
-_CSV = (b'"', b'""', b",", b";", b"\t", b"|", b"\r", b"\r\n", b"\0", b"NA", b"nan", b"inf", b"1e999", b"\xff\xfe", b"\xef\xbb\xbf",
-        "é".encode(), "１".encode(), "\u2028".encode(), b"1_0", b"0x1", b"2020-01-01", b"true", b"\n\n", b"1,5")  # fmt: skip
+_CSV = (
+    b'"', b'""', b",", b";", b"\t", b"|", b"\r", b"\r\n", b"\0", b"\n\n", b"NA", b"nan", b"inf", b"1e999", b"1_0",
+    b"0x1", b"1,5", b"true", b"2020-01-01", b"\xff\xfe", b"\xef\xbb\xbf",
+    "é".encode(), "１".encode(), "\u2028".encode(),
+)  # fmt: skip
 _HEADER = (b"'descr': '|O'", b"'<f8'", b"'|S0'", b"'<U9'", b"(1, 2)", b"True", b"(" * 40, b"9" * 30, b"\x93NUMPY")
 _JSON = (b"[" * 500, b'"dict": {}', b"1e999", b"NaN", b"null", b"-1", b"9" * 400, b'"\\ud800"', b'{"array": ')
 

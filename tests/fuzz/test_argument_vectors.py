@@ -15,7 +15,7 @@ from readers import FOUND
 from epochal.cli.main import COMMANDS
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-DRAWN = 400
+DRAWN = 300
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def model_option() -> Any:
 def processes_option() -> Any:
     """Declare how many processes of this machine work together on one training."""
     return option(
-        None, "Processes of this machine that train together; each computes its part of every batch.", count("P"),
-        part="run", text="1",
+        None, "Processes of this machine that train together; each computes its part of every batch.",
+        count("P", at_most=1000), part="run", text="1",
     )  # fmt: skip
 
 

@@ -105,6 +105,7 @@ class LessonCommand:
             _check_picture(self.picture)
         source = self.data or (one.quick_data if self.quick else one.data)
         data = load_with_progress(console, source)
+
         folder = self.run or create_run_folder(None, f"lesson-{name}").path
         again = self._again(name, folder)
         with stop_on_signal() as stop:

@@ -12,14 +12,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.data.npy_arrays import NoArrayError, Stream, refuse_bomb
+from epochal.data.npy_arrays import NoArrayError, refuse_bomb
 from epochal.errors import DataError
 from epochal.files import open_regular
 
@@ -46,14 +47,17 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> Shaped[np.ndarray,
         size = os.fstat(raw.fileno()).st_size
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
+        stream = gzip.GzipFile(fileobj=raw) if packed else cast(BufferedIOBase, raw)
         dtype, shape = _header(stream, path, dimensions)
+
+        # memory is claimed for what the file can hold, and no more
         if prod(max(1, size) for size in shape) >= _TOO_LARGE:
             raise DataError(f"{path}: no array has the sizes of its header ({_times(shape)}); get it again")
         limit = size * _GZIP_LIMIT if packed else size
         if prod(shape) * dtype.itemsize > limit:
             promise = f"its header promises {prod(shape) * dtype.itemsize:,} bytes ({_times(shape)})"
             raise DataError(f"{path}: truncated: {promise}, the file has {size:,}; get it again")
+
         if packed:
             refuse_bomb(prod(shape) * dtype.itemsize, size)
         array = _fill(stream, np.empty(shape, dtype), path)
@@ -75,7 +79,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not enough memory'}") from error
 
 
-def _header(stream: Stream, path: Path, dimensions: int | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _header(stream: BufferedIOBase, path: Path, dimensions: int | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MOST_DIMENSIONS:
         raise DataError(
@@ -95,7 +99,7 @@ def _header(stream: Stream, path: Path, dimensions: int | None) -> tuple[np.dtyp
     return np.dtype(_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sizes)
 
 
-def _fill(stream: Stream, array: Shaped[np.ndarray, ...], path: Path) -> Shaped[np.ndarray, ...]:
+def _fill(stream: BufferedIOBase, array: Shaped[np.ndarray, ...], path: Path) -> Shaped[np.ndarray, ...]:
     """Read straight into ``array``, which must take the rest of the stream exactly."""
     content = array.reshape(-1).view(np.uint8)
     place = 0

@@ -132,12 +132,21 @@ class StoredSplit:
         """Bytes that its samples take where they are stored."""
         return len(self) * self.source.row_bytes
 
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether all of its samples take at most a gibibyte."""
+        return self._read_bytes <= _MOST_IN_MEMORY
+
+    @property
+    def _read_bytes(self) -> int:
+        return max(self.nbytes, len(self) * RowBuffer.of(self.layout, 1).nbytes)
+
     def whole(self) -> Split:
         """Return the split with all of its samples in memory: raises `DataError` for more than a gibibyte."""
-        size = max(self.nbytes, len(self) * RowBuffer.of(self.layout, 1).nbytes)
-        if size > _MOST_IN_MEMORY:
+        if not self.fits_in_memory:
             raise DataError(
-                f"this needs all {len(self):,} samples in memory, which take {size / 1e9:,.1f} GB; use fewer"
+                f"this needs all {len(self):,} samples in memory, which take {self._read_bytes / 1e9:,.1f} GB; use "
+                "fewer"
             )
         return self.take(np.arange(len(self)))
 

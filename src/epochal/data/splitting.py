@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from epochal.data.dataset import Dataset, Preprocessing, TargetScaling
 from epochal.data.draws import bits
+from epochal.data.row_source import AnySplit, StoredSplit
+from epochal.data.some_rows import some_of, targets_of
 from epochal.data.trees import Tree, frozen, map_arrays
 from epochal.errors import DataError
 
@@ -132,21 +134,35 @@ def with_validation(data: Dataset, share: Any, seed: int) -> Dataset:
     if share is None:
         return data
     fraction = as_fraction(share, "validation")
-    train = data.train.whole()
-    labels = train.y if data.class_names is not None else np.zeros(len(train), np.int32)
+    train, labels = _divisible(data)
     rows = split_rows(labels, None, fraction, seed)
+    assert rows.train is not None
     assert rows.validation is not None
-    return replace(data, train=train.take(rows.train), validation=train.take(rows.validation))
+    return replace(data, train=_part(train, rows.train), validation=_part(train, rows.validation))
 
 
 def with_fold(data: Dataset, fold: Fold | None, seed: int) -> Dataset:
     """Return a data set that has its own test split with a fold of the training samples in its place."""
     if fold is None:
         return data
-    whole = data.train.whole()
-    chosen = fold.rows(whole.y if data.class_names is not None else np.zeros(len(whole), np.int32), seed)
-    train, test = (whole.take(np.flatnonzero(rows)) for rows in (~chosen, chosen))
+    whole, labels = _divisible(data)
+    chosen = fold.rows(labels, seed)
+    train, test = (_part(whole, np.flatnonzero(rows)) for rows in (~chosen, chosen))
     return replace(data, train=train, test=test)
+
+
+def _divisible(data: Dataset) -> tuple[AnySplit, Shaped[np.ndarray, " n"]]:
+    """Return the training samples, in memory if they fit, with their classes, or zeros for none."""
+    train = data.train
+    if isinstance(train, StoredSplit) and not train.fits_in_memory:
+        classes = targets_of(train) if data.class_names is not None else np.zeros(len(train), np.int32)
+        return train, classes
+    whole = train.whole()
+    return whole, whole.y if data.class_names is not None else np.zeros(len(whole), np.int32)
+
+
+def _part(split: AnySplit, rows: Int[np.ndarray, " n"]) -> AnySplit:
+    return some_of(split, rows.astype(np.int64)) if isinstance(split, StoredSplit) else split.take(rows)
 
 
 def with_balanced_classes(data: Dataset) -> Dataset:

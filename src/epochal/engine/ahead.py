@@ -26,10 +26,10 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 import jax
-import jaxlib
 import numpy as np
 import optax
 from jax.experimental import serialize_executable
+from jaxlib.version import __version__ as jaxlib_version
 
 from epochal.engine.kept_programs import KeptPrograms
 from epochal.engine.runtime import available_cores
@@ -59,10 +59,14 @@ class Kept(NamedTuple):
         if content is None:
             return None
         try:
-            parts = pickle.loads(zlib.decompress(content))  # checked by its hash, in a folder of the user's alone
-            return serialize_executable.deserialize_and_load(*parts, execution_devices=[self.device])
+            # checked by its hash, in a folder of the user's alone
+            program, inside, outside = pickle.loads(zlib.decompress(content))
+            loaded: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+                program, inside, outside, execution_devices=[self.device]
+            )
         except Exception:  # whatever another version may say; it is compiled again
             return None
+        return loaded
 
     def compile(self, lowered: jax.stages.Lowered, options: dict[str, Any] | None) -> jax.stages.Compiled:
         """Compile a program and keep it; one that cannot be written down is not kept.
@@ -81,6 +85,7 @@ def place_of(programs: KeptPrograms | None, parts: Hashable) -> Kept | None:
     """Return where the program of these parts is kept; ``None`` where they do not say it all."""
     if programs is None or jax.process_count() > 1:
         return None
+
     devices: list[jax.Device] = []
     try:
         text = "\n".join((_described(parts, devices), *_surroundings()))
@@ -105,11 +110,15 @@ def _described(part: Any, devices: list[jax.Device]) -> str:
         return repr(part)
     if isinstance(part, (tuple, list)):
         return f"{type(part).__name__}{inside(part)}"
+
+    # what parts are made of
     if isinstance(part, jax.Device):
         devices.append(part)
         return f"{part} of {part.client.platform_version}"
     if isinstance(part, partial):
         return f"partial{inside((part.func, part.args, sorted(part.keywords.items())))}"
+
+    # of the package's own alone
     if isinstance(part, Model) and part.is_built_in:
         made = [f"{one.__module__}.{one.__qualname__}" for one in (part.init, part.apply)]
         return f"Model{inside((part.name, *made, repr(part.options), part.needs_rng, part.shards))}"
@@ -131,7 +140,7 @@ def _name(part: Any) -> str:
 
 def _surroundings() -> Iterable[str]:
     """Yield what decides a compiled program beside its parts."""
-    yield f"{__version__} {platform.python_version()} {jax.__version__} {jaxlib.__version__} {optax.__version__}"
+    yield f"{__version__} {platform.python_version()} {jax.__version__} {jaxlib_version} {optax.__version__}"
     yield f"{available_cores()} {os.environ.get('XLA_FLAGS', '')}"
     yield repr(sorted((name, str(value)) for name, value in jax.config.values.items()))
     yield _sources()

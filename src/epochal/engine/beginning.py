@@ -11,13 +11,24 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array, UInt32
 
+from epochal.engine.compile import Programs
 from epochal.engine.optimizer import Optimizer
+from epochal.engine.placement import in_one_piece
 from epochal.engine.state import INITIAL_WEIGHTS, State, key_of_words
 from epochal.models import Model
 
 Begin = Callable[[tuple[UInt32[Array, ""], UInt32[Array, ""]]], State]
+
+
+def begun(model: Model, optimizer: Optimizer, seed: int, programs: Programs) -> State:
+    """Return the first state of a training with this seed, on the first device."""
+    words = (np.array(seed & 0xFFFFFFFF, np.uint32), np.array(seed >> 32, np.uint32))
+    what = ("begin", model, optimizer, in_one_piece())
+    state: State = programs.get(what, lambda: build_beginning(model, optimizer), words, runs_once=True).run(words)
+    return state
 
 
 def build_beginning(model: Model, optimizer: Optimizer) -> Begin:

@@ -19,7 +19,7 @@ from epochal.clock import Position
 from epochal.data import Dataset, Split
 from epochal.data.row_source import AnySplit, ArraySource, StoredSplit
 from epochal.engine import checks, door, exported
-from epochal.engine.beginning import build_beginning
+from epochal.engine.beginning import begun
 from epochal.engine.chunk import (
     CAPACITY,
     Chunk,
@@ -165,13 +165,7 @@ class Engine:
         if not self.is_built_in or jax.default_backend() != "cpu":
             return self.initial_state()
         check_process()
-        started = time.perf_counter()
-        words = (np.array(self.seed & 0xFFFFFFFF, np.uint32), np.array(self.seed >> 32, np.uint32))
-        what = ("begin", self.model, self.optimizer, in_one_piece())
-        program = self.programs.get(what, lambda: build_beginning(self.model, self.optimizer), words, runs_once=True)
-        self.compile_seconds += time.perf_counter() - started
-        state: State = program.run(words)
-        return state
+        return begun(self.model, self.optimizer, self.seed, self.programs)
 
     def try_own_parts(self, batch_size: int, *, loss: bool) -> door.Findings:
         """Try a model or a loss of the user's own on real samples; ``loss`` says whether that is one.

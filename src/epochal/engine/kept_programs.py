@@ -61,7 +61,9 @@ def make_private(folder: Path) -> str | None:
 
 @dataclass(slots=True)
 class KeptPrograms:
-    """Programs by JAX's keys: what JAX asks a cache for is `get` and `put`. Neither ever raises.
+    """Programs by JAX's keys, and by those of `epochal.engine.ahead`: what JAX asks a cache for is `get` and `put`.
+
+    Neither ever raises.
 
     Attributes:
         folder: which `make_private` has found private.

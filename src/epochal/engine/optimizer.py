@@ -133,13 +133,13 @@ def _adamw(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = 1e-4) -> optax
     return _descent(rate, _scale_by_adam(), weight_decay)
 
 
-@register("rmsprop", rate_at_100=0.001)
+@register("rmsprop", rate_at_100=0.00275, knee=100.0, power=0.5)
 def _rmsprop(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     """Divide by the root of the squared gradient's running mean (Tieleman and Hinton 2012)."""
     return _descent(rate, optax.scale_by_rms(), weight_decay)
 
 
-@register("adagrad", rate_at_100=0.05)
+@register("adagrad", rate_at_100=0.15)
 def _adagrad(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     """Divide by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011)."""
     return _descent(rate, optax.scale_by_rss(), weight_decay)
@@ -151,7 +151,7 @@ def _lion(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.
     return _descent(rate, optax.scale_by_lion(), weight_decay)
 
 
-@register("adafactor", rate_at_100=0.02)
+@register("adafactor", rate_at_100=0.04)
 def _adafactor(rate: optax.ScalarOrSchedule, *, weight_decay: Decay = None) -> optax.GradientTransformation:
     """Keep row and column means of a matrix's squared gradient; the rate is relative to the weights' size.
 
@@ -354,8 +354,9 @@ def default_learning_rate(optimizer: str, batch_size: int) -> float:
     Below its knee B₀ a batch of twice the size allows, for plain descent and momentum, twice the rate, as gradients'
     noise is what limits it (Goyal et al. 2017, section 2.1), and for Adam and its kin √2 times (Malladi et al. 2022);
     above it curvature does, and more samples allow no more (McCandlish et al. 2018, section 2.2, whose
-    ε = ε_max / (1 + B₀/B) this is). The numbers are about half of what is fastest, so that other data and models are
-    trained as well; `docs/default-rates.md` has the measurements, `python bench/default_rates.py` takes them.
+    ε = ε_max / (1 + B₀/B) this is). The numbers are about half of what is fastest for mlp on MNIST; `run.defaults` says
+    what they are for other models and data, `docs/default-rates.md` has the measurements, and
+    `python bench/default_rates.py` takes them.
 
     >>> [default_learning_rate("sgd", b) for b in (1, 100, 60_000)]
     [0.0192, 0.4, 0.4]

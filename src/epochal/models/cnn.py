@@ -43,6 +43,8 @@ def build_cnn(
         raise ModelError(f"kernel must be odd, to have a middle, got {kernel}; use {kernel + 1}")
 
     height, width, colours = _image_shape(sample_shape, len(channels))
+    if kernel > 2 * max(height, width) + 1:
+        raise ModelError(f"a kernel of {kernel} reaches beyond images of {height}×{width} from any place; take less")
     shrink = 2 ** len(channels)
     sizes = ((height // shrink) * (width // shrink) * channels[-1], *hidden, outputs)
 

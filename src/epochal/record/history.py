@@ -274,7 +274,10 @@ class _Reader:
         """Read the evaluations after iteration ``after``: rows of one split and iteration are one evaluation."""
         found: dict[tuple[int, str], EvaluationRow] = {}
         table = "metrics" if self.version >= 2 else "evaluations"
-        for row in self.rows(table, _plain, where=f"iteration > {int(after)}", order="iteration, split, rowid"):
+        # an index that is damaged leaves rows out: only who watches, and reads the last ones again and again, trusts it
+        scanned = f"{table} NOT INDEXED" if after < 0 else table
+        where, order = f"iteration > {int(after)}", "iteration, split, rowid"
+        for row in self.rows(table, _plain, where=where, order=order, scanned=scanned):
             if self.version >= 2:
                 values = {row["metric"]: _number(row["value"])}
             else:
@@ -287,12 +290,22 @@ class _Reader:
         return tuple(found.values())
 
     def rows(
-        self, table: str, build: Callable[..., Row], *, where: str = "TRUE", order: str = "rowid"
+        self,
+        table: str,
+        build: Callable[..., Row],
+        *,
+        where: str = "TRUE",
+        order: str = "rowid",
+        scanned: str | None = None,
     ) -> tuple[Row, ...]:
-        """Read a table whose rows have checksums, and build each of them, without checksum and id."""
-        cursor = self.database.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {order}")
+        """Read a table whose rows have checksums, and build each of them, without checksum and id.
+
+        ``scanned`` is the table with a word on how SQLite is to go through it.
+        """
+        cursor = self.database.execute(f"SELECT * FROM {scanned or table} WHERE {where} ORDER BY {order}")
         names = [column[0] for column in cursor.description]
         first = names.index("id") + 1 if "id" in names else 0
+
         rows: list[Row] = []
         last = -1
         for *values, crc in cursor:
@@ -302,6 +315,7 @@ class _Reader:
                 last = values[0]
             if crc != checksum(values[first:]):
                 self._damaged(f"a row of {table} is not as it was written")
+
             row = dict(zip(names[first:-1], values[first:], strict=True))
             check_row(table, row)
             self.bounds.check_rows(len(rows))

@@ -56,7 +56,7 @@ _LOOKED_AT = 2_000
 # of mlp on cross-entropy, beside the optimizers' own, which suit samples of this squared length (MNIST's)
 _USUAL_LENGTH = 89.0
 _BY_LENGTH = 0.75  # the power of the squared length by which small batches' rates fall
-_HIGHER_ON_TABLES = {"sgd": 2.0, "momentum": 1.0, "nesterov": 1.0, "adam": 2.0, "adamw": 2.0}
+_HIGHER_ON_TABLES = {"sgd": 2.0, "momentum": 1.0, "nesterov": 1.0, "adam": 2.0, "adamw": 2.0, "rmsprop": 2.0}
 _PLAIN_ON_SQUARED_ERROR = {
     "sgd": DefaultRate(0.01605, 7.0, 1.0),
     "momentum": DefaultRate(0.024, 100.0, 1.0),
@@ -70,6 +70,9 @@ _LINEAR = {
     "nesterov": DefaultRate(9.4, 70.0, 1.0),
     "adam": DefaultRate(1.7, 48.0, 0.6),
     "adamw": DefaultRate(1.7, 48.0, 0.6),
+    "rmsprop": DefaultRate(1.1, 48.0, 0.6),
+    "adagrad": DefaultRate(148.0),
+    "lion": DefaultRate(0.75),
 }
 _LINEAR_ON_SQUARED_ERROR = {
     "sgd": DefaultRate(1.0, 9.0, 1.0),
@@ -77,6 +80,7 @@ _LINEAR_ON_SQUARED_ERROR = {
     "nesterov": DefaultRate(0.45, 40.0, 1.0),
     "adam": DefaultRate(0.56, 25.0, 0.5),
     "adamw": DefaultRate(0.56, 25.0, 0.5),
+    "rmsprop": DefaultRate(0.36, 25.0, 0.5),
 }
 
 

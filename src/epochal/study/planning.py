@@ -11,7 +11,7 @@ from typing import Any
 from epochal.config import BUDGETS, COMPARE, STUDY, VARIED, StudyConfig, TrainConfig
 from epochal.counts import shown
 from epochal.errors import OptionError, unknown_name
-from epochal.options import count, read_options
+from epochal.options import MOST_RUNS, count, read_options
 from epochal.record.study_record import StudyRecord
 from epochal.run.own_files_only import check_named
 
@@ -73,7 +73,7 @@ def _repeated(given: Mapping[str, Any]) -> dict[str, Any]:
     times = values.pop("repeat", None)
     if times is None:
         return values
-    times = count().read("repeat", times)
+    times = count(at_most=MOST_RUNS).read("repeat", times)
     first = STUDY["seeds"].read("seeds", values.get("seeds", (0,)))
     if len(first) > 1:
         raise OptionError(f"give repeat or a list of seeds, not both: repeat={times} counts from one seed on")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from epochal import load_data
 from epochal.block_order import stored_order
 from epochal.data.packed import copying, row_files
 from epochal.data.packed.content_check import ContentCheck
+from epochal.data.packed.manifest import Manifest
 from epochal.data.packed.opening import load_pack
 from epochal.data.packed.source import PackedSource
 from epochal.data.row_source import RowBuffer, RowSource, StoredSplit
@@ -155,3 +159,24 @@ def test_what_was_found_sound_is_remembered(folder: Path, cache: Path, monkeypat
     os.utime(folder / names[1])
     read_all()
     assert [name for name in checked if name.startswith("train")] == names[1:2]
+
+
+def test_nothing_is_said_when_an_interpreter_ends_with_an_open_pack(folder: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from epochal.data.packed.opening import load_pack\n"
+        "data = load_pack(Path(sys.argv[1])); kept = data.train.take(np.arange(9))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_descriptors_are_closed_when_a_pack_is_no_longer_used(folder: Path) -> None:
+    gc.collect()
+    open_before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    manifest = Manifest.read(folder)
+    for _ in range(3):
+        source = PackedSource.open(folder, manifest, "train")
+        source.files.read(np.arange(3), stored_order(ROWS).indices(0, 0, 3), RowBuffer.of(source.layout, 3))
+    del source
+    gc.collect()
+    assert not open_before or len(os.listdir("/proc/self/fd")) <= open_before

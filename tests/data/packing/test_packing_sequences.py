@@ -177,6 +177,34 @@ def test_a_run_s_bits_do_not_depend_on_how_rows_are_stored(tmp_path: Path, batch
     assert all(row.is_exact for row in runs[1].history.epochs)
 
 
+def test_the_command_line_packs_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from epochal.cli.main import main
+
+    of_parquet(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(_NET)
+    assert main(["data", "pack", "a.parquet", "P", "--target", "label", "--length", "12"]) == 0
+    assert f"'values': {(LENGTHS > 12).sum()} longer rows were cut" in capsys.readouterr().out
+    assert main(["data", "P"]) == 0
+    assert "length: –, values: 12" in capsys.readouterr().out
+    assert main(["train", "P", "--model", "net.py:build", "--epochs", "1", "--run", "r", "--json"]) == 0
+    assert main(["data", "pack", "a.parquet", "Q", "--target", "labels"]) == 2
+    assert "label" in capsys.readouterr().err
+
+
+_NET = """
+import jax, jax.numpy as jnp
+from epochal import from_functions
+
+def build(sample_shape, outputs):
+    def apply(table, x):
+        own = jnp.arange(sample_shape["values"][0]) < x["length"][:, None]
+        return (table[x["values"]] * own[..., None]).sum(1) / x["length"][:, None]
+
+    return from_functions(lambda key: jax.random.normal(key, (50, outputs)), apply)
+"""
+
+
 def test_a_pack_of_a_pack_is_the_pack(tmp_path: Path) -> None:
     from epochal.data.packed.pack_writer import write_pack
 

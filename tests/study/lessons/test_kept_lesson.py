@@ -29,8 +29,8 @@ def test_what_is_kept_is_not_made_again(tmp_path: Path) -> None:
         return {"accuracy": 0.5}
 
     for _ in range(2):
-        assert KeptLesson.begin(tmp_path, ABOUT).get("a", make) == {"accuracy": 0.5}
-    assert KeptLesson(about=ABOUT).get("a", make) == {"accuracy": 0.5}  # in no folder, nothing is kept
+        assert KeptLesson.begin(tmp_path, ABOUT).get("a", make, dict) == {"accuracy": 0.5}
+    assert KeptLesson(about=ABOUT).get("a", make, dict) == {"accuracy": 0.5}  # in no folder, nothing is kept
     assert len(made) == 2
 
 
@@ -67,6 +67,13 @@ def test_a_folder_of_another_question_or_a_newer_version_is_refused(tmp_path: Pa
     (tmp_path / FILE).write_text('{"format": 2}')
     with pytest.raises(RunError, match="has format 2"):
         KeptLesson.begin(tmp_path, ABOUT)
+
+
+def test_a_kept_training_that_somebody_altered_is_named(tmp_path: Path) -> None:
+    kept = KeptLesson.begin(tmp_path, ABOUT)
+    kept.keep("a", {"updates": "many"})
+    with pytest.raises(RunError, match="is damaged: a training that it holds cannot be read"):
+        KeptLesson.read(tmp_path).get("a", dict, Outcome.from_dict)
 
 
 @pytest.fixture(scope="module")

@@ -123,16 +123,18 @@ def compare_content(files: RowFiles, shard: int, about: Shard, rest: float = 0.0
         began = time.monotonic()
         digest.update(files.words_of(shard, start, min(start + rows, about.rows)).data)
         time.sleep(rest * (time.monotonic() - began))
+
     if digest.hexdigest() != about.sha256:
         raise DataError(f"{files.paths[shard]} is not the file that the manifest names: its SHA-256 differs; {FIX}")
     if files.values is None or about.values is None:
         return
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256()  # of the values
     for start in range(0, about.values.bytes, _PIECE):
         began = time.monotonic()
         digest.update(files.values.bytes_of(shard, start, min(start + _PIECE, about.values.bytes)))
         time.sleep(rest * (time.monotonic() - began))
+
     if digest.hexdigest() != about.values.sha256:
         path = files.values.paths[shard]
         raise DataError(f"{path} is not the file that the manifest names: its SHA-256 differs; {FIX}")

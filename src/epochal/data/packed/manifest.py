@@ -80,7 +80,7 @@ class Shard(NamedTuple):
     def of_plain(cls, content: Mapping[str, Any]) -> Shard:
         """Read `to_plain`'s result. Raises `KeyError`, `TypeError` or `ValueError` where it is damaged."""
         words = [content[name] for name in _WORDS]
-        hashes = [content[name] for name in ("sha256", "value_sha256") if name in content]
+        hashes = [content["sha256"], *([content["value_sha256"]] if "value_sha256" in content else [])]
         if not all(map(_SHA256.fullmatch, hashes)) or not all(_WORD.fullmatch(word) for word in words):
             raise ValueError("a hash or checksum is none")
         rows, size = _whole(content["rows"]), _whole(content["bytes"])
@@ -247,6 +247,7 @@ def _read_split(name: SplitName, content: Mapping[str, Any], record: Record) -> 
     rows = sum(shard.rows for shard in shards)
     if not 1 <= samples <= _MOST_ROWS or shard_rows < 1 or rows != samples:
         raise ValueError(f"{name}: its files have {rows:,} rows, and there are {samples:,} samples")
+
     for number, shard in enumerate(shards):
         expected = min(shard_rows, samples - number * shard_rows)
         if shard.file != shard_name(name, number):

@@ -28,6 +28,7 @@ def load_pack(folder: Path) -> Dataset:
     """Return the data set in a pack. Raises `DataError` where it is damaged, not whole, or of a newer version."""
     if not (folder / MANIFEST).exists() and (folder / JOURNAL).exists():
         raise DataError(f"{folder} is an interrupted packing; give its epochal data pack command again, which goes on")
+
     manifest = Manifest.read(folder)
     schema = manifest.schema
     return Dataset(

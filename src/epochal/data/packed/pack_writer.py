@@ -84,11 +84,13 @@ class PackWriter:
         _refuse_other_content(self.folder)
         with writing_in(self.folder):
             make_folder(self.folder)
+
         with self._stack as stack:
             try:
                 stack.enter_context(locked(self.folder / _LOCK))
             except RunError as error:
                 raise DataError(str(error)) from error
+
             plan = {"what": self.what, "name": self.name, "record": self.record.to_plain(), "rows": self.shard_rows}
             if self.record.ragged:
                 plan["ragged"] = self.record.ragged_to_plain()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Bool, Int32, Shaped
 
 from epochal.data.packed.disk_room import writing_in
 from epochal.data.tables.fitting import Texts
@@ -86,6 +86,10 @@ class ColumnFile:
         if self.kind == "text":
             values = self.known()[values]
         return Column(self.name, self.kind, values, self.read_as, self.whole)
+
+    def missing(self) -> Bool[np.ndarray, " n"]:
+        """Return where there is no value."""
+        return self.numbers() == _MISSING if self.kind == "text" else self.column().missing
 
     def known(self) -> Shaped[np.ndarray, " texts"]:
         """Return the different texts, and ``None`` at the end, where -1 leads to."""

@@ -91,8 +91,10 @@ def _batches(path: Path) -> Iterator[Any]:
     if _is_parquet(path):
         from pyarrow import parquet
 
-        with parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=ROWS)
+        # read ahead and across groups, a library keeps what it read until the end of the file
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(ROWS, row_groups=[group])
         return
     with pa.OSFile(str(path)) as source:
         try:

@@ -213,7 +213,7 @@ def _of_text(path: Path, options: LoadOptions, texts: list[str], place: Path, pr
     for file in files:
         _become_meant(file, path, block.kept, block.has_decimal_comma)
         # a column without name and values is a separator too many
-        if not (file.name in block.form.unnamed and file.column().missing.all()):
+        if not (file.name in block.form.unnamed and file.missing().all()):
             used.append(file)
     has_header, names = block.form.has_header, block.form.names
     notes = () if has_header else (f"{path.name}: no line of column names; they are called {names[0]} …",)
@@ -265,12 +265,11 @@ def _of_frames(name: str, frames: Iterable[Table], place: Path, progress: Progre
 
 def _rows_with_targets(columns: _Columns, targets: Sequence[str], notes: list[str]) -> Int64[np.ndarray, " kept"]:
     """Return the rows whose targets are known; that others are left out is said."""
-    table = columns.table(targets)
-    gone = np.any([table.column(name).missing for name in targets], axis=0)
+    gone = np.any([one.missing() for one in columns.files if one.name in targets], axis=0)
     if gone.all():
-        raise DataError(f"{table.name}: column '{targets[0]}' has no value at all; name another target (--target)")
+        raise DataError(f"{columns.name}: column '{targets[0]}' has no value at all; name another target (--target)")
     if gone.any():
-        notes.append(about_gone(gone, targets, table))
+        notes.append(about_gone(gone, targets, columns.table(targets)))
     return np.flatnonzero(~gone)
 
 

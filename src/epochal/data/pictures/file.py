@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from epochal.data.quiet_errors import errors_silenced
 from epochal.errors import DataError
 from epochal.files import open_regular
 
@@ -119,7 +120,8 @@ def decode(path: Path | bytes, size: tuple[int, int] | None, *, grey: bool = Fal
         # JPEG's own transform halves a large picture for free; twice the final size is left to the better filter
         if size is not None and image.format in ("JPEG", "MPO"):
             image.draft("L" if grey else None, (2 * max(size), 2 * max(size)))
-        image.load()
+        with errors_silenced if image.format == "TIFF" else nullcontext():  # libtiff writes lines of its own
+            image.load()
 
         plain = _plain(_upright(image))
         if grey:

@@ -25,6 +25,7 @@ _MOST_IN_FRAME = (
 )
 
 _EVEN = 2.0  # grey levels that the paper of a drawing may differ from its median
+_LONGEST = 16  # times as long as it is wide
 _SMALLEST_PHOTO = 64  # pixels of its shorter side
 _WORKING_SIDE = 400  # larger photographs are reduced to about this first
 _COARSE_SIDE = 64  # the light is estimated on so few pixels
@@ -85,6 +86,10 @@ def as_mnist_digit(grey: UInt8[np.ndarray, "h w"]) -> Digit:
     if min(grey.shape) < 8:
         raise DataError(
             f"a picture of {grey.shape[1]}×{grey.shape[0]} pixels is too small for a digit; take 28×28 or more"
+        )
+    if max(grey.shape) > _LONGEST * min(grey.shape):
+        raise DataError(
+            f"a picture of {grey.shape[1]}×{grey.shape[0]} pixels is a strip, and no digit; cut the digit out of it"
         )
     ready = _as_it_is(grey)
     if ready is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.npy_arrays import SMALL
+from epochal.data.quiet_errors import errors_silenced
 from epochal.data.tables.table import CATEGORY, Column, Table
 from epochal.data.tables.values import as_text
 from epochal.errors import DataError, brief
@@ -60,7 +61,7 @@ def library_errors(refusal: Callable[[str], DataError]) -> Iterator[None]:
     What Polars calls a panic is no `Exception`, and writes lines of its own to standard error, which go nowhere here.
     """
     try:
-        with _quiet_errors():
+        with errors_silenced:
             yield
     except DataError:
         raise
@@ -68,24 +69,6 @@ def library_errors(refusal: Callable[[str], DataError]) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise refusal(brief(error)) from error
-
-
-@contextmanager
-def _quiet_errors() -> Iterator[None]:
-    """Let what compiled libraries write to this process's standard error go nowhere."""
-    try:
-        own = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(own, 2)
-        os.close(own)
 
 
 def _with_polars(file: IO[bytes], *, is_parquet: bool) -> Any:
@@ -150,6 +133,8 @@ def read_frame(frame: Any, name: str = "the frame", *, as_text_columns: Sequence
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
         raise DataError(f"{name}: two columns are named '{repeated}'; give each its own name")
+    if not names:
+        raise DataError(f"{name}: has no columns")
     if not len(whole):
         raise DataError(f"{name}: has no rows")
 

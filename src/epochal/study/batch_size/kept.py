@@ -126,7 +126,7 @@ class BatchSizeRecord:
 
     @classmethod
     def _of(cls, path: Path, content: Mapping[str, Any]) -> BatchSizeRecord:
-        pilot, study = content.get("pilot"), content.get("study")
+        pilot, study, reach = content.get("pilot"), content.get("study"), content.get("reach")
         trials = tuple(DoneTrial.from_dict(one) for one in content.get("trials", ()))
         if study is not None:
             found = BatchSizes.from_dict({**study, "all_trials": []})
@@ -139,7 +139,7 @@ class BatchSizeRecord:
             trials,
             {int(size): float(one) for size, one in content.get("microseconds", {}).items()},
             study,
-            content.get("reach"),
+            None if reach is None else float(reach),
             bool(content["finished"]),
         )
 

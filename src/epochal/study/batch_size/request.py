@@ -13,6 +13,7 @@ from epochal.config import TRAIN, BatchSize, TrainConfig
 from epochal.counts import shown
 from epochal.errors import OptionError, PlanError
 from epochal.options import (
+    MOST_RUNS,
     SWITCH,
     Kind,
     check_options,
@@ -82,7 +83,9 @@ class Request:
     within: float | None = option(
         None, "The time that all of it may take: 90s or 2m. The slowest sizes are left out, and named.",
         Kind(_read_time, "TIME"), text="no limit", part="batches and budget")
-    seeds: int = option(3, "Trainings at each size's best rate, with seeds from --seed on.", count(), part="comparison")
+    seeds: int = option(
+        3, "Trainings at each size's best rate, with seeds from --seed on.", count(at_most=MOST_RUNS), part="comparison"
+    )
     quick: bool = option(
         False, "Predict the curve from one training and its gradients' noise, for plain sgd: right to a factor of 2.",
         SWITCH, part="comparison")

@@ -1,7 +1,7 @@
 """How long an iteration takes for each batch size on this machine: measured apart from the trials, in turns.
 
-The sizes are measured one after another, several times over, so that a machine that is busy for a while slows all of
-them alike; the fastest of each counts, as other work only ever makes an iteration slower.
+The sizes are measured one after another, many times over and for a few milliseconds each, and the fastest of each
+counts: other work only ever makes an iteration slower, and milliseconds often pass without any.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from epochal.clock import Position
 from epochal.engine import CAPACITY
 from epochal.study.to_target import Stopped, ToTarget
 
-_ROUNDS = 5
-_SECONDS = 0.02  # of one measurement
+_WARM_UP, _FEWEST, _MOST = 2, 5, 40  # rounds
+_LEAST = 1e-9
+_ENOUGH = 0.5  # seconds that a size is measured for, in more rounds than the fewest
+_SECONDS = 0.004  # of one measurement
 
 
 def measure_speeds(trials: ToTarget, rates: Mapping[int, float]) -> dict[int, float]:
@@ -25,20 +27,22 @@ def measure_speeds(trials: ToTarget, rates: Mapping[int, float]) -> dict[int, fl
     """
     setups = {size: trials.set_up(size, lr) for size, lr in rates.items()}
     states = {size: setup.engine.initial_state() for size, setup in setups.items()}
-    counts = dict.fromkeys(setups, 1)
+    spent = dict.fromkeys(setups, 0.0)
     found: dict[int, list[float]] = {size: [] for size in setups}
 
-    # the first two rounds warm up, and say how many iterations are long enough to be measured
-    for turn in range(_ROUNDS + 2):
+    # all sizes in turn, again and again
+    for _ in range(_WARM_UP + _MOST):
         for size, setup in setups.items():
             if trials.is_stopping:
                 raise Stopped
-            states[size], chunk = setup.engine.run(states[size], Position(), size, counts[size])
-            each = chunk.seconds / counts[size]
-            if turn < 2:
-                most = min(setup.plan.iterations_per_epoch, CAPACITY)
-                counts[size] = max(1, min(most, round(_SECONDS / max(each, 1e-9))))
-            else:
-                found[size].append(each)
+            if len(found[size]) >= _WARM_UP + _FEWEST and spent[size] > _ENOUGH:
+                continue
+
+            # as many iterations as are long enough to be measured, by the fastest so far
+            most = min(setup.plan.iterations_per_epoch, CAPACITY)
+            count = max(1, min(most, round(_SECONDS / min(found[size][1:], default=_SECONDS))))
+            states[size], chunk = setup.engine.run(states[size], Position(), size, count)
+            found[size].append(max(chunk.seconds / count, _LEAST))
+            spent[size] += chunk.seconds
     jax.block_until_ready(states)
-    return {size: float(f"{1e6 * min(each):.4g}") for size, each in found.items()}
+    return {size: float(f"{1e6 * min(each[_WARM_UP:]):.4g}") for size, each in found.items()}

@@ -165,7 +165,7 @@ class BatchSizes:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BatchSizes:
         """Read `to_dict`'s result. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
-        branched = values.get("branched_from")
+        branched, reach = values.get("branched_from"), values.get("reach")
         return cls(
             data=values["data"],
             model=values["model"],
@@ -183,6 +183,6 @@ class BatchSizes:
             branched_from=None if branched is None else (branched[0], branched[1]),
             options=values.get("options", {}),
             is_rate_given=values.get("is_rate_given", False),
-            judge=values.get("judge", "held-out"),
-            reach=values.get("reach"),
+            judge=str(values.get("judge", "held-out")),
+            reach=None if reach is None else float(reach),
         )

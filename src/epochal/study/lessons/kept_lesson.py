@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from epochal.errors import RunError
+from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, read_regular
 from epochal.version import __version__
 
 FILE, FORMAT = "lesson.json", 1
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -54,8 +56,8 @@ class KeptLesson:
             return cls(path, dict(content["about"]), dict(content["done"]), float(content["seconds"]))
         except FileNotFoundError:
             raise RunError(f"{path} is no lesson: it has no {FILE}; `epochal lesson NAME` makes one") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @classmethod
     def begin(cls, path: Path, about: Mapping[str, Any]) -> KeptLesson:
@@ -74,14 +76,19 @@ class KeptLesson:
                 )
         return found
 
-    def get(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what a training came to, as plain values: from the folder, or made now and kept there."""
+    def get(self, key: str, make: Callable[[], Any], read: Callable[[Any], T]) -> T:
+        """Return what a training came to, read from plain values: those of the folder, or made now and kept there.
+
+        Raises `RunError` where the folder's cannot be read.
+        """
         with self._turn:
-            if key in self.done:
-                return self.done[key]
-        found = make()
-        self.keep(key, found)
-        return found
+            is_known = key in self.done
+        if not is_known:
+            self.keep(key, make())
+        try:
+            return read(self.done[key])
+        except (ValueError, KeyError, TypeError, EpochalError) as error:
+            raise RunError(f"{self.path} is damaged: a training that it holds cannot be read") from error
 
     def keep(self, key: str, values: Any) -> None:
         """Keep what a training came to."""

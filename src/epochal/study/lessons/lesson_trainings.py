@@ -95,7 +95,14 @@ class Outcome:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
         """Read what `dataclasses.asdict` gave."""
-        return cls(**{**values, "way": tuple((int(n), float(loss), float(right)) for n, loss, right in values["way"])})
+        numbers = {name: float(values[name]) for name in ("train_loss", "test_loss", "test_accuracy", "seconds")}
+        return cls(
+            parameters=int(values["parameters"]),
+            updates=int(values["updates"]),
+            has_learned=bool(values["has_learned"]),
+            way=tuple((int(updates), float(loss), float(right)) for updates, loss, right in values["way"]),
+            **numbers,
+        )
 
 
 def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[Outcome, ...]]:
@@ -111,7 +118,7 @@ def train_cases(cases: Sequence[Case], data: Dataset, work: Work) -> list[tuple[
 
     def one(case: Case, seed: int, number: int) -> Outcome:
         key = json.dumps(["training", case.name, case.options, seed])
-        return Outcome.from_dict(work.kept.get(key, lambda: dataclasses.asdict(trained(case, seed, number))))
+        return work.kept.get(key, lambda: dataclasses.asdict(trained(case, seed, number)), Outcome.from_dict)
 
     def trained(case: Case, seed: int, number: int) -> Outcome:
         setup = _set_up(case, data, seed, at_once)

@@ -145,7 +145,7 @@ def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work
     def tried(name: str, goal: Target, wish: Wish) -> Trial:
         given = dataclasses.asdict(wish)
         key = json.dumps(["trial", name, str(goal), given])
-        return Trial.from_dict(work.kept.get(key, lambda: trainings[name].train(goal, **given).to_dict()))
+        return work.kept.get(key, lambda: trainings[name].train(goal, **given).to_dict(), Trial.from_dict)
 
     def search(name: str, goal: Target) -> OfOptimizer:
         trials: list[Trial] = []
@@ -166,8 +166,8 @@ def _searches(split: Dataset, plan: RatesPlan, target: Target | None, work: Work
         return OfOptimizer(name, goal, tuple(rows), tuple(trials))
 
     try:
-        goal = target or Target.from_dict(
-            work.kept.get("target", lambda: _piloted(trainings["sgd"], plan, start, len(split.train)).to_dict())
+        goal = target or work.kept.get(
+            "target", lambda: _piloted(trainings["sgd"], plan, start, len(split.train)).to_dict(), Target.from_dict
         )
         done = lanes.run([partial(search, name, goal) for name in POWERS])
     except Stopped:

@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 
 from epochal.data import Dataset
 from epochal.study.lessons.convex import ConvexProblem, distances
@@ -111,11 +112,16 @@ def _distances(problem: ConvexProblem, plan: ReshufflingPlan, work: Work) -> Dis
         runs = [(key, seed) for key in keys for seed in work.seeds]
         orders = np.stack([row_order(key[0], problem.y, plan.epochs, seed) for key, seed in runs])
         rates = np.array([key[2] for key, _ in runs])
-        found = work.kept.get(json.dumps([batch_size, plan.epochs, keys, work.seeds]), partial(
-            _found, problem, optimum, orders, rates, batch_size, work
-        ))  # fmt: skip
-        far |= dict(zip(keys, np.reshape(found, (len(keys), len(work.seeds), -1)), strict=True))
+        key = json.dumps([batch_size, plan.epochs, keys, work.seeds])
+        make = partial(_found, problem, optimum, orders, rates, batch_size, work)
+        shape = (len(keys), len(work.seeds), plan.epochs)
+        found = work.kept.get(key, make, partial(_shaped, shape=shape))
+        far |= dict(zip(keys, found, strict=True))
     return far
+
+
+def _shaped(values: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "runs seeds epochs"]:
+    return np.array(values, np.float64).reshape(shape)
 
 
 def _found(

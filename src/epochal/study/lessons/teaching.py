@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from epochal.config import STUDY
 from epochal.errors import OptionError, unknown_name
-from epochal.options import count
+from epochal.options import MOST_RUNS, count
 from epochal.run.anew import DataSource
 from epochal.study.lessons.lesson_result import LessonResult
 from epochal.study.runner import StudyCallback
@@ -112,6 +112,7 @@ def lesson(
     about = {"lesson": name, "quick": quick, "seeds": list(numbers), "data": samples.fingerprint}
     module = import_module(f"epochal.study.lessons.{chosen.module}")
 
+    # the folder is held for as long as it is worked on
     with ExitStack() as held:
         kept = KeptLesson(about=about)
         if run is not None:
@@ -119,6 +120,7 @@ def lesson(
             folder = RunFolder(path) if KeptLesson.is_at(path) else create_run_folder(path, name)
             held.enter_context(locked(folder.lock))
             kept = KeptLesson.begin(path, about)
+
         work = Work(numbers, callback or StudyCallback(), should_stop or (lambda: False), at_once, kept)
         result: LessonResult = getattr(module, chosen.teach)(
             samples, module.QUICK if quick else module.FULL, work, is_quick=quick
@@ -143,4 +145,4 @@ def read_seeds(seeds: Any, usual: int) -> tuple[int, ...]:
         if not given or len(set(given)) < len(given):
             raise OptionError(f"seeds must be one or more different numbers, got {list(given)}")
         return given
-    return tuple(range(count().read("seeds", seeds)))
+    return tuple(range(count(at_most=MOST_RUNS).read("seeds", seeds)))
