@@ -3,7 +3,8 @@
     pytest tests/faults -m "slow or not slow" -o junit_family=xunit1 --junitxml build/faults.xml
     python tests/faults/table.py build/faults.xml
 
-Results may come in several files, as from parts. Without any, the table is written from what was seen before.
+Results may come in several files, as from parts; of a test that ran again, the last one counts. Without any, the table
+is written from what was seen before.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ROWS, SEEN = HERE / "table.toml", HERE / "seen.json"
 DOCS = HERE.parent.parent / "docs"
 PAGES = {"en": DOCS / "reliability.md", "zh": DOCS / "reliability.zh-CN.md"}
 BEGIN, END = "<!-- faults: tests/faults/table.py -->", "<!-- end of faults -->"
-HEADS = {"en": ("fault", "how it is made", "what was seen", "times", "date"),
-         "zh": ("故障", "怎样制造", "看到的结果", "次数", "日期")}  # fmt: skip
+HEADS = {"en": ("fault", "how it is made", "what follows", "times seen", "date"),
+         "zh": ("故障", "怎样制造", "结果", "看到的次数", "日期")}  # fmt: skip
 NOT_YET = {"en": "not yet", "zh": "尚未"}
 
 
@@ -130,7 +131,7 @@ def read_seen() -> dict[str, Seen]:
 
 def main(results: Sequence[str]) -> int:
     """Read results, if there are any, and write the table. Return 1 where a test failed: then nothing is written."""
-    cases = [case for name in results for case in read_cases(Path(name))]
+    cases = list({case.name: case for name in results for case in read_cases(Path(name))}.values())
     if failed := [case.name for case in cases if case.failed]:
         print("these failed, so nothing was written:", *failed, sep="\n  ", file=sys.stderr)
         return 1
