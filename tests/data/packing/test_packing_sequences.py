@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,9 +147,23 @@ def of_records(folder: Path) -> Any:
     return folder / "a.array_record"
 
 
-@pytest.mark.parametrize("make", [of_parquet, of_arrow, of_hugging_face, streamed, of_records])
+def of_archive(folder: Path) -> Any:
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        for number, (row, y) in enumerate(pairs()):
+            content = io.BytesIO()
+            np.save(content, row)
+            for ending, data in (("npy", content.getvalue()), ("cls", str(y).encode())):
+                member = tarfile.TarInfo(f"{number:05}.{ending}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return folder / "a.tar"
+
+
+@pytest.mark.parametrize("make", [of_parquet, of_arrow, of_hugging_face, streamed, of_records, of_archive])
 def test_every_source_of_lists_gives_the_same(tmp_path: Path, make: Callable[[Path], Any]) -> None:
     options: dict[str, Any] = {"target": "label"}
+    if make is of_archive:
+        options = {}
     if make is of_records:
         options = {"decode": lambda record: (np.frombuffer(record[1:], np.uint8).astype(np.int32), record[0])}
     assert_same(in_memory(), packed(make(tmp_path), tmp_path / "pack", **options))
@@ -317,6 +333,14 @@ def test_odd_columns_of_lists_are_named(tmp_path: Path, column: Any, message: st
     parquet.write_table(pa.table({"a": column, "y": list(range(len(column)))}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=message):
         pack(tmp_path / "a.parquet", tmp_path / "pack")
+
+
+@pytest.mark.parametrize("source", ["digits", "table.csv", (PADDED, Y)])
+def test_a_length_of_what_has_one_is_refused(tmp_path: Path, source: Any) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n")
+    given = tmp_path / source if isinstance(source, str) and source.endswith(".csv") else source
+    with pytest.raises(DataError, match=r"length=3 is for rows of different lengths, and .* has none; leave it out"):
+        pack(given, tmp_path / "pack", length=3)
 
 
 def test_arrays_of_objects_are_refused_as_ever(tmp_path: Path) -> None:

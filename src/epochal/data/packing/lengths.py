@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 
 from epochal.data.ragged import Ragged, RaggedPart, lengths_of
+from epochal.errors import DataError
+
+
+def refuse_length(length: int | None, source: object) -> None:
+    """Raise `DataError` where a length is given for a source whose rows have one."""
+    if length is not None:
+        raise DataError(f"length={length} is for rows of different lengths, and {source} has none; leave it out")
 
 
 class Lengths:

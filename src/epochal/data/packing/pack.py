@@ -19,6 +19,7 @@ from epochal.data.packed.pack_writer import SHARD_BYTES, write_pack
 from epochal.data.packing.array_records import count_records, decode_arrays, find_records, read_records
 from epochal.data.packing.assembling import dataset_of
 from epochal.data.packing.hugging_face import hugging_face_data, is_of_hugging_face
+from epochal.data.packing.lengths import refuse_length
 from epochal.data.packing.python_rows import Decode, spool_splits
 from epochal.data.packing.spool import spool_folder
 from epochal.data.packing.stamps import stamp_of
@@ -80,6 +81,7 @@ def pack(
     what = stamp_of(source, options if length is None else {**options, "length": length})
     with spool_folder(place) as spools:
         if isinstance(source, RowSource):
+            refuse_length(length, name or place.name)
             data = from_rows(source, class_names=class_names, name=name or place.name, **options, **held)
         elif _is_rows(source):
             about = (samples, length, decode, class_names, name or place.name)
@@ -89,6 +91,7 @@ def pack(
         elif is_of_hugging_face(source):
             data = hugging_face_data(source, chosen, decode, spools, progress, length)
         else:
+            refuse_length(length, type(source).__name__)
             data = load_data(source, progress=progress, **options)
         _write(place, data, what=what, shard_bytes=shard_bytes, force=force, progress=progress)
     return place
@@ -141,6 +144,7 @@ def _of_path(
 
     path = Path(source).expanduser()
     if source in DATA_SETS:
+        refuse_length(length, source)
         return load_data(source, progress=progress, **_given(options))
     records = find_records(path)
     if records:
@@ -165,18 +169,18 @@ def _of_path(
     archives = find_archives(source)
     if archives:
         options.check(source, "pictures")
-        return pictures_of_archives(source, archives, options, spools, progress)
+        return pictures_of_archives(source, archives, options, spools, length, progress)
+    if has_lists(path, options):
+        options.check(source, "table")
+        return lists_of_file(path, options, spools, length, progress)
+
+    refuse_length(length, source)
     if path.is_dir() and has_picture_classes(path):
         options.check(source, "pictures")
         return pictures_of_folder(path, options, spools, progress)
     if array_files.is_streamed(path, options):
         options.check(source, "arrays")
         return array_files.arrays_of_file(path, options, spools, progress)
-    if has_lists(path, options):
-        options.check(source, "table")
-        return lists_of_file(path, options, spools, length, progress)
-    if length is not None:
-        raise DataError(f"length={length} is for rows of different lengths, and {source} has none; leave it out")
     if is_table(path) and is_streamed(path):
         options.check(source, "table")
         return table_of_file(path, options, spools, progress)

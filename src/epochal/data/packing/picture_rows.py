@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,9 @@ from epochal.data.dataset import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.data.load_options import LoadOptions, as_share
 from epochal.data.npy_arrays import NoArrayError, read_npy
-from epochal.data.packing.assembling import Samples, check_numbers, dataset_of
+from epochal.data.packing.assembling import Samples, dataset_of
+from epochal.data.packing.lengths import refuse_length
+from epochal.data.packing.python_rows import spool_splits
 from epochal.data.packing.spool import Spool
 from epochal.data.packing.tar_shards import SplitName, TarSample, read_samples
 from epochal.data.pictures.class_folders import (
@@ -94,7 +96,12 @@ def pictures_of_folder(folder: Path, options: LoadOptions, place: Path, progress
 
 
 def pictures_of_archives(
-    source: str, archives: dict[SplitName, list[Path]], options: LoadOptions, place: Path, progress: Progress | None
+    source: str,
+    archives: dict[SplitName, list[Path]],
+    options: LoadOptions,
+    place: Path,
+    length: int | None,
+    progress: Progress | None,
 ) -> Dataset:
     """Return the data set in tar archives of pictures or arrays, kept in files in ``place``.
 
@@ -108,7 +115,8 @@ def pictures_of_archives(
         if not headers:
             raise DataError(f"{source}: the archives hold no samples; give at least one")
         if any(head == "array" for head in headers):
-            return _arrays_of_archives(source, archives, options, place, progress)
+            return _arrays_of_archives(source, archives, options, place, length, progress)
+        refuse_length(length, source)
         seen = [head for head in headers if isinstance(head, Header)]
         size = size or default_size(seen)
         in_grey = all(header.grey for header in seen) if grey is None else grey
@@ -205,19 +213,20 @@ def held_out(samples: dict[str, Samples], options: LoadOptions, source: str) -> 
 
 
 def _arrays_of_archives(
-    source: str, archives: dict[SplitName, list[Path]], options: LoadOptions, place: Path, progress: Progress | None
+    source: str,
+    archives: dict[SplitName, list[Path]],
+    options: LoadOptions,
+    place: Path,
+    length: int | None,
+    progress: Progress | None,
 ) -> Dataset:
     """Return the data set in tar archives of ``.npy`` files."""
-    samples: dict[str, Samples] = {}
-    for split, paths in archives.items():
-        labels: list[str] = []
-        with Spool(place / split) as spool:
-            for one in read_samples(paths):
-                spool.add(check_numbers(_array(one)[None], spool.taken))
-                labels.append(one.label)
-                if progress is not None and spool.taken % 1000 == 0:
-                    progress("samples", spool.taken, spool.taken)
-        samples[split] = Samples(spool.source(), labels_of(labels))
+    rows: dict[str, Iterable[Any]] = {
+        split: ((_array(one), one.label) for one in read_samples(paths)) for split, paths in archives.items()
+    }
+    spooled = spool_splits(rows, place, length=length, progress=progress)
+    samples = {split: replace(one, y=labels_of(one.y.tolist())) for split, one in spooled.items()}
+
     return dataset_of(
         samples["train"],
         **held_out(samples, options, source),
