@@ -26,7 +26,7 @@ test: $(VENV)/dev
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 3 --dist loadfile -m "not slow"
 
 test-long: $(VENV)/dev
 	$(BIN)/pytest -m slow

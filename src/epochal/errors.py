@@ -65,7 +65,7 @@ class AlteredWarning(UserWarning):
 def brief(error: BaseException, most: int = 200) -> str:
     r"""Return what another library says of a failure in a line: it may quote a whole file, and end in a list of places.
 
-    >>> brief(ValueError("no number:\\n  'aaaa'"))
+    >>> brief(ValueError("no number:\n  'aaaa'"))
     "no number: 'aaaa'"
     """
     return shortened_line(str(error), most) or type(error).__name__

@@ -24,9 +24,10 @@ from epochal.run.setup import set_up
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KeptPrograms:
-    """A place of this test's own, which JAX does not use."""
+    """A place of this test's own, in which JAX keeps programs too, as in a user's process."""
     place = KeptPrograms(tmp_path)
-    monkeypatch.setattr("epochal.engine.compile.kept_programs", lambda: place)
+    monkeypatch.setattr("jax._src.compilation_cache._cache", place)
+    monkeypatch.setattr("jax._src.compilation_cache._cache_initialized", True)
     return place
 
 
@@ -144,7 +145,9 @@ def test_a_file_that_is_of_no_use_is_compiled_again(kept: KeptPrograms, traced: 
     assert len(traced) == 3
 
 
-def test_whole_programs_are_kept_within_the_block_alone(kept: KeptPrograms) -> None:
+def test_whole_programs_are_kept_within_the_block_alone(kept: KeptPrograms, traced: list[str]) -> None:
     engine = engine_of()
-    engine.run(engine.begin(), Position(), 7, 3)
-    assert list(kept.folder.iterdir()) == []
+    engine.evaluate(engine.run(engine.begin(), Position(), 7, 3)[0], engine.data.test)
+    traced.clear()
+    worked_on(engine_of())
+    assert len(traced) == 3

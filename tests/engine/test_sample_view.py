@@ -47,8 +47,17 @@ def two_directions(space: WeightSpace) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(0).normal(size=(space.size, 2)))[0].T
 
 
-@pytest.mark.parametrize("name", sorted(PROBLEMS))
-@pytest.mark.parametrize("size", [1, 7, 24])
+SLOW = "convolutions, which know the backward derivative alone"
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [
+        pytest.param(size, name, marks=[pytest.mark.slow] * (name == SLOW and size > 1))
+        for size in (1, 7, 24)
+        for name in sorted(PROBLEMS)
+    ],
+)
 def test_losses_and_pulls_are_those_of_the_iteration(name: str, size: int) -> None:
     setup = begun(name, size)
     engine, space = setup.engine, WeightSpace.of(setup.engine)

@@ -18,8 +18,7 @@ from epochal.record.schema import checksum
 from epochal.record.study_record import StudyRecord
 from epochal.report import read, render
 from epochal.report.page_model import Notice, Page, Predictions
-from epochal.run import Run, train
-from epochal.run import run as run_module
+from epochal.run import Run, anew, train
 from epochal.run.callbacks import StopWhen
 from epochal.run.outputs import OutputsReader
 from small import small_study, three_clouds
@@ -96,7 +95,7 @@ class TestOneRun:
         assert mistake.true == Run.open(trained).data.test.y[mistake.index]
 
     def test_without_answers_it_needs_no_data(self, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("epochal.run.run.load_data", lambda *args, **options: pytest.fail("loaded"))
+        monkeypatch.setattr("epochal.run.anew.load_data", lambda *args, **options: pytest.fail("loaded"))
         (run,) = read([trained]).runs
         assert isinstance(run.predictions, Notice)
         assert run.weights_sha256 is None
@@ -105,7 +104,7 @@ class TestOneRun:
         def fail(*args: Any, **options: Any) -> Any:
             raise DataError("the file is gone")
 
-        monkeypatch.setattr("epochal.run.run.load_data", fail)
+        monkeypatch.setattr("epochal.run.anew.load_data", fail)
         (run,) = read_all(trained).runs
         assert run.predictions == Notice("unpredicted", {"reason": "the file is gone"})
         assert run.weights_sha256 is not None
@@ -186,9 +185,9 @@ class TestSeveral:
 
     def test_their_data_are_loaded_once(self, copy_run: CopyRun, monkeypatch: pytest.MonkeyPatch) -> None:
         loads = []
-        load = run_module.load_data
+        load = anew.load_data
         counted = lambda source, **rest: loads.append(source) or load(source, **rest)  # noqa: E731
-        monkeypatch.setattr(run_module, "load_data", counted)
+        monkeypatch.setattr(anew, "load_data", counted)
         read_all(copy_run("a"), copy_run("b"))
         assert sum(isinstance(source, str) for source in loads) == 1
 

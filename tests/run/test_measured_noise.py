@@ -33,7 +33,9 @@ def rows(run: Run) -> list[tuple[Any, ...]]:
     return [*columns.itertuples(index=False, name=None), *run.history.gradients]
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.slow] * (one == "a growing batch")) for one in TRAININGS]
+)
 def test_the_weights_have_the_same_bits(name: str, little_data: Path) -> None:
     plain, measured = (train(little_data, run=False, measure=one, **TRAININGS[name]) for one in (None, "noise"))
     assert measured.weights_sha256 == plain.weights_sha256

@@ -81,7 +81,7 @@ def test_processes_that_differ_are_refused_in_one_line_before_anything_is_writte
         ended = processes.wait()
     assert [one.status for one in ended] == [2, 2]
     assert ended[0].errors.count("\n") == 1
-    assert "lr is 0.418 in process 0 and 0.5 in process 1" in ended[0].errors
+    assert "lr is 0.4 in process 0 and 0.5 in process 1" in ended[0].errors
     assert not (tmp_path / "run").exists()
 
 

@@ -130,10 +130,10 @@ def test_otsus_threshold_parts_two_groups() -> None:
 
 
 def test_mnist_photographed_is_recognised_as_mnist_is(mnist_folder: Any) -> None:
-    """Images of the test set, on paper, lit from a side: a model loses at most four points of accuracy on them."""
+    """Images of the test set, on paper, lit from a side: a model loses at most two of 75."""
     data = epochal.load_data("mnist")
     run = epochal.train(data, model="mlp", optimizer="adam", epochs=1, run=False, progress=False)
-    count = 150
+    count = 75
     images, labels = data.test.x[:count], data.test.y[:count]
     np.testing.assert_allclose(as_mnist_digit(images[0]).image, images[0], atol=1)
 
@@ -145,4 +145,4 @@ def test_mnist_photographed_is_recognised_as_mnist_is(mnist_folder: Any) -> None
         photos.append(as_mnist_digit(np.clip(noisy, 0, 255).astype(np.uint8)).image)
     as_they_are = (run.predict(images).argmax(axis=1) == labels).mean()
     photographed = (run.predict(np.stack(photos)).argmax(axis=1) == labels).mean()
-    assert photographed > as_they_are - 0.04
+    assert photographed > as_they_are - 0.035

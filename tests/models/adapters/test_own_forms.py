@@ -141,7 +141,7 @@ def test_outputs_of_a_regression_may_have_the_shape_of_its_targets() -> None:
 # --- precision ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["mlp", "rnn"])
+@pytest.mark.parametrize("model", ["mlp", pytest.param("rnn", marks=pytest.mark.slow)])
 def test_in_bfloat16_weights_stay_float32_and_results_come_near(model: str, tmp_path: Path) -> None:
     whole = train("digits", model=model, precision="bfloat16", epochs=3, run=tmp_path / "whole")
     plain = train("digits", model=model, epochs=3, run=False)

@@ -132,6 +132,7 @@ def test_another_order_is_said_and_neighbours_are_no_order() -> None:
     assert "with 1 seed that is no order" in said
 
 
+@pytest.mark.slow
 def test_the_best_rates_are_found_for_both_optimizers(digits: Dataset) -> None:
     plan = rate_rules.RatesPlan(1_437, (16, 64), 64, {"sgd": 0.32, "adam": 0.0064}, ("digits", 0.9), 500)
     result = rate_rules.teach_rates(digits, plan, ONE, is_quick=True)
