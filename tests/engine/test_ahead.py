@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 import pytest
 from workbench import labelled
 
 from epochal.clock import Position
 from epochal.config import TrainConfig
+from epochal.data import from_arrays
 from epochal.engine import Engine, Optimizer, ahead, named_leaves
 from epochal.engine.compile import Programs
 from epochal.engine.kept_programs import KeptPrograms
 from epochal.engine.metrics import METRICS, Mean
-from epochal.models import Model
+from epochal.models import Model, build_model
 from epochal.run.setup import set_up
 
 
@@ -79,6 +81,27 @@ def test_another_training_is_another_program(kept: KeptPrograms, traced: list[st
     assert None not in (place, other)
     assert place != other
     assert chunk_name(kept, engine_of()) == place, "the control"
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "lenet", "rnn"])
+def test_the_sizes_of_a_model_are_part_of_the_name(kept: KeptPrograms, name: str) -> None:
+    """The first weights are made from a seed alone: its program's arguments do not show how many there are."""
+    device = jax.devices()[0]
+    models = [build_model(name, shape, outputs) for shape, outputs in (((28, 28), 10), ((32, 32), 10), ((28, 28), 3))]
+    names = [name_of(kept, ("begin", one, device)) for one in models]
+    assert None not in names
+    assert len(set(names)) == 3
+    assert name_of(kept, ("begin", build_model(name, (28, 28), 10), device)) == names[0], "the control"
+
+
+def test_other_data_begin_with_other_weights(kept: KeptPrograms) -> None:
+    config = TrainConfig(model="mlp:5", optimizer="sgd", batch_size=7, iterations=3)
+    for columns in (4, 9):
+        x = np.random.default_rng(columns).normal(size=(60, columns)).astype(np.float32)
+        engine = set_up(config, from_arrays(x, np.arange(60) % 3, test=(x[:9], np.arange(9) % 3))).engine
+        engine.programs = Programs()
+        weights = worked_on(engine)
+        assert columns * 5 * 4 in map(len, weights.values())
 
 
 def chunk_name(kept: KeptPrograms, engine: Engine) -> str | None:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import os
 import pickle
 import platform
 import zlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -120,12 +121,27 @@ def _described(part: Any, devices: list[jax.Device]) -> str:
 
     # of the package's own alone
     if isinstance(part, Model) and part.is_built_in:
-        made = [f"{one.__module__}.{one.__qualname__}" for one in (part.init, part.apply)]
-        return f"Model{inside((part.name, *made, repr(part.options), part.needs_rng, part.shards))}"
+        functions = [_function(one, inside) for one in (part.init, part.apply)]
+        return f"Model{inside((part.name, *functions, repr(part.options), part.needs_rng, part.shards))}"
     if dataclasses.is_dataclass(part) and type(part).__module__.startswith(_OWN) and not isinstance(part, Model):
         fields = ((field.name, getattr(part, field.name)) for field in dataclasses.fields(part))
         return f"{type(part).__qualname__}{inside(fields)}"
     return _name(part)
+
+
+def _function(part: Any, inside: Callable[[Iterable[Any]], str]) -> str:
+    """Return which function of a built-in model it is, and the values that it took from where it was made.
+
+    The sizes of a model's layers are such values: no argument of the program that makes the first weights shows them.
+    """
+    part = inspect.unwrap(part)  # without checks of its types, which may be around it
+    if not isinstance(part, FunctionType) or not part.__module__.startswith(_OWN):
+        raise _UnknownError
+
+    values = [cell.cell_contents for cell in part.__closure__ or ()]
+    taken = [_function(one, inside) if isinstance(one, FunctionType) else inside((one,)) for one in values]
+    given = inside((*(part.__defaults__ or ()), *sorted((part.__kwdefaults__ or {}).items())))
+    return f"{part.__module__}.{part.__qualname__}:{part.__code__.co_firstlineno} {taken} {given}"
 
 
 def _name(part: Any) -> str:
