@@ -18,8 +18,8 @@ _AT_ONCE = 4 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SomeRows:
-    """Some rows of a source, numbered from 0 on.
+class Chosen:
+    """Which rows of a source there are, numbered from 0 on; what is read of them is said by those who build on it.
 
     Attributes:
         source: of the rows.
@@ -35,18 +35,6 @@ class SomeRows:
         return len(self.rows)
 
     @property
-    def layout(self) -> Split:
-        """A split of no samples, which shows types and shapes."""
-        return self.source.layout
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what decides the samples' bytes."""
-        digest = hashlib.sha256(self.source.fingerprint.encode())
-        digest.update(np.ascontiguousarray(self.rows).data)
-        return digest.hexdigest()
-
-    @property
     def row_bytes(self) -> int:
         """What a sample takes where it is stored."""
         return self.source.row_bytes
@@ -59,6 +47,23 @@ class SomeRows:
     def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
         """Say which rows are read soon."""
         self.source.hint(self.rows[ids])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SomeRows(Chosen):
+    """Some rows of a source, as they are there."""
+
+    @property
+    def layout(self) -> Split:
+        """A split of no samples, which shows types and shapes."""
+        return self.source.layout
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the samples' bytes."""
+        digest = hashlib.sha256(self.source.fingerprint.encode())
+        digest.update(np.ascontiguousarray(self.rows).data)
+        return digest.hexdigest()
 
     def read(self, ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
         """Read these rows; raises what the source raises."""

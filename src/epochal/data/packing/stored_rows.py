@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
-from epochal.data.ragged import Ragged, ragged_parts
 from epochal.data.row_source import RowBuffer, RowSource
+from epochal.data.some_rows import Chosen
 from epochal.data.split import Split
 from epochal.data.trees import Tree, labelled, map_arrays
 
@@ -74,49 +74,27 @@ def stored_arrays(source: RowSource, rows: Int64[np.ndarray, " n"], change: Chan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChosenRows:
+class ChosenRows(Chosen):
     """Some rows of a source, changed, with targets from memory: a split of a data set.
 
     Attributes:
         source: of the samples; its targets are not used.
-        rows: which of them are in the split.
         y: the split's targets.
         change: from a raw sample to a stored one.
         fingerprint: SHA-256 of what decides the bytes.
         weight: the split's weights, if there are any.
     """
 
-    source: RowSource
-    rows: Int64[np.ndarray, " n"]
     y: Shaped[np.ndarray, "n *target"]
     change: Change
     fingerprint: str
     weight: Float32[np.ndarray, " n"] | None = None
 
     @property
-    def samples(self) -> int:
-        """N."""
-        return len(self.rows)
-
-    @property
     def layout(self) -> Split:
         """A split of no samples, which shows types and shapes."""
         weight = None if self.weight is None else self.weight[:0]
         return Split(self.change(self.source.layout.x), self.y[:0], weight)
-
-    @property
-    def row_bytes(self) -> int:
-        """What a sample takes where it is stored."""
-        return self.source.row_bytes
-
-    @property
-    def ragged(self) -> Ragged:
-        """The ragged parts of a sample."""
-        return ragged_parts(self.source)
-
-    def hint(self, ids: Int64[np.ndarray, " n"]) -> None:
-        """Say which rows are read soon."""
-        self.source.hint(self.rows[ids])
 
     def read(self, ids: Int64[np.ndarray, " n"], into: RowBuffer) -> None:
         """Read these rows. Raises `DataError` for damaged or missing ones."""
