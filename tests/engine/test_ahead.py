@@ -22,6 +22,7 @@ from epochal.config import TrainConfig
 from epochal.data import from_arrays
 from epochal.engine import Engine, Optimizer, ahead, named_leaves
 from epochal.engine.compile import Programs
+from epochal.engine.described import UnknownPartError
 from epochal.engine.kept_programs import KeptPrograms
 from epochal.engine.metrics import METRICS, Mean
 from epochal.models import Model, build_model
@@ -150,16 +151,61 @@ def chunk_name(kept: KeptPrograms, engine: Engine) -> str | None:
 
 
 def test_sources_versions_and_settings_are_part_of_the_name(kept: KeptPrograms, monkeypatch: Any) -> None:
-    parts = jax.devices()[0]
-    name = name_of(kept, parts)
-    assert name == name_of(kept, parts)
-    for change in ("_sources", "available_cores"):
+    device = jax.devices()[0]
+    name = name_of(kept, device)
+    assert name == name_of(kept, device)
+    for change in ("_sources", "_compiler", "_target"):
         with monkeypatch.context() as patch:
-            patch.setattr(ahead, change, lambda: "other")
-            assert name_of(kept, parts) != name
-    with monkeypatch.context() as patch:
-        patch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-        assert name_of(kept, parts) != name
+            patch.setattr(ahead, change, lambda *_: "other")
+            assert name_of(kept, device) != name
+    for version in ("jax.__version__", "optax.__version__", "numpy.__version__", "epochal.engine.ahead.__version__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(version, "0.0")
+            assert name_of(kept, device) != name
+
+
+@pytest.mark.parametrize(
+    "variable", ["XLA_FLAGS", "NPROC", "JAX_PLATFORMS", "TF_CPP_MIN_LOG_LEVEL", "ONEDNN_MAX_CPU_ISA"]
+)
+def test_what_compilers_read_of_the_environment_is_part_of_the_name(
+    kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    device = jax.devices()[0]
+    name = name_of(kept, device)
+    monkeypatch.setenv("HOME_OF_ANOTHER", "1")
+    assert name_of(kept, device) == name, "the control"
+    monkeypatch.setenv(variable, "--xla_cpu_enable_fast_math=true")
+    assert name_of(kept, device) != name
+
+
+def test_flags_in_a_file_are_part_of_the_name(
+    kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """XLA reads them from there where XLA_FLAGS names a file: what it says, and not its name, decides a program."""
+    device, file = jax.devices()[0], tmp_path / "flags"
+    monkeypatch.setenv("XLA_FLAGS", str(file))
+    assert ahead.place_of(kept, device) is None, "nobody knows what it will say"
+    names = []
+    for flags in ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math=none"):
+        file.write_text(flags)
+        names.append(name_of(kept, device))
+    assert len(set(names)) == 2
+
+
+def test_what_the_sources_say_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not only their size and time, which are the same for all files of some system images."""
+    monkeypatch.setattr(ahead, "__file__", str(tmp_path / "epochal" / "engine" / "ahead.py"))
+    with pytest.raises(UnknownPartError):
+        ahead._sources.__wrapped__()
+
+    texts = []
+    for text in ("momentum = 0.9", "momentum = 0.8"):
+        for file in ("order.py", "models/kernels/tiles.py"):
+            (tmp_path / "epochal" / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "epochal" / file).write_text(text)
+            os.utime(tmp_path / "epochal" / file, (0, 0))
+            texts.append(ahead._sources.__wrapped__())
+    assert len(set(texts)) == 4
 
 
 def name_of(kept: KeptPrograms, parts: Any) -> str:
@@ -176,8 +222,8 @@ OF_THEIR_OWN = {
     "model": Model("mlp", lambda key: ((), ()), lambda *_: ((), ())),
     "loss": own_losses,
     "metric": Mean("accuracy", own_losses),
-    "a metric with a function that has no name": METRICS["f1"],
-    "optimizer": Optimizer(own=optax.sgd(0.1)),
+    "a metric with a function that has no name": Mean("accuracy", lambda outputs, targets: outputs[:, 0]),
+    "optimizer": Optimizer(own=optax.stateless(own_losses)),
     "object": object(),
 }
 
