@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -97,24 +94,6 @@ def test_the_sizes_of_a_model_are_part_of_the_name(kept: KeptPrograms, name: str
     assert None not in names
     assert len(set(names)) == 3
     assert name_of(kept, ("begin", build_model(name, (28, 28), 10), device)) == names[0], "the control"
-
-
-@pytest.mark.parametrize(
-    "name", ["rnn", *(pytest.param(one, marks=pytest.mark.slow) for one in ("linear", "mlp", "cnn", "lenet"))]
-)
-def test_processes_one_after_another_have_the_same_bits(name: str, tmp_path: Path) -> None:
-    """The first weights of rnn are made by LAPACK, which a process has to be told of."""
-    places = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
-    places["XDG_CACHE_HOME"] = str(tmp_path / "cache")
-    words = ["train", "digits", "--model", name, "--iterations", "3", "--json"]
-    weights = set()
-    for start in ("first", "second"):
-        command = [sys.executable, "-m", "epochal", *words, "--run", str(tmp_path / start)]
-        ended = subprocess.run(command, env=places, capture_output=True, text=True)
-        assert ended.returncode == 0, ended.stderr
-        weights.add(json.loads(ended.stdout)["weights_sha256"])
-    assert len(weights) == 1
-    assert list((tmp_path / "cache").rglob("*.program"))
 
 
 def test_a_program_that_calls_functions_outside_of_it_is_not_kept(kept: KeptPrograms) -> None:
