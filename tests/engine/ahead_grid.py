@@ -13,27 +13,27 @@ BASE: dict[str, Any] = {"model": "mlp:5", "optimizer": "sgd", "batch_size": 7, "
 
 SHORT: dict[str, dict[str, Any]] = {
     "base": {},
-    "another size": {"model": "mlp:6"},
-    "linear": {"model": "linear"},
     "dropout": {"dropout": 0.5},
     "bfloat16": {"precision": "bfloat16"},
-    "batch": {"batch_size": 8},
     "momentum": {"optimizer": "momentum"},
-    "another momentum": {"optimizer": "momentum", "momentum": 0.5},
-    "clipped": {"clip_norm": 1.0},
-    "cosine": {"schedule": "cosine"},
     "longer cosine": {"schedule": "cosine", "iterations": 4},
     "smoothed": {"label_smoothing": 0.1},
     "smoothed more": {"label_smoothing": 0.2},
-    "squared": {"loss": "mean-squared-error"},
     "noise": {"measure": "noise"},
     "noise in micro-batches": {"measure": "noise", "micro_batch": 3},
     "metrics": {"metrics": ("f1", "log-loss")},
-    "numbers": {"data": "numbers"},
 }
 """What a short test compares."""
 
 LONG: dict[str, dict[str, Any]] = {
+    "another size": {"model": "mlp:6"},
+    "linear": {"model": "linear"},
+    "batch": {"batch_size": 8},
+    "another momentum": {"optimizer": "momentum", "momentum": 0.5},
+    "clipped": {"clip_norm": 1.0},
+    "cosine": {"schedule": "cosine"},
+    "squared": {"loss": "mean-squared-error"},
+    "numbers": {"data": "numbers"},
     **{f"sizes {size}": {"batch_size": size} for size in (1, 9, 20, 60, "all")},
     **{f"{name}": {"optimizer": name} for name in OPTIMIZERS},
     **{
