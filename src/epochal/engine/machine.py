@@ -7,7 +7,8 @@ import platform
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 _CHOSEN_BY: Final = (
     "vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features", "features", "isa", "uarch", "cpu\t",
@@ -50,6 +51,6 @@ def processor_lines(cpuinfo: Iterable[str]) -> Iterator[str]:
 
 def _features() -> list[str]:
     """Return the instructions that NumPy found in the processor itself, on any system."""
-    from numpy._core import _multiarray_umath  # no public name gives them without printing
-
-    return sorted(name for name, is_there in getattr(_multiarray_umath, "__cpu_features__", {}).items() if is_there)
+    core: Any = import_module("numpy._core._multiarray_umath")  # no public name gives them without printing
+    found: dict[str, bool] = getattr(core, "__cpu_features__", {})
+    return sorted(name for name, is_there in found.items() if is_there)
