@@ -171,6 +171,14 @@ def test_flags_in_a_file_are_part_of_the_name(
     assert len(set(names)) == 2
 
 
+def test_what_cannot_be_read_is_no_reason_to_fail(kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ahead, "_sources", refuse)
+    assert ahead.place_of(kept, jax.devices()[0]) is None
+
+
 def test_what_the_sources_say_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not only their size and time, which are the same for all files of some system images."""
     monkeypatch.setattr(ahead, "__file__", str(tmp_path / "epochal" / "engine" / "ahead.py"))

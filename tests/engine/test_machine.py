@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from pathlib import Path
 
 import jax
 import pytest
@@ -77,17 +77,14 @@ def test_numpy_is_asked_for_instructions_too() -> None:
     assert {"SSE2", "NEON", "VX", "VSX"} & set(machine._features())
 
 
-def test_a_program_for_other_cores_is_another(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_for_other_cores_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loops are cut for so many, and would leave the others idle."""
-    kept = KeptPrograms(tmp_path)  # type: ignore[arg-type]
+    kept, cores = KeptPrograms(tmp_path), machine.available_cores()
     kept.put("key", b"for all of them")
     with monkeypatch.context() as fewer:
-        fewer.setattr(machine, "available_cores", lambda: machine_cores + 1)
+        fewer.setattr(machine, "available_cores", lambda: cores + 1)
         assert kept.get("key") is None
     assert kept.get("key") == b"for all of them"
-
-
-machine_cores = machine.available_cores()
 
 
 def test_every_instruction_of_a_compiled_program_is_among_what_is_said() -> None:

@@ -99,7 +99,7 @@ def place_of(programs: KeptPrograms | None, parts: Hashable) -> Kept | None:
         if len(set(devices)) != 1:
             return None
         text = "\n".join((text, *_surroundings(devices[0])))
-    except UnknownPartError:
+    except (UnknownPartError, OSError):  # sources that cannot be read, too
         return None
     return Kept(programs, f"ahead {hashlib.sha256(text.encode()).hexdigest()}", devices[0])
 

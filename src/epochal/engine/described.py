@@ -18,8 +18,8 @@ import numpy as np
 from epochal.models import Model
 
 _OWN: Final = ("epochal.", "optax.")
-_CHECKERS: Final = ("jaxtyping", "checking")
-"""How the modules begin that check a function's arguments and are around it, in tests only."""
+_CHECKERS: Final = ("jaxtyping._decorator", "checking")
+"""The modules that check a function's arguments and are around it, in tests only."""
 
 _Inside = Callable[[Iterable[Any]], str]
 
@@ -65,7 +65,7 @@ def _function(part: Any, inside: _Inside) -> str:
     """
     if isinstance(part, np.ufunc) or (isinstance(part, BuiltinFunctionType) and part.__module__ == "numpy"):
         return f"numpy.{part.__name__}"
-    while isinstance(part, FunctionType) and _module(part).startswith(_CHECKERS) and hasattr(part, "__wrapped__"):
+    while isinstance(part, FunctionType) and _module(part) in _CHECKERS and hasattr(part, "__wrapped__"):
         part = part.__wrapped__
     if not isinstance(part, FunctionType) or not _is_own(_module(part)):
         raise UnknownPartError
