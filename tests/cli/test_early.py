@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from epochal.cli.early import few_collections, may_be_launched
+from epochal.cli.early import few_collections, may_be_launched, nothing_collected
 
 _DATA_READ_FIRST = """
 import sys
@@ -59,3 +60,48 @@ def test_collections_are_few_in_the_block_alone_and_stay_off_where_they_are() ->
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
+
+
+class Knot:
+    """An object that holds itself: garbage that only a search finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def collections_of(count: int) -> list[int]:
+    """Make objects, and return which generations were looked through meanwhile."""
+    found: list[int] = []
+    gc.callbacks.append(note := lambda phase, about: found.append(about["generation"]) if phase == "start" else None)
+    try:
+        made = [[number] for number in range(count)]
+    finally:
+        gc.callbacks.remove(note)
+    assert len(made) == count
+    return found
+
+
+def test_nothing_is_collected_in_the_block_nor_is_what_it_leaves_looked_through() -> None:
+    assert collections_of(20_000), "the control"
+    with nothing_collected():
+        assert collections_of(20_000) == []
+        left = [[number] for number in range(20_000)]
+    assert gc.isenabled()
+    assert gc.get_count()[0] < 1_000, "they are old ones now"
+    assert left
+
+
+def test_garbage_of_the_block_is_found_later_and_a_switch_that_is_off_stays_off() -> None:
+    with nothing_collected():
+        knot = weakref.ref(Knot())
+    assert knot() is not None
+    gc.collect()
+    assert knot() is None, "frozen objects would never be"
+
+    gc.disable()
+    try:
+        with nothing_collected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +19,7 @@ from epochal.config import TrainConfig
 from epochal.data import from_arrays
 from epochal.engine import Engine, Optimizer, ahead, named_leaves
 from epochal.engine.compile import Programs
+from epochal.engine.described import UnknownPartError
 from epochal.engine.kept_programs import KeptPrograms
 from epochal.engine.metrics import METRICS, Mean
 from epochal.models import Model, build_model
@@ -98,24 +96,6 @@ def test_the_sizes_of_a_model_are_part_of_the_name(kept: KeptPrograms, name: str
     assert name_of(kept, ("begin", build_model(name, (28, 28), 10), device)) == names[0], "the control"
 
 
-@pytest.mark.parametrize(
-    "name", ["rnn", *(pytest.param(one, marks=pytest.mark.slow) for one in ("linear", "mlp", "cnn", "lenet"))]
-)
-def test_processes_one_after_another_have_the_same_bits(name: str, tmp_path: Path) -> None:
-    """The first weights of rnn are made by LAPACK, which a process has to be told of."""
-    places = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
-    places["XDG_CACHE_HOME"] = str(tmp_path / "cache")
-    words = ["train", "digits", "--model", name, "--iterations", "3", "--json"]
-    weights = set()
-    for start in ("first", "second"):
-        command = [sys.executable, "-m", "epochal", *words, "--run", str(tmp_path / start)]
-        ended = subprocess.run(command, env=places, capture_output=True, text=True)
-        assert ended.returncode == 0, ended.stderr
-        weights.add(json.loads(ended.stdout)["weights_sha256"])
-    assert len(weights) == 1
-    assert list((tmp_path / "cache").rglob("*.program"))
-
-
 def test_a_program_that_calls_functions_outside_of_it_is_not_kept(kept: KeptPrograms) -> None:
     matrix = jax.numpy.ones((3, 3))
     for function, is_kept in ((jax.numpy.linalg.qr, False), (jax.numpy.tanh, True)):
@@ -150,16 +130,69 @@ def chunk_name(kept: KeptPrograms, engine: Engine) -> str | None:
 
 
 def test_sources_versions_and_settings_are_part_of_the_name(kept: KeptPrograms, monkeypatch: Any) -> None:
-    parts = jax.devices()[0]
-    name = name_of(kept, parts)
-    assert name == name_of(kept, parts)
-    for change in ("_sources", "available_cores"):
+    device = jax.devices()[0]
+    name = name_of(kept, device)
+    assert name == name_of(kept, device)
+    for change in ("_sources", "_compiler", "_target"):
         with monkeypatch.context() as patch:
-            patch.setattr(ahead, change, lambda: "other")
-            assert name_of(kept, parts) != name
-    with monkeypatch.context() as patch:
-        patch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-        assert name_of(kept, parts) != name
+            patch.setattr(ahead, change, lambda *_: "other")
+            assert name_of(kept, device) != name
+    for version in ("jax.__version__", "optax.__version__", "numpy.__version__", "epochal.engine.ahead.__version__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(version, "0.0")
+            assert name_of(kept, device) != name
+
+
+@pytest.mark.parametrize(
+    "variable", ["XLA_FLAGS", "NPROC", "JAX_PLATFORMS", "TF_CPP_MIN_LOG_LEVEL", "ONEDNN_MAX_CPU_ISA"]
+)
+def test_what_compilers_read_of_the_environment_is_part_of_the_name(
+    kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    device = jax.devices()[0]
+    name = name_of(kept, device)
+    monkeypatch.setenv("HOME_OF_ANOTHER", "1")
+    assert name_of(kept, device) == name, "the control"
+    monkeypatch.setenv(variable, "--xla_cpu_enable_fast_math=true")
+    assert name_of(kept, device) != name
+
+
+def test_flags_in_a_file_are_part_of_the_name(
+    kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """XLA reads them from there where XLA_FLAGS names a file: what it says, and not its name, decides a program."""
+    device, file = jax.devices()[0], tmp_path / "flags"
+    monkeypatch.setenv("XLA_FLAGS", str(file))
+    assert ahead.place_of(kept, device) is None, "nobody knows what it will say"
+    names = []
+    for flags in ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math=none"):
+        file.write_text(flags)
+        names.append(name_of(kept, device))
+    assert len(set(names)) == 2
+
+
+def test_what_cannot_be_read_is_no_reason_to_fail(kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ahead, "_sources", refuse)
+    assert ahead.place_of(kept, jax.devices()[0]) is None
+
+
+def test_what_the_sources_say_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not only their size and time, which are the same for all files of some system images."""
+    monkeypatch.setattr(ahead, "__file__", str(tmp_path / "epochal" / "engine" / "ahead.py"))
+    with pytest.raises(UnknownPartError):
+        ahead._sources.__wrapped__()
+
+    texts = []
+    for text in ("momentum = 0.9", "momentum = 0.8"):
+        for file in ("order.py", "models/kernels/tiles.py"):
+            (tmp_path / "epochal" / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "epochal" / file).write_text(text)
+            os.utime(tmp_path / "epochal" / file, (0, 0))
+            texts.append(ahead._sources.__wrapped__())
+    assert len(set(texts)) == 4
 
 
 def name_of(kept: KeptPrograms, parts: Any) -> str:
@@ -176,8 +209,8 @@ OF_THEIR_OWN = {
     "model": Model("mlp", lambda key: ((), ()), lambda *_: ((), ())),
     "loss": own_losses,
     "metric": Mean("accuracy", own_losses),
-    "a metric with a function that has no name": METRICS["f1"],
-    "optimizer": Optimizer(own=optax.sgd(0.1)),
+    "a metric with a function that has no name": Mean("accuracy", lambda outputs, targets: outputs[:, 0]),
+    "optimizer": Optimizer(own=optax.stateless(own_losses)),
     "object": object(),
 }
 

@@ -63,7 +63,7 @@ def test_a_program_under_anothers_name_is_not_executed(kept: KeptPrograms) -> No
 def test_a_program_of_another_machine_is_not_executed(kept: KeptPrograms, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.put("key", b"with AVX-512")
     with monkeypatch.context() as other:
-        other.setattr(kept_programs, "_machine", lambda: "an older one")
+        other.setattr(kept_programs, "machine", lambda: "an older one")
         assert kept.get("key") is None
         kept.put("key", b"without")
         assert kept.get("key") == b"without"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option, processes_option, restarts_option
-from epochal.cli.early import imported_beside, may_be_launched
+from epochal.cli.early import imported_beside, may_be_launched, nothing_collected
 from epochal.config import TRAIN, TrainConfig
 from epochal.options import FOLDER, count, option
 
@@ -53,17 +53,18 @@ class TrainCommand:
             return work_on_folds(TrainConfig(**self.given), self.folds, self.run, quiet=self.json)
 
         config = TrainConfig(**self.given)
-        early = self._data_read_early(config)
+        with nothing_collected():
+            early = self._data_read_early(config)
 
-        from epochal.cli.before_training import print_setup
-        from epochal.cli.load import load_with_progress
-        from epochal.cli.screen import libraries_silenced, open_console
-        from epochal.engine.joining import is_launched
-        from epochal.run.api import start
-        from epochal.run.custom import Custom
-        from epochal.run.own_model import own_model
-        from epochal.run.setup import set_up
-        from epochal.run.together import as_one
+            from epochal.cli.before_training import print_setup
+            from epochal.cli.load import load_with_progress
+            from epochal.cli.screen import libraries_silenced, open_console
+            from epochal.engine.joining import is_launched
+            from epochal.run.api import start
+            from epochal.run.custom import Custom
+            from epochal.run.own_model import own_model
+            from epochal.run.setup import set_up
+            from epochal.run.together import as_one
 
         with libraries_silenced(when=is_launched()), as_one() as cluster:
             console = open_console(quiet=self.json or not cluster.owns_folder)

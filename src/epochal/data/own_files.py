@@ -18,7 +18,6 @@ from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx
 from epochal.data.load_options import LoadOptions, as_file, as_share
 from epochal.data.npy_arrays import NoArrayError, read_members
-from epochal.data.packed.opening import is_pack, load_pack
 from epochal.data.splitting import with_fold, with_validation
 from epochal.data.storage import Progress
 from epochal.data.tables import frame_reader, text_reader
@@ -232,6 +231,8 @@ def _find(arrays: Arrays, words: Sequence[str], forms: Sequence[str]) -> str | N
 
 
 def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) -> Dataset:
+    from epochal.data.packed.opening import is_pack  # thirteen modules, for folders alone
+
     if is_pack(folder):
         return _load_pack(folder, options)
     if all(find_idx(folder, stem) is None for stem in IDX_STEMS):
@@ -249,6 +250,8 @@ def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) 
 
 
 def _load_pack(folder: Path, options: LoadOptions) -> Dataset:
+    from epochal.data.packed.opening import load_pack
+
     options.check(folder, "pack")
     data = load_pack(folder)
     if data.validation is not None and options.validation is not None:

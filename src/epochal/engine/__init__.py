@@ -3,12 +3,12 @@
 from epochal.engine.chunk import CAPACITY
 from epochal.engine.engine import ChunkResult, Engine
 from epochal.engine.evaluation import Evaluation
+from epochal.engine.machine import available_cores
 from epochal.engine.metrics import METRICS, Metric
 from epochal.engine.noise_scale import measure_large_gradient, measure_noise
 from epochal.engine.optimizer import OPTIMIZERS, Optimizer, build_optimizer, check_warmup, default_learning_rate
 from epochal.engine.placement import check_shards
 from epochal.engine.runtime import (
-    available_cores,
     check_jax,
     check_process,
     keep_compiled_programs,

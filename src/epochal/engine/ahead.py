@@ -2,9 +2,9 @@
 
 JAX keeps what it compiles by the lowered program, which must be made before it can be looked up: longer than all the
 rest that is left of a training's start. Here a program of the package's own parts alone is kept by a text that
-says all that decides it: the parts' names and values, the arguments' shapes, JAX's settings, versions, the processor's
-cores, and which source files of this package there were. Where a part is of the user's own there is no such text, and
-nothing is kept.
+says all that decides it: the parts' names and values (`epochal.engine.described`), the arguments' shapes, JAX's
+settings, the environment, versions, and what the source files of this package say; and the machine, which every program
+is kept for (`epochal.engine.machine`). Where a part is of the user's own there is no such text, and nothing is kept.
 
 A text cannot see that somebody replaced a function of this package in a running process. So programs are kept this way
 while the command line trains (`Programs.kept_whole`), where nobody can, and not from Python.
@@ -12,34 +12,36 @@ while the command line trains (`Programs.kept_whole`), where nobody can, and not
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import inspect
 import os
 import pickle
 import platform
 import zlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterator
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
+from importlib import import_module
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import numpy as np
 import optax
 from jax.experimental import serialize_executable
-from jaxlib.version import __version__ as jaxlib_version
+from jaxlib import version as jaxlib
 
+from epochal.engine.described import UnknownPartError, described
 from epochal.engine.kept_programs import KeptPrograms
-from epochal.engine.runtime import available_cores
-from epochal.models import Model
 from epochal.version import __version__
 
-_OWN = ("epochal.", "optax.")
-_SOURCES = ("", "data", "engine", "engine/fast_forms", "models", "models/kernels")
+_SOURCES: Final = ("", "data", "engine", "engine/fast_forms", "models", "models/kernels")
 """Folders of the package whose functions are compiled."""
+
+_READ_BY_COMPILERS: Final = (
+    "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "HIP_", "JAX_", "LIBTPU_", "NPROC", "NVIDIA_", "OMP_", "ONEDNN_", "PJRT_",
+    "ROCM_", "TF_", "TPU_", "XLA_",
+)  # fmt: skip
+"""How the environment variables begin that JAX, XLA and their libraries read."""
 
 
 class Kept(NamedTuple):
@@ -93,82 +95,66 @@ def place_of(programs: KeptPrograms | None, parts: Hashable) -> Kept | None:
 
     devices: list[jax.Device] = []
     try:
-        text = "\n".join((_described(parts, devices), *_surroundings()))
-    except _UnknownError:
-        return None
-    if len(set(devices)) != 1:
+        text = described(parts, devices)
+        if len(set(devices)) != 1:
+            return None
+        text = "\n".join((text, *_surroundings(devices[0])))
+    except (UnknownPartError, OSError):  # sources that cannot be read, too
         return None
     return Kept(programs, f"ahead {hashlib.sha256(text.encode()).hexdigest()}", devices[0])
 
 
-class _UnknownError(Exception):
-    """A part that no text describes."""
+def _surroundings(device: jax.Device) -> Iterator[str]:
+    """Yield what decides a compiled program beside its parts and the machine. Raises `UnknownPartError`."""
+    yield f"{__version__} {platform.python_version()} {jax.__version__} {np.__version__} {optax.__version__}"
+    yield _compiler()
+    yield _target(device)
 
-
-def _described(part: Any, devices: list[jax.Device]) -> str:
-    """Return all that decides what a part does; devices are added to the list. Raises `_UnknownError`."""
-
-    def inside(parts: Iterable[Any]) -> str:
-        return f"({', '.join(_described(one, devices) for one in parts)})"
-
-    if part is None or isinstance(part, (bool, int, float, str, np.dtype, jax.tree_util.PyTreeDef)):
-        return repr(part)
-    if isinstance(part, (tuple, list)):
-        return f"{type(part).__name__}{inside(part)}"
-
-    # what parts are made of
-    if isinstance(part, jax.Device):
-        devices.append(part)
-        return f"{part} of {part.client.platform_version}"
-    if isinstance(part, partial):
-        return f"partial{inside((part.func, part.args, sorted(part.keywords.items())))}"
-
-    # of the package's own alone
-    if isinstance(part, Model) and part.is_built_in:
-        functions = [_function(one, inside) for one in (part.init, part.apply)]
-        return f"Model{inside((part.name, *functions, repr(part.options), part.needs_rng, part.shards))}"
-    if dataclasses.is_dataclass(part) and type(part).__module__.startswith(_OWN) and not isinstance(part, Model):
-        fields = ((field.name, getattr(part, field.name)) for field in dataclasses.fields(part))
-        return f"{type(part).__qualname__}{inside(fields)}"
-    return _name(part)
-
-
-def _function(part: Any, inside: Callable[[Iterable[Any]], str]) -> str:
-    """Return which function of a built-in model it is, and the values that it took from where it was made.
-
-    The sizes of a model's layers are such values: no argument of the program that makes the first weights shows them.
-    """
-    part = inspect.unwrap(part)  # without checks of its types, which may be around it
-    if not isinstance(part, FunctionType) or not part.__module__.startswith(_OWN):
-        raise _UnknownError
-
-    values = [cell.cell_contents for cell in part.__closure__ or ()]
-    taken = [_function(one, inside) if isinstance(one, FunctionType) else inside((one,)) for one in values]
-    given = inside((*(part.__defaults__ or ()), *sorted((part.__kwdefaults__ or {}).items())))
-    return f"{part.__module__}.{part.__qualname__}:{part.__code__.co_firstlineno} {taken} {given}"
-
-
-def _name(part: Any) -> str:
-    """Return the name of a function that the package, NumPy or Optax has at its top. Raises `_UnknownError`."""
-    if isinstance(part, np.ufunc) or (isinstance(part, BuiltinFunctionType) and part.__module__ == "numpy"):
-        return f"numpy.{part.__name__}"
-    name = getattr(part, "__qualname__", "<")
-    if not isinstance(part, FunctionType) or not part.__module__.startswith(_OWN) or "<" in name:
-        raise _UnknownError
-    return f"{part.__module__}.{name}"
-
-
-def _surroundings() -> Iterable[str]:
-    """Yield what decides a compiled program beside its parts."""
-    yield f"{__version__} {platform.python_version()} {jax.__version__} {jaxlib_version} {optax.__version__}"
-    yield f"{available_cores()} {os.environ.get('XLA_FLAGS', '')}"
     yield repr(sorted((name, str(value)) for name, value in jax.config.values.items()))
+    yield repr(sorted(one for one in os.environ.items() if one[0].startswith(_READ_BY_COMPILERS)))
+    yield _flags_of_file()
     yield _sources()
 
 
 @cache
+def _compiler() -> str:
+    """Return which build of XLA it is: those of one version, by one distributor and another, are not the same."""
+    with os.scandir(Path(jaxlib.__file__).parent) as found:
+        files = sorted((one.name, one.stat().st_size) for one in found if one.is_file())
+    return f"{jaxlib.__version__} {files}"
+
+
+def _target(device: jax.Device) -> str:
+    """Return XLA's own number of what it compiles for, such as the processor's features; JAX's keys have it too."""
+    try:
+        client: Any = import_module("jax._src.lib").xla_client  # no public name gives it for one device
+        return str(client.get_topology_for_devices([device]).fingerprint())
+    except Exception:  # some kinds of devices have none
+        return "unknown"
+
+
+def _flags_of_file() -> str:
+    """Return the flags in the file that XLA_FLAGS names, where it is no flag itself."""
+    named = os.environ.get("XLA_FLAGS", "").strip()
+    if not named or named.startswith("-"):
+        return ""
+    try:
+        return Path(named).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise UnknownPartError from None
+
+
+@cache
 def _sources() -> str:
-    """Return which source files of the package there are, with their sizes and times."""
-    package = Path(__file__).parents[1]
+    """Return the hash of the package's source files. Raises `UnknownPartError` where there are none.
+
+    Their times are not enough: a system image may have all files of one time, and a home folder several such images.
+    """
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
     files = sorted(file for folder in _SOURCES for file in (package / folder).glob("*.py"))
-    return "\n".join(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    if not files:
+        raise UnknownPartError
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

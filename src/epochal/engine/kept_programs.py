@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import secrets
 import stat
 import threading
@@ -17,9 +16,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Final
+
+from epochal.engine.machine import machine
 
 MOST_BYTES: Final = 64 << 20
 """All files together: about two thousand programs."""
@@ -161,23 +161,10 @@ def _head(key: str, program: bytes) -> bytes:
 
 
 def _label(key: str) -> bytes:
-    return f"{key}\n{_machine()}\n".encode()
+    return f"{key}\n{machine()}\n".encode()
 
 
 def _checked(content: bytes, key: str) -> bytes | None:
     size = len(_MAGIC) + hashlib.sha256().digest_size
     program = content[size:]
     return program if content[:size] == _head(key, program) else None
-
-
-@cache
-def _machine() -> str:
-    """Return what programs of a CPU are compiled for: a home folder may be that of several machines."""
-    said = [platform.system(), platform.machine()]
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith(("model name", "flags", "Features", "CPU part")):
-                said.append(line.strip())
-            if not line.strip():
-                break  # the other cores are alike
-    return " ".join(said)

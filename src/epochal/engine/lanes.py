@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 import jax
 
 from epochal.data import Dataset, Split
+from epochal.engine.machine import available_cores
 from epochal.engine.micro_batch import device_memory
-from epochal.engine.runtime import available_cores, present_settings, setting
+from epochal.engine.runtime import present_settings, setting
 
 Result = TypeVar("Result")
 

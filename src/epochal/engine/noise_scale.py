@@ -52,12 +52,12 @@ def measure_large_gradient(engine: Engine, state: State, position: Position, mos
     total = len(engine.data.train)
     count = total if total <= most else most // _GROUPS * _GROUPS
     groups = 1 if count == total else _GROUPS
-    size, indices = count // groups, engine.order.indices(position.epoch, 0, count)
+    indices = engine.order.indices(position.epoch, 0, count)
 
     gradients = []
     for group in np.split(np.asarray(indices), groups):
         split = engine.data.train.take(group)
-        gradients.append(run_over(engine, ("gradient", size), lambda: _mean(engine, size), state, split))
+        gradients.append(_mean_gradient(engine, state, split))
     flat = np.array([np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(one)]) for one in gradients])
     gram = (flat @ flat.T).astype(np.float64)
     error = 0.0 if groups == 1 else gram_error(gram, count / total)
@@ -76,8 +76,16 @@ def exact_noise_scale(engine: Engine, state: State, split: Split) -> NoiseScale:
         some = split.take(np.arange(min(start, count - size), min(start, count - size) + size))
         each = run_over(engine, what, lambda: _single(engine, size), state, some)
         squares += float(np.asarray(each, np.float64)[max(0, start - count + size) :].sum())
-    mean = run_over(engine, ("gradient", count), lambda: _mean(engine, count), state, split)
+    mean = _mean_gradient(engine, state, split)
     return NoiseScale(1, count, squares / count, float(optax.tree.norm(mean, squared=True)))
+
+
+def _mean_gradient(engine: Engine, state: State, split: Split) -> Params:
+    """Return the mean gradient of a split's samples, computed in slices of the usual size."""
+    count = len(split)
+    size = min(engine.micro_batch or count, fast_micro_batch(count, engine.task.values))
+    gradient: Params = run_over(engine, ("gradient", count, size), lambda: _mean(engine, count, size), state, split)
+    return gradient
 
 
 def run_over(engine: Engine, what: Any, build: Callable[[], Callable[..., Any]], state: State, split: Split) -> Any:
@@ -143,10 +151,9 @@ def _squares(engine: Engine, small: int, slices: int) -> Callable[..., Any]:
     return squares
 
 
-def _mean(engine: Engine, count: int) -> Callable[..., Params]:
+def _mean(engine: Engine, count: int, size: int) -> Callable[..., Params]:
     """Return the function that computes the mean gradient of ``count`` samples, in slices; not compiled."""
     gradient = gradient_of(engine)
-    size = min(engine.micro_batch or count, fast_micro_batch(count, engine.task.values))
     full, rest = divmod(count, size)
 
     def mean(params: Params, model_state: Any, samples: Resident) -> Params:

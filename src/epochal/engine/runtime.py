@@ -12,6 +12,7 @@ import jax
 import platformdirs
 
 from epochal.engine.kept_programs import KeptPrograms, make_private
+from epochal.engine.machine import available_cores
 from epochal.errors import OptionError, RunError
 
 _MOST_DEVICES = 8
@@ -39,11 +40,6 @@ _REFUSED = {
     "jax_transfer_guard": ("disallow", "Epochal copies data to the device"),
 }
 """JAX's settings that nothing can be trained under, and why."""
-
-
-def available_cores() -> int:
-    """Return how many CPU cores this process may use: on a CPU they decide how products are split, so last bits."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_jax() -> None:
