@@ -63,9 +63,10 @@ def as_one() -> Iterator[Cluster]:
     offer_cores()
     over = threading.Event()
     threading.Thread(target=_listen, args=(cluster, over), name="failures", daemon=True).start()
-    peers = cluster.peers()
+    peers: tuple[Peer, ...] = ()  # none is known before all have said who they are, and one may be gone by then
 
     try:
+        peers = cluster.peers()
         cluster.check_same("environment", _environment())
         yield cluster
         cluster.wait_for_all("end")
