@@ -106,7 +106,7 @@ def _text_table(path: Path) -> Any:
     """Read a table fast and exactly, which must give the same."""
     import numpy as np
 
-    from epochal.data.tables import text_reader
+    from epochal.data.tables import exact_reader, text_reader
     from epochal.data.tables.text_content import read_content
     from epochal.errors import DataError
 
@@ -117,7 +117,7 @@ def _text_table(path: Path) -> Any:
     fast = text_reader.read_fast(content, form, rows, form.names)
     if fast is not None:
         try:
-            exact = text_reader.read_exactly(content, path, form)
+            exact = exact_reader.read_exactly(content, path, form)
         except DataError as error:
             raise AssertionError(f"read fast what cannot be read exactly: {error}") from error
         for one, other in zip(fast, exact, strict=True):
