@@ -64,13 +64,12 @@ def _check_file(path: Path) -> None:
             about = parquet.ParquetFile(file).metadata
             groups = [about.row_group(number) for number in range(about.num_row_groups)]
             values = sum(one.column(at).num_values for one in groups for at in range(one.num_columns))
-            values = max(values, about.num_rows * about.num_columns)
-            refuse_swollen(values, f"{about.num_rows:,} rows of {about.num_columns:,} columns", file)
+            refuse_swollen(about.num_rows, about.num_columns, file, values)
         elif find_spec("polars") is not None:
             import polars as pl
 
             rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
-            refuse_swollen(rows * columns, f"{rows:,} rows of {columns:,} columns", file)
+            refuse_swollen(rows, columns, file)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -79,7 +79,7 @@ def _with_polars(file: IO[bytes], *, is_parquet: bool) -> Any:
     if not is_parquet:
         return _read_arrow(file)
     rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
-    refuse_swollen(rows * columns, f"{rows:,} rows of {columns:,} columns", file)
+    refuse_swollen(rows, columns, file)
     file.seek(0)
     return pl.read_parquet(file)
 
@@ -90,17 +90,21 @@ def _with_arrow(file: IO[bytes], *, is_parquet: bool) -> Any:
     if not is_parquet:
         return feather.read_table(file)
     about = parquet.ParquetFile(file).metadata
-    said = f"{about.num_rows:,} rows of {about.num_columns:,} columns"
-    refuse_swollen(about.num_rows * about.num_columns, said, file)
+    refuse_swollen(about.num_rows, about.num_columns, file)
     file.seek(0)
     return parquet.read_table(file)
 
 
-def refuse_swollen(values: int, said: str, file: IO[bytes]) -> None:
-    """Raise `DataError` for a table of far more values than its file explains: one value, ``said`` a billion times."""
+def refuse_swollen(rows: int, columns: int, file: IO[bytes], values: int = 0) -> None:
+    """Raise `DataError` for a table of far more values than its file explains: one value, said a billion times.
+
+    ``values``: how many there are at least, where a column may hold lists of them.
+    """
     size = file.seek(0, os.SEEK_END)
-    if values * _CELL > max(SMALL, _HIGHEST_RATIO * size):
-        raise DataError(f"{file.name}: {size:,} bytes say that they are {said}; use a part of it")
+    if max(values, rows * columns) * _CELL > max(SMALL, _HIGHEST_RATIO * size):
+        raise DataError(
+            f"{file.name}: {size:,} bytes say that they are {rows:,} rows of {columns:,} columns; use a part of it"
+        )
 
 
 def _read_arrow(file: Any) -> Any:
