@@ -32,6 +32,9 @@ NAMES = {
     "schema": ("`preprocessing.json`", "`preprocessing.json`"),
     "pack": ("a pack's `data.toml`", "数据包的 `data.toml`"),
     "pack-rows": ("a pack's files of rows", "数据包的行文件"),
+    "tar": ("tar archives", "tar 归档"),
+    "array-record": ("ArrayRecord files", "ArrayRecord 文件"),
+    "packing-log": ("`packing.jsonl` of an unfinished pack", "未完成的打包的 `packing.jsonl`"),
     "form": ("`model.stablehlo`", "`model.stablehlo`"),
     "command-line": ("command lines", "命令行"),
 }

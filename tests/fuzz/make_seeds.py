@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import shutil
 import struct
 import sys
+import tarfile
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ def main() -> None:
     _pictures()
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
+        _archives()
         _trainings()
         _packs()
     total = sum(path.stat().st_size for folder in (SEEDS, BESIDE) for path in folder.rglob("*") if path.is_file())
@@ -134,6 +138,51 @@ def _pictures() -> None:
     save(colours, "plain.bmp", format="BMP")
     save(grey, "packed.tiff", format="TIFF", compression="tiff_lzw")
     save(Image.fromarray(ink.astype(np.float32)), "floats.tiff", format="TIFF")
+
+
+def _archives() -> None:
+    from PIL import Image
+
+    def member(archive: Any, name: str, content: bytes) -> None:
+        about = tarfile.TarInfo(name)
+        about.size = len(content)
+        archive.addfile(about, io.BytesIO(content))
+
+    for name, mode in {"pictures": "w", "pictures.gz": "w:gz", "arrays": "w", "arrays.xz": "w:xz"}.items():
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+            for number in range(8):
+                content = io.BytesIO()
+                if name.startswith("arrays"):
+                    np.save(content, _X[number])
+                else:
+                    Image.fromarray(np.full((4, 5), 30 * number, np.uint8)).save(content, format="PNG")
+                ending = "npy" if name.startswith("arrays") else "png"
+                member(archive, f"{number:03}.{ending}", content.getvalue())
+                member(archive, f"{number:03}.cls", b"%d" % (number % 2))
+        _put("tar", name, file.getvalue())
+
+    if find_spec("array_record") is not None:
+        from array_record.python.array_record_module import ArrayRecordWriter
+
+        for name, options in {"plain": "group_size:1,uncompressed", "packed": "group_size:4"}.items():
+            writer = ArrayRecordWriter(f"{name}.array_record", options)
+            for number in range(8):
+                content = io.BytesIO()
+                np.savez(content, x=_X[number], y=_Y[number])
+                writer.write(content.getvalue())
+            writer.close()
+            _put("array-record", name, Path(f"{name}.array_record"))
+
+    from epochal.data.packed.manifest import FORMAT, Shard
+
+    shards = [Shard(f"train-{n:05}.rows", 10, 400, "5" * 64, 1, 2, 3, None).to_plain() for n in range(2)]
+    lines: list[dict[str, Any]] = [
+        {"format": FORMAT, "what": "small", "name": "small", "record": {"x": "int8"}, "rows": 10}
+    ]
+    lines.append({"split": "train", "source": {"samples": 25, "fingerprint": "3" * 64}})
+    lines += [{"split": "train", "shard": shard} for shard in shards]
+    _put("packing-log", "log", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
 def _trainings() -> None:

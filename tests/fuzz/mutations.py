@@ -164,6 +164,23 @@ def in_json(content: bytes, random: Random) -> bytes:
     return json.dumps(_with_another(json.loads(content), random)).encode()
 
 
+def in_few_bytes(content: bytes, random: Random) -> bytes:
+    """Change a few bytes that are not zero, in a file that is zeros for the most part."""
+    changed = bytearray(content)
+    places = [place for place, one in enumerate(content) if one]
+    for _ in range(random.randint(1, 6)):
+        changed[random.choice(places)] = random.choice((0, 1, 255, random.randrange(256)))
+    return bytes(changed)
+
+
+def in_json_lines(content: bytes, random: Random) -> bytes:
+    """Put another value somewhere into a line of JSON."""
+    lines = content.splitlines()
+    at = random.randrange(len(lines))
+    lines[at] = in_json(lines[at], random)
+    return b"\n".join(lines) + b"\n"
+
+
 def in_safetensors(content: bytes, random: Random) -> bytes:
     """Put another value somewhere into a safetensors header, or into Epochal's part of it."""
     length = int.from_bytes(content[:8], "little")

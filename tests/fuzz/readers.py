@@ -106,7 +106,7 @@ def _text_table(path: Path) -> Any:
     """Read a table fast and exactly, which must give the same."""
     import numpy as np
 
-    from epochal.data.tables import text_reader
+    from epochal.data.tables import exact_reader, text_reader
     from epochal.data.tables.text_content import read_content
     from epochal.errors import DataError
 
@@ -117,7 +117,7 @@ def _text_table(path: Path) -> Any:
     fast = text_reader.read_fast(content, form, rows, form.names)
     if fast is not None:
         try:
-            exact = text_reader.read_exactly(content, path, form)
+            exact = exact_reader.read_exactly(content, path, form)
         except DataError as error:
             raise AssertionError(f"read fast what cannot be read exactly: {error}") from error
         for one, other in zip(fast, exact, strict=True):
@@ -206,6 +206,38 @@ def _pack_rows(path: Path) -> Any:
     return verify_pack(path.parent)
 
 
+def _tar(path: Path) -> Any:
+    from epochal.data.load_options import LoadOptions
+    from epochal.data.packing.picture_rows import pictures_of_archives
+    from epochal.data.packing.spool import spool_folder
+    from epochal.data.packing.tar_shards import find_archives
+
+    with spool_folder(path.parent / "spool") as place:
+        archives = find_archives(str(path)) or {"train": [path]}
+        data = pictures_of_archives(str(path), archives, LoadOptions(), place, None, None)
+        train, test = data.train.whole(), data.test.whole()
+        return train.x, train.y, test.x, test.y, data.class_names
+
+
+def _records(path: Path) -> Any:
+    from epochal.data.packing.array_records import count_records, decode_arrays, read_records
+    from epochal.data.packing.python_rows import spool_splits
+    from epochal.data.packing.spool import spool_folder
+
+    with spool_folder(path.parent / "spool") as place:
+        rows = {"train": read_records([path])}
+        spooled = spool_splits(rows, place, samples={"train": count_records([path])}, decode=decode_arrays)
+        return len(spooled["train"].y), spooled["train"].y
+
+
+def _packing_log(path: Path) -> Any:
+    from epochal.data.packed.journal import Journal
+
+    journal = Journal(path.parent, {"what": "small", "name": "small", "record": {"x": "int8"}, "rows": 10})
+    journal.close()
+    return journal.shards, journal.sources
+
+
 def _form(path: Path) -> Any:
     from epochal.engine.exported import read
 
@@ -257,6 +289,9 @@ TARGETS = {
         Target("schema", "preprocessing.json", _schema, shaped=mutations.in_json, tokens=_JSON),
         Target("pack", "data.toml", _pack, beside="pack", shaped=mutations.in_toml, tokens=_TOML),
         Target("pack-rows", "train-00000.rows", _pack_rows, beside="pack", has_checksums=True),
+        Target("tar", "data.tar", _tar, shaped=mutations.in_gzip),
+        Target("array-record", "data.array_record", _records, shaped=mutations.in_few_bytes),
+        Target("packing-log", "packing.jsonl", _packing_log, shaped=mutations.in_json_lines, tokens=_JSON),
         Target("form", "model.stablehlo", _form),
     )
 }  # fmt: skip

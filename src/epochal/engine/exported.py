@@ -21,6 +21,7 @@ import numpy as np
 from jax import export, lax
 from jaxtyping import Array, PyTree, Shaped
 
+from epochal.engine import form_trial
 from epochal.engine.state import State
 from epochal.errors import ModelError
 from epochal.models import Model
@@ -67,7 +68,9 @@ def keep(model: Model, state: State, samples: PyTree[Any], size: int | None = No
         return model.apply(given.params, given.model_state, x, None, False)[0]
 
     names = list(weights)
-    return _serialized(apply, weights, with_batch(samples, size))
+    content = _serialized(apply, weights, with_batch(samples, size))
+    form_trial.remember(content)
+    return content
 
 
 def with_batch(samples: PyTree[Any], size: int | None = None) -> PyTree[jax.ShapeDtypeStruct]:
@@ -200,9 +203,13 @@ def _nested(leaves: list[tuple[list[str | int], Any]]) -> Any:
 def read(content: bytes, name: str) -> Model:
     """Return the model of a form that `keep` made; it computes outputs alone, and cannot be trained.
 
+    Another process tries it first, once for each form that was not written here.
+
     Raises `ModelError` for anything else: too large, damaged, of another JAX, or with calls out of StableHLO.
     """
-    form = _deserialized(content)
+    _check_size(content)
+    form_trial.try_form(content)
+    form = deserialized(content)
     weights, inputs = jax.tree.unflatten(form.in_tree, form.in_avals)[0]
     names = {prefix: [one for one in weights if one.startswith(prefix)] for prefix in (".params", ".model_state")}
     size = jax.tree.leaves(inputs)[0].shape[0]
@@ -239,10 +246,19 @@ def _in_slices(function: Callable[[Any], Outputs], x: PyTree[Array], size: int) 
     return jax.tree.map(lambda rows: rows.reshape(slices * size, *rows.shape[2:])[:count], parts)
 
 
-def _deserialized(content: bytes) -> export.Exported:
-    """Return a form that is sure to be a numeric program of weights by name and samples. Raises `ModelError`."""
+def _check_size(content: bytes) -> None:
+    """Raise `ModelError` for more than any form has."""
     if len(content) > MOST_BYTES:
         raise ModelError(f"the exported model has {len(content) / 1e6:,.0f} MB; {MOST_BYTES / 1e6:,.0f} are taken")
+
+
+def deserialized(content: bytes) -> export.Exported:
+    """Return a form that is sure to be a numeric program of weights by name and samples.
+
+    JAX's own reader may end the process on bytes of a stranger, which `read` has tried by another one.
+
+    Raises `ModelError` for anything else.
+    """
     try:
         form = export.deserialize(bytearray(content))
         refused = _refused(form)

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from epochal.data.data_schema import Schema
+from epochal.engine import keep_compiled_programs
 from epochal.engine.exported import NoFormError, read
 from epochal.errors import DataError, ModelError, RunError
 from epochal.files import atomic_write, read_own
@@ -92,6 +93,7 @@ def read_form(folder: RunFolder, file: RunFile) -> Model | None:
         return None
     again = f"; give its model again: Run.open('{folder.path.name}', model=…)"
     content = _read(folder.exported, file.model.exported, "which the run predicts with", again)
+    keep_compiled_programs()  # where it is remembered that the form was tried
     try:
         return read(content, file.model.name)
     except ModelError as error:

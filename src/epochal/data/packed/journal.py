@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from epochal.data.packed.manifest import FORMAT, Shard, SplitName
-from epochal.errors import DataError
-from epochal.files import sync_folder
+from epochal.data.packed.manifest import FORMAT, SPLITS, Shard, SplitName, shard_name
+from epochal.errors import DataError, brief
+from epochal.files import read_own, sync_folder
 
 JOURNAL = "packing.jsonl"
+_MOST_BYTES = 1 << 28
 
 
 class Journal:
@@ -31,18 +32,15 @@ class Journal:
         self.sources: dict[SplitName, dict[str, Any]] = {}
 
         header = {"format": FORMAT, **plan}
-        content = self._path.read_bytes() if self._path.exists() else b""
+        content = _content_of(self._path)
         whole = content[: content.rfind(b"\n") + 1]
         lines = whole.splitlines()
-        if lines and json.loads(lines[0]) != json.loads(json.dumps(header)):
-            before = json.loads(lines[0])
-            differing = ", ".join(key for key in header if header[key] != before.get(key))
-            raise DataError(
-                f"{folder} holds an interrupted packing of {before.get('what')}, and this one differs in {differing}; "
-                "go on with that one, or remove the folder"
-            )
-        for line in lines[1:]:
-            self._take(json.loads(line))
+        try:
+            self._continue(folder, header, lines)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{self._path} is damaged ({brief(error)}); remove the folder and pack again") from error
 
         self._file = self._path.open("r+b" if content else "w+b")
         self._file.truncate(len(whole))
@@ -54,6 +52,18 @@ class Journal:
             except BaseException:
                 self.close()
                 raise
+
+    def _continue(self, folder: Path, header: Mapping[str, Any], lines: list[bytes]) -> None:
+        """Take what is done already. Raises `DataError` where that is of another packing."""
+        before = json.loads(lines[0]) if lines else {}
+        if lines and before != json.loads(json.dumps(header)):
+            differing = ", ".join(key for key in header if header[key] != before.get(key))
+            raise DataError(
+                f"{folder} holds an interrupted packing of {before.get('what')}, and this one differs in {differing}; "
+                "go on with that one, or remove the folder"
+            )
+        for line in lines[1:]:
+            self._take(json.loads(line))
 
     def close(self) -> None:
         """Close the file."""
@@ -90,7 +100,24 @@ class Journal:
 
     def _take(self, step: Mapping[str, Any]) -> None:
         split = step["split"]
+        if split not in SPLITS:
+            raise ValueError(f"there is no split {split!r:.40}")
         if "source" in step:
-            self.sources[split] = step["source"]
+            self.sources[split] = dict(step["source"])
         else:
-            self.shards.setdefault(split, []).append(Shard.of_plain(step["shard"]))
+            shards = self.shards.setdefault(split, [])
+            shard = Shard.of_plain(step["shard"])
+            if shard.file != shard_name(split, len(shards)):
+                raise ValueError(f"file {len(shards)} of {split} is called {shard.file!r:.60}")
+            shards.append(shard)
+
+
+def _content_of(path: Path) -> bytes:
+    """Return what a journal holds, if there is one. Raises `DataError` for what is no file of its folder's own."""
+    try:
+        content: bytes = read_own(path, _MOST_BYTES)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; remove it and pack again") from error
+    return content

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from epochal.data.tables.frame_reader import read_frame
+from epochal.data.tables.frame_reader import read_frame, refuse_swollen
 from epochal.data.tables.table import Table
 from epochal.errors import DataError
+from epochal.files import open_regular
 
 ROWS = 1 << 16
 """Rows that are read together."""
@@ -22,6 +23,7 @@ def read_frame_blocks(path: Path, as_text: Sequence[str]) -> Iterator[Table]:
     Raises `DataError` where it is damaged, or neither PyArrow nor Polars is installed.
     """
     with _naming(path):
+        _check_file(path)
         for frame in _frames(path):
             yield read_frame(frame, str(path), as_text_columns=as_text)
 
@@ -29,6 +31,7 @@ def read_frame_blocks(path: Path, as_text: Sequence[str]) -> Iterator[Table]:
 def read_batches(path: Path) -> Iterator[Any]:
     """Yield the rows of a Parquet or Arrow file as PyArrow's batches. Raises `DataError` where it is damaged."""
     with _naming(path):
+        _check_file(path)
         yield from (one for one in _batches(path) if len(one))
 
 
@@ -37,6 +40,7 @@ def read_schema(path: Path) -> Any:
     import pyarrow as pa
 
     with _naming(path):
+        _check_file(path)
         if _is_parquet(path):
             from pyarrow import parquet
 
@@ -47,6 +51,25 @@ def read_schema(path: Path) -> Any:
             except pa.ArrowInvalid:
                 source.seek(0)
                 return pa.ipc.open_stream(source).schema
+
+
+def _check_file(path: Path) -> None:
+    """Raise `DataError` for what is no file, and for a Parquet file of far more values than its size explains."""
+    with open_regular(path) as file:
+        if not _is_parquet(path):
+            return
+        if find_spec("pyarrow") is not None:
+            from pyarrow import parquet
+
+            about = parquet.ParquetFile(file).metadata
+            groups = [about.row_group(number) for number in range(about.num_row_groups)]
+            values = sum(one.column(at).num_values for one in groups for at in range(one.num_columns))
+            refuse_swollen(about.num_rows, about.num_columns, file, values)
+        elif find_spec("polars") is not None:
+            import polars as pl
+
+            rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
+            refuse_swollen(rows, columns, file)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -6,17 +6,24 @@ read from beginning to end, and nothing is unpacked to the disk.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
+from epochal.data.npy_arrays import most_unpacked
 from epochal.data.pictures.file import is_picture
-from epochal.errors import DataError
+from epochal.errors import DataError, brief
+from epochal.files import open_regular
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CLASSES = ("cls", "label", "cls.txt")
@@ -29,6 +36,7 @@ _SPLITS: dict[str, SplitName] = {
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _TAR_MAGIC = slice(257, 262)
 _END = 512  # bytes of zeros, at least
+_AT_ONCE = 1 << 20  # bytes that are unpacked together
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 
 
@@ -106,25 +114,62 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the names and contents of an archive's files, without those that are hidden."""
     try:
         _check_end(path)
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+        with open_regular(path) as file, tarfile.open(fileobj=_unpacked(file, path), mode="r|") as archive:
             for member in archive:
                 name = member.name
                 if not member.isfile() or Path(name).name.startswith("."):
                     continue
-                if member.size > MOST_BYTES:
+                if not 0 <= member.size <= MOST_BYTES:
                     raise DataError(f"{path}: {name} has {member.size:,} bytes, more than {MOST_BYTES:,}; leave it out")
                 taken = archive.extractfile(member)
                 content = taken.read() if taken is not None else b""
                 if len(content) != member.size:
                     raise DataError(f"{path}: truncated within {name}; get it again")
                 yield name, content
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path}: damaged or truncated, or no tar archive ({error}); get it again") from error
+    except DataError:
+        raise
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: damaged or truncated, or no tar archive ({brief(error)}); get it again") from error
+
+
+class _Bounded(io.RawIOBase):
+    """A packed archive's content, of which a bomb is no more than what an honest file of its size may unpack to."""
+
+    def __init__(self, source: IO[bytes], most: int, path: Path) -> None:
+        super().__init__()
+        self._source, self._left, self._path = source, most, path
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most so many. Raises `DataError` beyond the bound."""
+        content = self._source.read(min(size, _AT_ONCE) if size >= 0 else _AT_ONCE)
+        self._left -= len(content)
+        if self._left < 0:
+            raise DataError(f"{self._path}: unpacks to far more than its size explains; unpack it first")
+        return content
+
+
+def _unpacked(file: IO[bytes], path: Path) -> Any:
+    """Return an archive's content as a stream: as it is, or unpacked of gzip, bzip2 or xz."""
+    start = file.read(6)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    opened: Any = None
+    if start.startswith(b"\x1f\x8b"):
+        opened = gzip.GzipFile(fileobj=file)
+    elif start.startswith(b"BZh"):
+        opened = bz2.BZ2File(file)
+    elif start.startswith(b"\xfd7zXZ"):
+        opened = lzma.LZMAFile(file)  # noqa: SIM115 (the archive is read to its end, and its file is closed)
+    return file if opened is None else _Bounded(opened, most_unpacked(size), path)
 
 
 def _check_end(path: Path) -> None:
     """Raise `DataError` for an archive that is cut off between two files, which reading it would not notice."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         is_plain = len(file.read(_TAR_MAGIC.stop)) == _TAR_MAGIC.stop
         file.seek(_TAR_MAGIC.start)
         is_plain = is_plain and file.read(5) == b"ustar"

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from epochal.data.load_options import LoadOptions
+from epochal.data.tables.exact_reader import read_exactly
 from epochal.data.tables.text_content import MARKS, Content
+from epochal.data.tables.text_format import TextFormat
 from epochal.data.tables.text_reader import (
-    TextFormat,
     first_rows,
-    read_exactly,
     read_fast,
     recognise,
 )

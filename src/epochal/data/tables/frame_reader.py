@@ -79,7 +79,7 @@ def _with_polars(file: IO[bytes], *, is_parquet: bool) -> Any:
     if not is_parquet:
         return _read_arrow(file)
     rows, columns = pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file))
-    _refuse_swollen(rows, columns, file)
+    refuse_swollen(rows, columns, file)
     file.seek(0)
     return pl.read_parquet(file)
 
@@ -90,15 +90,18 @@ def _with_arrow(file: IO[bytes], *, is_parquet: bool) -> Any:
     if not is_parquet:
         return feather.read_table(file)
     about = parquet.ParquetFile(file).metadata
-    _refuse_swollen(about.num_rows, about.num_columns, file)
+    refuse_swollen(about.num_rows, about.num_columns, file)
     file.seek(0)
     return parquet.read_table(file)
 
 
-def _refuse_swollen(rows: int, columns: int, file: IO[bytes]) -> None:
-    """Raise `DataError` for a table of far more values than its file explains: one value, said a billion times."""
+def refuse_swollen(rows: int, columns: int, file: IO[bytes], values: int = 0) -> None:
+    """Raise `DataError` for a table of far more values than its file explains: one value, said a billion times.
+
+    ``values``: how many there are at least, where a column may hold lists of them.
+    """
     size = file.seek(0, os.SEEK_END)
-    if rows * columns * _CELL > max(SMALL, _HIGHEST_RATIO * size):
+    if max(values, rows * columns) * _CELL > max(SMALL, _HIGHEST_RATIO * size):
         raise DataError(
             f"{file.name}: {size:,} bytes say that they are {rows:,} rows of {columns:,} columns; use a part of it"
         )

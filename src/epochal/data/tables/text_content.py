@@ -17,6 +17,7 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM
           codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 
 _MOST_BYTES = 1 << 33
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,10 @@ class Content:
 
     encoded: bytes
 
-    def lines(self, most: int | None = None) -> io.StringIO:
-        """Return its lines, or as many as there are in so many bytes."""
-        head = self.encoded if most is None else self.encoded[:most]
-        return io.StringIO(head.decode("utf-8", "strict" if most is None else "ignore"), newline="")
+    def lines(self, most: int | None = None) -> io.TextIOWrapper:
+        """Return its lines, or as many as there are in so many bytes; the text is decoded piece by piece."""
+        head, errors = (self.encoded, "strict") if most is None else (self.encoded[:most], "ignore")
+        return io.TextIOWrapper(io.BytesIO(head), "utf-8", errors, newline="")
 
 
 def read_content(path: Path, encoding: str | None) -> Content:
@@ -36,7 +37,7 @@ def read_content(path: Path, encoding: str | None) -> Content:
     raw = _bytes(path)
     marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
     chosen = encoding or marked or "utf-8"
-    if chosen == "utf-8" and raw.isascii() and b"\0" not in raw:
+    if chosen == "utf-8" and b"\0" not in raw and not raw.startswith(codecs.BOM_UTF8) and _is_utf8(raw):
         return Content(raw)
     try:
         text = raw.decode(chosen)
@@ -53,6 +54,19 @@ def read_content(path: Path, encoding: str | None) -> Content:
         likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
         raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
     return Content(text.removeprefix("\ufeff").encode())
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Return whether bytes are text in UTF-8, without a copy of all of it, whose letters may take four bytes each."""
+    if raw.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(raw), _PIECE):
+            decoder.decode(raw[start : start + _PIECE], final=start + _PIECE >= len(raw))
+    except UnicodeError:
+        return False
+    return True
 
 
 def _bytes(path: Path) -> bytes:

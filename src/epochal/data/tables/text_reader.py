@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.tables.exact_reader import read_exactly
 from epochal.data.tables.frame_reader import library_errors
 from epochal.data.tables.table import Column, Table
 from epochal.data.tables.text_content import Content, read_content
+from epochal.data.tables.text_format import MOST_LETTERS, TextFormat, is_blank
 from epochal.data.tables.values import (
     MISSING,
     has_decimal_comma,
     is_missing,
     is_number,
     to_column,
-    without_missing,
 )
 from epochal.errors import DataError
 
@@ -37,33 +38,10 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".data.gz", "
 _SEPARATORS = ",;\t|"
 _SAMPLE = 200  # lines that are looked at for separator, names and types
 _HEAD = 1 << 18  # characters that hold so many lines, mostly
-_MOST_LETTERS = 2**31 - 1  # of a value: what a C long holds everywhere
 _BLANKS = (b"\x1c", b"\x1d", b"\x1e", b"\x1f")  # which Python strips from texts, and Polars does not
 _PIECE = 1 << 19  # bytes that are counted at once: they and their marks stay in the cache
 
 Texts = Shaped[np.ndarray, " n"]
-
-
-@dataclass(frozen=True, slots=True)
-class TextFormat:
-    """How a table is written.
-
-    Attributes:
-        separator: between its values.
-        names: of its columns; made up where it has no line of names.
-        has_header: whether its first line is one.
-        unnamed: those of its names that are made up, though it has a line of names.
-    """
-
-    separator: str
-    names: tuple[str, ...]
-    has_header: bool
-    unnamed: tuple[str, ...] = ()
-
-    @property
-    def last_named(self) -> str:
-        """The last column that has a name of its own; a line may end with a separator."""
-        return next((name for name in reversed(self.names) if name not in self.unnamed), self.names[-1])
 
 
 def read_text_table(
@@ -95,7 +73,7 @@ def read_text_table(
     kept = (form.last_named,) if as_text is None else tuple(as_text)
     columns = read_fast(content, form, rows, kept)
     if columns is None:
-        columns = read_exactly(content, path, form)
+        columns = read_exactly(content, path, form, as_text=kept)
     notes = () if form.has_header else (f"{path.name}: no line of column names; they are called {form.names[0]} …",)
     return _typed(path, content, form, columns, kept, notes)
 
@@ -115,9 +93,9 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
     # a sample that was cut within quotes has a last row that is none
     cut = len(start.encode()) < len(content.encoded)
     best: tuple[tuple[int, ...], str, list[list[str]]] | None = None
-    csv.field_size_limit(_MOST_LETTERS)
+    csv.field_size_limit(MOST_LETTERS)
     for place, separator in enumerate(_SEPARATORS):
-        rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not _is_blank(row)]
+        rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if not is_blank(row)]
         rows = rows[:-1] if cut and len(rows) > 1 else rows
         if not rows:
             raise DataError(f"{path}: one column only (empty); features and a target are needed")
@@ -130,10 +108,6 @@ def first_rows(content: Content, path: Path) -> tuple[str, list[list[str]]]:
             best = (score, separator, rows)
     assert best is not None
     return best[1], best[2]
-
-
-def _is_blank(row: Sequence[str]) -> bool:
-    return not row or (len(row) == 1 and not row[0].strip())
 
 
 def recognise(
@@ -283,38 +257,6 @@ def _from_polars(series: Any) -> Texts:
     return values
 
 
-def read_exactly(content: Content, path: Path, form: TextFormat, before: int = 0) -> list[Texts]:
-    """Return the columns of texts as the `csv` module reads them. Raises `DataError` with the line of what is wrong.
-
-    ``before``: lines of the file that stand before the content.
-    """
-    wanted = len(form.names)
-    records: list[list[str]] = []
-    reader = csv.reader(content.lines(), delimiter=form.separator, strict=True)
-    started = 0
-    csv.field_size_limit(_MOST_LETTERS)
-    try:
-        for row in reader:
-            if not _is_blank(row):
-                if len(row) != wanted:
-                    first, last = before + started + 1, before + reader.line_num
-                    raise DataError(f"{path}: {_about_length(row, first, last, wanted, form)}")
-                records.append(row)
-            started = reader.line_num
-    except csv.Error as error:
-        what = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        line = before + started + 1
-        raise DataError(f"{path}: line {line}: {what}; close it, or write a quote within text twice") from error
-    return [without_missing(column) for column in zip(*records[form.has_header :], strict=True)]
-
-
-def _about_length(row: list[str], first: int, last: int, wanted: int, form: TextFormat) -> str:
-    where = f"line {first}" if first == last else f"lines {first} to {last}"
-    than = f"the header {wanted}" if form.has_header else f"the first line {wanted}"
-    open_quote = "; is a quote not closed?" if last > first + 1 else ""
-    return f"{where} has {len(row)} columns, {than}{open_quote}"
-
-
 def _typed(
     path: Path,
     content: Content,
@@ -352,7 +294,7 @@ def _line_of(content: Content, form: TextFormat, row: int) -> int:
     reader = csv.reader(content.lines(), delimiter=form.separator)
     started, seen = 0, -int(form.has_header)
     for record in reader:
-        if not _is_blank(record):
+        if not is_blank(record):
             if seen == row:
                 return started + 1
             seen += 1

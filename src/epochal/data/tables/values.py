@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -16,8 +16,11 @@ from epochal.errors import DataError
 MISSING = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "null", "<na>", "?", "nat"})
 """What stands for no value in any column, in any case."""
 
-_NO_NUMBER = frozenset({"none", "nil", "-", "--", "."})
+NO_NUMBER = frozenset({"none", "nil", "-", "--", "."})
 """What does among numbers besides; among words it is one of them."""
+
+COMMAS_WITHIN = 2000
+"""Rows that say whether a table has decimal commas."""
 
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")
@@ -37,6 +40,8 @@ _DATES = {
     "%Y年%m月%d日": "年月日",
 }
 _LOOKS_LIKE_DATE = re.compile(r"[0-9]{1,4}[-/.年][0-9]{1,2}[-/.月][0-9]{1,4}日?([T ].*)?")
+_TRIED = 100
+"""Texts that are read before a copy of all of them is made."""
 _MOSTLY = 0.5  # a column with more numbers than that and a few words is a mistake, not a category
 
 
@@ -84,8 +89,8 @@ def to_column(name: str, texts: Shaped[np.ndarray, " n"], *, decimal_comma: bool
     if not known:
         return Column(name, "number", np.full(len(texts), np.nan))
 
-    if len(words := [text for text in known if text.lower() not in _NO_NUMBER]) < len(known) and words:
-        without = np.array([None if text is None or text.lower() in _NO_NUMBER else text for text in texts], object)
+    if len(words := [text for text in known if text.lower() not in NO_NUMBER]) < len(known) and words:
+        without = np.array([None if text is None or text.lower() in NO_NUMBER else text for text in texts], object)
         column = to_column(name, without, decimal_comma=decimal_comma)
         return column if column.kind != "text" else Column(name, "text", texts)
 
@@ -93,7 +98,7 @@ def to_column(name: str, texts: Shaped[np.ndarray, " n"], *, decimal_comma: bool
         return Column(name, "number", numbers)
     if (read := _read_written_numbers(texts, known, decimal_comma)) is not None:
         return Column(name, "number", read[0], read[1])
-    if {text.lower() for text in known} <= _TRUTH.keys():
+    if all(text.lower() in _TRUTH for text in known):
         truths = [np.nan if text is None else _TRUTH[text.lower()] for text in texts]
         return Column(name, "boolean", np.array(truths, np.float64))
 
@@ -105,7 +110,7 @@ def to_column(name: str, texts: Shaped[np.ndarray, " n"], *, decimal_comma: bool
 def has_decimal_comma(columns: Sequence[Shaped[np.ndarray, " n"]]) -> bool:
     """Return whether some column of texts holds numbers such as 3,5 and nothing that is neither number nor missing."""
     for texts in columns:
-        known = [text for text in texts[:2000] if text is not None]
+        known = [text for text in texts[:COMMAS_WITHIN] if text is not None]
         if any("," in text for text in known) and all(_COMMA.fullmatch(text) or is_number(text) or
                                                       _GROUPED_COMMA.fullmatch(text) for text in known):  # fmt: skip
             return True
@@ -119,7 +124,6 @@ def _read_written_numbers(
     first = _MONEY.sub("", known[0])
     if not first or first[-1] not in "0123456789.,)" or "_" in first:
         return None
-    bare = [None if text is None else _MONEY.sub("", text) for text in texts]
 
     def plain(text: str | None) -> str | None:
         if text is None:
@@ -129,15 +133,18 @@ def _read_written_numbers(
             return (text.replace(".", "") if grouped or "," in text else text).replace(",", ".")
         return text.replace(",", "") if _GROUPED.fullmatch(text) else text
 
-    result = np.empty(len(bare), object)
-    result[:] = [plain(text) for text in bare]
-    numbers = to_numbers(result)
+    def plain_texts(written: Iterable[str | None]) -> Shaped[np.ndarray, " n"]:
+        return np.array([plain(None if text is None else _MONEY.sub("", text)) for text in written], object)
+
+    if to_numbers(plain_texts(known[:_TRIED])) is None:  # before a copy of all texts
+        return None
+    numbers = to_numbers(plain_texts(texts))
     if numbers is None or any("_" in text for text in known):
         return None
 
     ways = {
         "decimal comma": decimal_comma,
-        "thousands separated": not decimal_comma and any(text and "," in text for text in bare),
+        "thousands separated": not decimal_comma and any("," in _MONEY.sub("", text) for text in known),
         "signs left out": any(_MONEY.search(text) for text in known),
     }
     return numbers, ", ".join(way for way, holds in ways.items() if holds)
