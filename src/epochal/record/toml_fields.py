@@ -55,7 +55,7 @@ RUN_TOML = table(
         ),
         "versions": table({}, others=text(100)),
         "device": table({"platform": text(100), "kind": text(1000), "count": whole(1)}, {"processors": whole(1)}),
-        "changes": several(table({"iteration": whole()}, others=plain())),
+        "changes": several(table({"iteration": whole()}, others=plain()), 1000),
     },
     {"summation": word(*SUMMATIONS), "settings": plain_table(), "named_by": several(_SHA256, 100)},
 )
