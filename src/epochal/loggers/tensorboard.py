@@ -156,7 +156,9 @@ def _add_values(file: EventFile, iteration: int, values: Values, wall: float) ->
 def _refuse_foreign(folder: HeldFolder) -> None:
     """Refuse a folder with events: TensorBoard would draw two runs as one. Raises `OptionError`."""
     if event_files(folder):
-        raise OptionError(f"{folder.path} holds events already, and TensorBoard would mix them with these; name another one")
+        raise OptionError(
+            f"{folder.path} holds events already, and TensorBoard would mix them with these; name another one"
+        )
 
 
 def as_markdown(file: RunFile) -> str:

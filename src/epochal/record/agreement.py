@@ -58,5 +58,6 @@ def _of_epochs(history: History) -> Iterator[str]:
         if begun < end or (begun > end and row.epoch == epoch + 1):
             yield f"its epoch {row.epoch:,} begins at iteration {begun:,}, and the one before ends at {end:,}"
         if row.end_iteration > history.iterations:
-            yield f"its epoch {row.epoch:,} ends at iteration {row.end_iteration:,}, and it holds {history.iterations:,}"
+            end = row.end_iteration
+            yield f"its epoch {row.epoch:,} ends at iteration {end:,}, and it holds {history.iterations:,}"
         end, epoch = row.end_iteration, row.epoch

@@ -17,14 +17,8 @@ from epochal.version import __version__
 
 FILE, FORMAT = "lesson.json", 1
 _LONGEST = 64_000_000  # bytes
-_LESSON = table(
-    {
-        "format": whole(1),
-        "about": plain_table(),
-        "done": table({}, others=plain()),
-        "seconds": real(least=0.0, most=1e12),
-    }
-)
+_FORMAT = table({"format": whole(1)})
+_LESSON = table({"about": plain_table(), "done": table({}, others=plain()), "seconds": real(least=0.0, most=1e12)})
 
 T = TypeVar("T")
 
@@ -61,9 +55,10 @@ class KeptLesson:
         file = path / FILE
         try:
             content = json.loads(read_own(file, _LONGEST))
-            _LESSON.require("", content)
+            _FORMAT.require("", content)
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
+            _LESSON.require("", content)
             return cls(path, dict(content["about"]), dict(content["done"]), content["seconds"])
         except FileNotFoundError:
             raise RunError(f"{path} is no lesson: it has no {FILE}; `epochal lesson NAME` makes one") from None
