@@ -201,13 +201,20 @@ def narrow() -> None:
     weights = jnp.zeros((784, 10))
     compare(
         {
-            "as it is": (step_with(forward, gradient), weights),
+            "as it was": (step_with(forward, gradient), weights),
             "no products": (step_with(lambda x, w: x[:, :10] + w[:1], lambda x, error: x[:1].T + error[:1]), weights),
             "forward alone": (step_with(forward, lambda x, error: x[:1].T + error[:1]), weights),
             "gradient alone": (step_with(lambda x, w: x[:, :10] + w[:1], gradient), weights),
             "gradient as (errorᵀ @ x)ᵀ": (step_with(forward, lambda x, error: (error.T @ x).T), weights),
             "the same, kept apart from ᵀ": (
                 step_with(forward, lambda x, error: lax.optimization_barrier(error.T @ x).T),
+                weights,
+            ),
+            "both products so, as it is": (
+                step_with(
+                    lambda x, w: x @ lax.optimization_barrier(w.T).T,
+                    lambda x, error: lax.optimization_barrier(error.T @ x).T,
+                ),
                 weights,
             ),
             "w transposed": (step_with(lambda x, w: x @ w.T, lambda x, error: error.T @ x), weights.T.copy()),

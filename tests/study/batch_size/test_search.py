@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,45 @@ def test_other_seeds_repeat_the_best_rate_alone() -> None:
     assert {trial.lr for trial in row.trials} == {row.lr}
     assert row.steps == pytest.approx(law.steps(64) * (1 * 1.1 * 1.2) ** (1 / 3), rel=0.03)
     assert {wish.lr for wish in law.wishes if wish.batch_size == 64 and wish.seed} == {row.lr}
+
+
+def test_a_rate_at_which_the_first_seed_alone_had_luck_is_halved() -> None:
+    @dataclass
+    class Brink(Law):
+        """Above the best rate the first seed needs little, and the others four times as much."""
+
+        def one(self, wish: Wish) -> Trial:
+            trial = Law.one(self, wish)
+            if wish.lr <= self.rate(wish.batch_size) * 1.1 or trial.steps is None:
+                return trial
+            return dataclasses.replace(trial, steps=trial.steps * (0.6 if wish.seed == 0 else 4.0))
+
+    law = Brink()
+    row = search(law, seeds=(0, 1, 2), rate=2 * law.rate(64)).rows[64]
+    assert row.lr == pytest.approx(law.rate(64), rel=0.1)
+    assert [trial.seed for trial in row.trials] == [0, 1, 2]
+    assert row.steps == pytest.approx(law.steps(64) * (1 * 1.1 * 1.2) ** (1 / 3), rel=0.03)
+
+    # a rate that was given is kept, whatever the seeds do
+    given = search(law, seeds=(0, 1, 2), rate=2 * law.rate(64), is_rate_given=True).rows[64]
+    assert given.lr == pytest.approx(2 * law.rate(64), rel=1e-5)
+
+
+def test_half_of_a_rate_is_kept_only_where_it_is_better() -> None:
+    @dataclass
+    class Uneven(Law):
+        """The other seeds need twice as much, at every rate."""
+
+        def one(self, wish: Wish) -> Trial:
+            trial = Law.one(self, wish)
+            if trial.steps is None or wish.seed == 0:
+                return trial
+            return dataclasses.replace(trial, steps=2 * trial.steps)
+
+    law = Uneven()
+    row = search(law, seeds=(0, 1, 2)).rows[64]
+    assert row.lr == pytest.approx(law.rate(64), rel=0.35)
+    assert {wish.lr for wish in law.wishes if wish.batch_size == 64 and wish.seed} == {row.lr, row.lr / 2}
 
 
 def test_a_given_rate_is_the_only_one() -> None:

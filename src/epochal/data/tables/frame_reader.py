@@ -45,12 +45,14 @@ def read_frame_file(path: Path, *, as_text_columns: Sequence[str] = ()) -> Table
 
     with library_errors(refusal):
         with open_regular(path) as file:
-            if find_spec("polars") is not None:
-                frame = _with_polars(file, is_parquet=is_parquet)
-            elif find_spec("pyarrow") is not None:
+            # a Parquet file may say numbers of values at which Polars ends the process; PyArrow refuses them
+            installed = {name for name in ("polars", "pyarrow") if find_spec(name) is not None}
+            if not installed:
+                raise DataError(f"{path}: Parquet and Arrow files need Polars: pip install 'epochal[tables]'")
+            if "polars" not in installed or (is_parquet and "pyarrow" in installed):
                 frame = _with_arrow(file, is_parquet=is_parquet)
             else:
-                raise DataError(f"{path}: Parquet and Arrow files need Polars: pip install 'epochal[tables]'")
+                frame = _with_polars(file, is_parquet=is_parquet)
         return read_frame(frame, str(path), as_text_columns=as_text_columns)
 
 

@@ -2,8 +2,10 @@
 
 Sizes are tried from the middle outward. The rates of each are climbed by factors of 2 from its neighbour's best; a
 trial is cut off at 1.3 times the fewest updates so far, and a parabola in the logarithm of the rate through the best
-three says where to try once more. Unless the sizes were given, larger ones are left out where twice in a row four times
-the batch saved less than 15 % of the updates, and smaller ones where a quarter saved less than 15 % of the samples.
+three says where to try once more. The other seeds repeat the best rate; where they need far more updates than the first
+one, that had luck at the brink of divergence, and all of them try half of the rate. Unless the sizes were given, larger
+ones are left out where twice in a row four times the batch saved less than 15 % of the updates, and smaller ones where
+a quarter saved less than 15 % of the samples.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -25,6 +28,8 @@ _SAVES = 0.85  # of the updates, or samples, that the neighbour needs: a size th
 _TWICE = 2
 _WORTH = 0.15  # of a factor of 2: nearer, another rate could not be told from this one
 _PATIENCE = 4
+_LUCK = 1.5  # times the first seed's updates: if the others need more, the best rate was best for it alone
+_MOST_HALVINGS = 2
 _ROOM = 1.5  # times the updates that are expected from the neighbour
 
 
@@ -174,7 +179,25 @@ class Search:
         # where another seed needs more than this, it is beyond what the study can say
         limit = max(4 * math.ceil(best.steps), first.limit)
         repeats = self.try_all([Wish(size, best.lr, seed, limit) for seed in question.seeds[1:]])
-        return SizeRow(size, best.lr, not question.is_rate_given and rates.is_edge(best.lr), (best, *repeats))
+        if question.is_rate_given:
+            return SizeRow(size, best.lr, False, (best, *repeats))
+        trials = self._without_luck((best, *repeats), limit)
+        return SizeRow(size, trials[0].lr, rates.is_edge(trials[0].lr), trials)
+
+    def _without_luck(self, trials: tuple[Trial, ...], limit: int) -> tuple[Trial, ...]:
+        """Return all seeds' trials at this rate, or at a half or quarter of it, if the first seed alone did well."""
+        for _ in range(_MOST_HALVINGS):
+            first = trials[0].steps
+            others = [math.inf if one.steps is None else one.steps for one in trials[1:]]
+            if not first or not others or statistics.geometric_mean(others) <= _LUCK * first:
+                break
+
+            half = float(f"{trials[0].lr / _STEP:.6g}")
+            slower = self.try_all([Wish(one.batch_size, half, one.seed, limit) for one in trials])
+            if _needed(slower) >= _needed(trials):
+                break
+            trials = tuple(slower)
+        return trials
 
     def _first(self, size: int, neighbour: SizeRow | None) -> Wish:
         """Return the first trial of a size: its rate and its limit follow from the neighbour's."""
@@ -189,6 +212,11 @@ class Search:
         if not question.is_rate_given:
             lr *= 0.5 ** round(question.power * math.log2(ratio))
         return Wish(size, lr, question.seeds[0], math.ceil(_ROOM * ratio * neighbour.steps) + 1)
+
+
+def _needed(trials: Sequence[Trial]) -> float:
+    """Return the mean updates of all seeds; infinite where one did not reach the target."""
+    return statistics.geometric_mean([math.inf if one.steps is None else one.steps for one in trials])
 
 
 class _Rates:
@@ -233,7 +261,7 @@ class _Rates:
 
     def is_edge(self, lr: float) -> bool:
         """Return whether no rate was tried below, or none above."""
-        return lr in (min(self._tried), max(self._tried))
+        return not min(self._tried) < lr < max(self._tried)
 
     def _is_better(self, one: Trial, other: Trial) -> bool:
         return self._rank(one) < self._rank(other)
