@@ -75,7 +75,7 @@ def test_each_value_may_be_anything(tmp_path: Path, capsys: pytest.CaptureFixtur
             file.write_text(with_value(place, other))
             status = main(["show", str(tmp_path)])
             assert status in (0, 2), (place, other)
-            assert main(["report", str(tmp_path)]) == status, (place, other)
+            assert main(["report", str(tmp_path)]) in (status, 2), (place, other)  # there may be no result to draw
             assert all(line.startswith("epochal: ") for line in capsys.readouterr().err.splitlines()), (place, other)
             refused += status == 2
     assert refused > 100

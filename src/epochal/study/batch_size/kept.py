@@ -73,7 +73,8 @@ class Pilot:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Pilot:
         """Read `to_dict`'s result."""
-        return cls(**{**values, "target": Target.from_dict(values["target"])})
+        numbers = (float(values[name]) for name in ("lr", "begun", "best", "seconds"))
+        return cls(Target.from_dict(values["target"]), *numbers)
 
 
 @dataclass(frozen=True, slots=True)
