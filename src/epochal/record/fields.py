@@ -63,9 +63,9 @@ def real(*, infinite: bool = False, least: float = -LARGEST_REAL, most: float = 
     """Return the field of numbers; ``infinite``: also of infinities and of no number, as a loss may be."""
     what = "a number" if infinite else "a finite number"
     if most != LARGEST_REAL:
-        what = f"{what} from {least:g} to {most:g}"
+        what = f"a finite number from {least:g} to {most:g}"
     elif least != -LARGEST_REAL:
-        what = f"{what} of at least {least:g}"
+        what = f"a number of at least {least:g}" if infinite else f"a finite number of at least {least:g}"
 
     def holds(value: Any) -> bool:
         if type(value) is int:

@@ -19,7 +19,7 @@ from epochal.files import is_own
 from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
-from epochal.record.agreement import contradiction, is_spent
+from epochal.record.agreement import check_agreement, is_spent
 from epochal.record.checkpoint_file import (
     Checkpoint,
     checkpoint_files,
@@ -373,8 +373,11 @@ def _altered(file: RunFile, origin: Mapping[str, Any], position: Position) -> tu
 
 def _contradictions(folder: RunFolder, history: History, file: RunFile) -> tuple[str, ...]:
     """Return what the history says otherwise than itself; nothing where it is one that a training wrote."""
-    why = contradiction(history, file)
-    return () if why is None else (f"{folder.history_db} contradicts itself: {why}",)
+    try:
+        check_agreement(folder.history_db, history, file)
+    except RunError as error:
+        return (str(error),)
+    return ()
 
 
 def _shared(counts: list[int]) -> int:
