@@ -76,6 +76,15 @@ class HeldFolder:
             _check_folder(path)
         return HeldFolder(path, place, self.descriptor_of(name, _FOLDER) if _CAN_HOLD else None)
 
+    @classmethod
+    def made_in(cls, path: Path, *names: str) -> HeldFolder:
+        """Make folders in one that the user named, each in the one before, and hold the last; no link leads to any."""
+        held = cls.open(path)
+        for name in names:
+            with held as above:
+                held = above.inside(name, make=True)
+        return held
+
     def __enter__(self) -> HeldFolder:
         return self
 
@@ -154,6 +163,10 @@ class HeldFolder:
         with self.new_file(name, sync=sync) as file:
             file.write(content)
 
+    def create_file(self, name: str) -> IO[bytes]:
+        """Make a file that grows under its name from the start. Raises `OSError` where anything has that name."""
+        return os.fdopen(self._open(name, _NEW_FILE, 0o666), "wb")
+
     @contextmanager
     def new_file(self, name: str, *, sync: bool = True) -> Iterator[IO[bytes]]:
         """Open a temporary file that takes the place of ``name`` once the block has ended.
@@ -163,7 +176,7 @@ class HeldFolder:
         """
         temporary = f"{name}.{secrets.token_hex(4)}{TEMPORARY}"
         try:
-            with os.fdopen(self._open(temporary, _NEW_FILE, 0o666), "wb") as file:
+            with self.create_file(temporary) as file:
                 yield file
                 file.flush()
                 if sync:

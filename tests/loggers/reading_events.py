@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from epochal.held_folder import HeldFolder
 from epochal.loggers.event_file import crc32c, event_files
 
 
@@ -20,10 +21,16 @@ class Events:
     walls: list[float] = field(default_factory=list)
 
 
+def event_paths(folder: Path) -> list[Path]:
+    """Return the event files of a folder, in the order of reading."""
+    with HeldFolder.open(folder) as held:
+        return [folder / name for name in event_files(held)]
+
+
 def read_events(folder: Path, *, purge: bool = True) -> Events:
     """Return what the files in a folder say, in the order of their names."""
     shown = Events()
-    for path in event_files(folder):
+    for path in event_paths(folder):
         for message in records(path.read_bytes()):
             event = dict(fields(message))
             step = event.get(2, 0)

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reading_events import fields, read_events, records
+from reading_events import event_paths, fields, read_events, records
 
-from epochal.loggers.event_file import EventFile, crc32c, event_files, scalar_records
+from epochal.held_folder import HeldFolder
+from epochal.loggers.event_file import EventFile, crc32c, scalar_records
+
+
+def event_file(folder: Path, purge_from: int | None = None) -> EventFile:
+    with HeldFolder.open(folder) as held:
+        return EventFile(held, purge_from)
 
 
 @pytest.mark.parametrize("first", [0, 1, 120, 16_380, 2**31, 2**40])
@@ -17,7 +23,7 @@ from epochal.loggers.event_file import EventFile, crc32c, event_files, scalar_re
 def test_scalars_are_read_as_they_were_given(first: int, tag: str, tmp_path: Path) -> None:
     values = np.random.default_rng(first).normal(size=300).astype(np.float32)
     values[7:10] = np.nan, np.inf, 0
-    file = EventFile(tmp_path)
+    file = event_file(tmp_path)
     file.add_scalars(tag, first, values, 12.5)
     file.close()
     shown = read_events(tmp_path)  # compares the checksums
@@ -37,11 +43,11 @@ def test_a_flipped_bit_is_found() -> None:
 
 def test_it_is_what_tensorboardx_reads(tmp_path: Path) -> None:
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2", reason="needs tensorboardX")
-    file = EventFile(tmp_path, purge_from=3)
+    file = event_file(tmp_path, purge_from=3)
     file.add_scalars("loss", 3, np.float32([0.5, 0.25]), 1.0)
     file.add_text("status", 4, "finished *é*", 1.0)
     file.close()
-    (path,) = event_files(tmp_path)
+    (path,) = event_paths(tmp_path)
     events = [event_pb2.Event.FromString(message) for message in records(path.read_bytes())]
     assert events[0].file_version == "brain.Event:2"
     assert (events[1].step, events[1].session_log.status) == (3, 1)
@@ -56,10 +62,10 @@ def test_it_is_what_tensorboardx_reads(tmp_path: Path) -> None:
 
 def test_later_files_are_read_later_and_supersede(tmp_path: Path) -> None:
     for first in (1, 6, 3):
-        file = EventFile(tmp_path, purge_from=first)
+        file = event_file(tmp_path, purge_from=first)
         file.add_scalars("loss", first, np.full(5, first, np.float32), time.time())
         file.close()
-    assert len(event_files(tmp_path)) == 3
+    assert len(event_paths(tmp_path)) == 3
     assert read_events(tmp_path).scalars["loss"] == [(1, 1.0), (2, 1.0), *((step, 3.0) for step in range(3, 8))]
     assert len(read_events(tmp_path, purge=False).scalars["loss"]) == 15
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from following import OPTIONS, clouds, killed
-from reading_events import Events, read_events
+from reading_events import Events, event_paths, read_events
 
 from epochal import Run, resume, train
 from epochal.errors import OptionError, RunError
 from epochal.loggers import TensorBoard
-from epochal.loggers.event_file import event_files
 from epochal.loggers.tensorboard import write_run
 from little import StopAfter
 
@@ -50,7 +49,7 @@ def test_a_run_that_continues_goes_on_in_the_same_events(stop: int, tmp_path: Pa
     train(clouds(), run=tmp_path / "run", callbacks=[TensorBoard("logs"), StopAfter(stop)], **OPTIONS)
     run = resume(tmp_path / "run", data=clouds(), callbacks=TensorBoard("logs"))
     check(read_events(Path("logs")), run)
-    assert len(event_files(Path("logs"))) == 2
+    assert len(event_paths(Path("logs"))) == 2
 
 
 def test_what_a_killed_process_wrote_after_its_checkpoint_is_superseded(tmp_path: Path) -> None:

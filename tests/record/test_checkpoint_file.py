@@ -14,8 +14,9 @@ from safetensors.numpy import load_file
 
 from epochal import Model, from_functions, rerun, resume, train
 from epochal.clock import Position
+from epochal.errors import RunError
 from epochal.held_folder import HeldFolder
-from epochal.record.checkpoint_file import Checkpoint, EpochSums, load_checkpoint, save_checkpoint
+from epochal.record.checkpoint_file import Checkpoint, EpochSums, load_checkpoint, read_header, save_checkpoint
 from little import StopAfter, little_data
 
 __all__ = ["little_data"]
@@ -99,3 +100,17 @@ def test_short_weights_are_evaluated_resumed_and_repeated(
     train(little_data, run=tmp_path / "run", callbacks=StopAfter(5), **options)
     assert resume(tmp_path / "run", model=model).weights_sha256 == whole.weights_sha256
     assert rerun(whole.path, tmp_path / "again", model=model).is_same
+
+
+def test_a_name_that_says_another_iteration_is_not_believed(little_data: Path, tmp_path: Path) -> None:
+    run = train(little_data, run=tmp_path / "run", model="linear", batch_size=4, epochs=3, snapshots=True)
+    newest = max(run.folder.checkpoints.iterdir())
+    older = min(path for path in run.folder.snapshots.iterdir() if path.name.startswith(f"{6:012d}"))
+    for path in run.folder.checkpoints.iterdir():
+        path.unlink()
+    older.rename(newest.with_name(f"{18:012d}-{older.name.split('-')[1]}"))
+    for read in (load_checkpoint, read_header):
+        with pytest.raises(RunError, match="it is of iteration 6, and its name says 18"):
+            read(max(run.folder.checkpoints.iterdir()))
+    with pytest.raises(RunError, match=r"none of the checkpoints in .* can be used"):
+        resume(run.path, epochs=5)

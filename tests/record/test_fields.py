@@ -10,6 +10,7 @@ from epochal.record.fields import (
     Field,
     either,
     matching,
+    moment,
     optional,
     plain,
     plain_table,
@@ -31,6 +32,13 @@ from epochal.record.fields import (
         (real(), [0.5, 1, -1e300], [math.inf, math.nan, "1", True, None]),
         (real(infinite=True), [math.inf, math.nan, -math.inf, 1e300], ["nan", None]),
         (real(least=0.0), [0.0, 5], [-0.1, math.inf]),
+        (real(), [1e300], [1e301, -1e301]),  # so that a sum of many is still a number
+        (real(least=0.0, most=10.0), [10, 0.5], [10.5, 11, -1]),
+        (
+            moment(),
+            ["2026-11-30T12:00:00.123+00:00", "2026-11-30T12:00:00+00:00"],
+            ["----------", "2026-13-30T12:00:00+00:00", "2026-11-30", "0000-01-01T00:00:00+00:00", 5],
+        ),
         (text(3), ["", "abc"], ["abcd", b"abc", 3]),
         (matching("[a-f]+", "letters"), ["abc"], ["", "abcz", 3]),
         (word("one", "two"), ["one"], ["three", 1, ["one"]]),

@@ -10,7 +10,8 @@ import pytest
 
 from epochal import Run, resume
 from epochal.cli import main
-from epochal.errors import RunError
+from epochal.errors import OptionError, RunError
+from epochal.loggers import TensorBoard
 
 
 @pytest.fixture
@@ -61,6 +62,34 @@ def test_a_link_at_a_name_that_is_written_leads_nowhere(name: str, run: Run, out
     assert untouched(outside)
     assert not (run.path / "run.toml").is_symlink()
     assert not (run.path / "report.html").is_symlink()
+
+
+@pytest.mark.parametrize("to", ["numpy", "safetensors", "tensorboard"])
+@pytest.mark.parametrize("link", ["export", "export/tensorboard"])
+def test_an_export_into_the_run_folder_stays_there(link: str, to: str, run: Run, outside: Path) -> None:
+    (run.path / link).parent.mkdir(exist_ok=True)
+    (run.path / link).symlink_to(outside)
+    leads_there = link == "export" or to == "tensorboard"
+    assert main(["export", str(run.path), "--to", to, "--force"]) == (2 if leads_there else 0)
+    assert untouched(outside)
+    assert main(["export", str(run.path), "--to", to, "--out", str(outside), "--force"]) == 0  # whom the user names
+
+
+def test_events_of_another_folder_are_not_replaced(run: Run, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "events.out.tfevents.0000000001.host").write_text("precious")
+    (run.path / "export").mkdir()
+    (run.path / "export" / "tensorboard").symlink_to(others)
+    assert main(["export", str(run.path), "--to", "tensorboard", "--force"]) == 2
+    assert [path.read_text() for path in others.iterdir()] == ["precious"]
+
+
+def test_a_logger_writes_into_no_link(run: Run, outside: Path) -> None:
+    (run.path / "tensorboard").symlink_to(outside)
+    with pytest.raises(OptionError, match="is a symbolic link"):
+        resume(run.path, epochs=5, callbacks=TensorBoard())
+    assert untouched(outside)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

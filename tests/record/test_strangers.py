@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
+import time
 import tomllib
 import tracemalloc
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ import tomli_w
 
 from epochal import Run, compare
 from epochal.cli import main
+from epochal.errors import RunError
+from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.run_record import RunRecord
 from epochal.record.toml_fields import LONGEST
 
@@ -65,6 +69,40 @@ def test_each_value_of_study_toml_may_be_anything(
         for other in OTHERS[number % 3 :: 3]:
             file.write_text(tomli_w.dumps(with_value(content, place, other)))
             ends_clearly(capsys, ["show", str(path)])
+
+
+def test_a_file_of_changes_is_read_in_no_time(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    file = run.folder.run_toml
+    whole = file.read_text()
+    changes = ",".join(f"{{iteration = {number}, lr = 0.1}}" for number in range(1000))
+    file.write_text(whole.replace("changes = []", f"changes = [{changes}]"))
+    started = time.process_time()
+    ends_clearly(capsys, ["show", str(run.path)])
+    assert time.process_time() - started < 5  # each change anew for each change took a minute
+
+    file.write_text(whole.replace("changes = []", f"changes = [{changes}, {{iteration = 0, lr = 0.1}}]"))
+    assert main(["show", str(run.path)]) == 2
+    file.write_text(whole.replace("changes = []", "changes = [{iteration = 5, lr = 0.1}, {iteration = 3, lr = 0.1}]"))
+    assert main(["show", str(run.path)]) == 2
+    assert "its changes do not follow each other" in capsys.readouterr().err
+
+
+def test_each_value_of_a_landscape_may_be_anything(quick_path: Path) -> None:
+    place = {"run": "a", "iteration": 0, "epoch": 0.0}
+    content = {
+        "format": 1, "kind": "pca", "split": "train", "samples": 10, "of": 10, "x": [0.0, 1.0], "y": [0.0, 1.0],
+        "loss": [[1.0, 2.0], [None, 1.0]], "explained": [0.5], "center": place, "lines": [],
+        "paths": {"a": [{"iteration": 0, "epoch": 0.0, "x": 0.0, "y": 0.0, "loss": 1.0}]}, "left_out": [], "seconds": 1,
+    }  # fmt: skip
+    file = quick_path / "landscape.json"
+    file.write_text(json.dumps(content))
+    LandscapeRecord.read(file)
+    texts = {"split"}
+    for name in content:
+        for other in (*([] if name in texts else ["abc"]), -1, [[[]]], {"a": [1]}, [{"run": 5, "why": 3}], 1e999):
+            file.write_text(json.dumps({**content, name: other}))
+            with pytest.raises(RunError, match=r"landscape\.json is damaged"):
+                LandscapeRecord.read(file)
 
 
 def test_a_study_of_more_runs_than_anybody_trains_is_refused(

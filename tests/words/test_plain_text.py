@@ -32,6 +32,9 @@ ATTACKS = {
     "erased": "good\b\b\b\bbad",
     "turned": "\u202egnp.exe",
     "isolated": "\u2066a\u2069",
+    "marked": "a\u200eb\u200fc\u061cd",
+    "unseen": "a\u200bb\u2060c\ufeffd\xade\u3164f",
+    "tagged": "a\U000e0041\U000e0062",
     "file_name": "r\udcff",
     "markup": "x[/red]y[bold]z",
     "emoji": "a:smile:b",
@@ -41,10 +44,22 @@ ATTACKS = {
 def acts(text: str) -> bool:
     """Whether something in a text is no letter: written from Unicode's categories, and not from the code's list."""
     return any(
-        unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(one) in DIRECTIONS
+        unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(one) in DIRECTIONS
+        or is_unseen(one)
         for one in text
         if one not in "\n\t"
     )
+
+
+def is_unseen(letter: str) -> bool:
+    """Whether a letter takes no room: what formats, but for joiners, which shape letters, and signs with a form."""
+    name = unicodedata.name(letter, "")
+    if letter in "\u200c\u200d" or name.startswith(("SYRIAC", "KAITHI", "EGYPTIAN")):
+        return False
+    if name.startswith("ARABIC"):
+        return name == "ARABIC LETTER MARK"
+    return unicodedata.category(letter) == "Cf" or name.endswith("HANGUL FILLER")
 
 
 DIRECTIONS = ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")

@@ -10,9 +10,11 @@ from pathlib import Path
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.export import FORMATS
 from epochal.export.description import describe, name_of
-from epochal.files import atomic_write, make_folder
+from epochal.files import make_folder
+from epochal.held_folder import HeldFolder
 from epochal.run.run import Run
 
+_FOLDER = "export"
 _SUFFIXES = {"stablehlo": (".stablehlo", ".json"), "onnx": (".onnx",), "safetensors": (".safetensors",),
              "numpy": (".py", ".npz")}  # fmt: skip
 
@@ -46,10 +48,10 @@ def export_run(run: Run, to: str, out: Path | None = None, *, force: bool = Fals
 
     contents = _CONTENTS[to](run)
     try:
-        make_folder(files[0].parent)
-        # what the first one needs comes before it
-        for path, content in reversed(list(zip(files, contents, strict=True))):
-            atomic_write(path, content)
+        with _held(run, out, files[0].parent) as folder:
+            # what the first one needs comes before it
+            for path, content in reversed(list(zip(files, contents, strict=True))):
+                folder.write_file(path.name, content)
     except OSError as error:
         raise RunError(f"cannot write {files[0]}: {error.strerror}; choose another place with --out") from error
     return files
@@ -69,7 +71,15 @@ def _files(run: Run, to: str, out: Path | None) -> tuple[Path, ...]:
 
 
 def _default_folder(run: Run) -> Path:
-    return Path() if run.record.path is None else run.path / "export"
+    return Path() if run.record.path is None else run.path / _FOLDER
+
+
+def _held(run: Run, out: Path | None, folder: Path) -> HeldFolder:
+    """Make the folder and hold it: one in the run folder is the run's own, and no link that leads elsewhere."""
+    if out is None and run.record.path is not None:
+        return HeldFolder.made_in(run.path, *folder.relative_to(run.path).parts)
+    make_folder(folder)
+    return HeldFolder.open(folder)
 
 
 def _stablehlo(run: Run) -> tuple[bytes, ...]:
@@ -105,15 +115,20 @@ _CONTENTS: dict[str, Callable[[Run], tuple[bytes, ...]]] = {
 
 def _write_tensorboard(run: Run, out: Path | None, *, force: bool) -> Path:
     """Write a run's history as a folder that TensorBoard shows; one that holds something is refused."""
-    from epochal.loggers.tensorboard import write_run
+    from epochal.loggers.tensorboard import write_events
 
-    out = out or _default_folder(run) / "tensorboard"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OptionError(f"{out} is there already; --force replaces its events, --out FOLDER writes into another")
+    place = out or _default_folder(run) / "tensorboard"
     try:
-        for events in out.glob("*tfevents*"):
-            events.unlink()
+        with _held(run, out, place) as folder:
+            there = folder.names()
+            if there and not force:
+                raise OptionError(
+                    f"{place} is there already; --force replaces its events, --out FOLDER writes into another"
+                )
+            for name in there:
+                if "tfevents" in name:
+                    folder.remove(name)
+            write_events(run.record, folder)
     except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; choose another place with --out") from error
-    write_run(run.path, out)
-    return out
+        raise RunError(f"cannot write {place}: {error.strerror}; choose another place with --out") from error
+    return place

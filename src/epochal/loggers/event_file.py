@@ -7,18 +7,22 @@ one array. Their checksums, too: a CRC is linear, so each differing byte adds it
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import time
 from functools import cache
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
 
+from epochal.held_folder import HeldFolder
+
 Words: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint32]]
 
+_NAME = "events.out.tfevents."
+_OWN_NAME = re.compile(re.escape(_NAME) + r"[0-9]{1,15}(\.|$)")
 _STEP_BYTES = 6  # a number of fixed length: up to 2⁴² iterations; readers take its leading zeros
 _TEXT = 7  # DT_STRING
 
@@ -27,19 +31,18 @@ class EventFile:
     """An event file that is written to.
 
     Args:
-        folder: where TensorBoard looks; made where it is missing.
+        folder: where TensorBoard looks.
         purge_from: events of earlier files from this step on are superseded.
 
     Raises:
         OSError: where it cannot be written, then or later.
     """
 
-    def __init__(self, folder: Path, purge_from: int | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: HeldFolder, purge_from: int | None = None) -> None:
         # readers go by name, so that a later file's second must be a later one
-        seconds = [int(path.name.split(".")[3]) for path in event_files(folder)]
+        seconds = [int(name.split(".")[3]) for name in event_files(folder)]
         second = max([int(time.time()), *(one + 1 for one in seconds)])
-        self._file = (folder / f"events.out.tfevents.{second:010d}.{socket.gethostname()}").open("xb")
+        self._file = folder.create_file(f"{_NAME}{second:010d}.{socket.gethostname()}")
 
         self._file.write(_record(_wall(time.time()) + _field(3, b"brain.Event:2")))
         if purge_from is not None:
@@ -67,10 +70,9 @@ class EventFile:
         self._file.close()
 
 
-def event_files(folder: Path) -> list[Path]:
-    """Return the event files in a folder that a file of ours has to follow, in the order of reading."""
-    found = sorted(folder.glob("events.out.tfevents.*"))
-    return [path for path in found if path.name.split(".")[3].isdigit()]
+def event_files(folder: HeldFolder) -> list[str]:
+    """Return the names of the event files in a folder that a file of ours has to follow, in the order of reading."""
+    return [name for name in folder.names() if _OWN_NAME.match(name)]
 
 
 def scalar_records(tag: str, first_step: int, values: Float32[np.ndarray, " n"], wall: float) -> bytes:

@@ -14,6 +14,8 @@ import tomli_w
 from jaxtyping import Float32
 
 from epochal.errors import OptionError, RunError
+from epochal.files import make_folder
+from epochal.held_folder import HeldFolder
 from epochal.loggers.event_file import EventFile, event_files
 from epochal.loggers.logger import Done, Logger, Row, Values, items_of
 from epochal.record.folder import RunFolder
@@ -49,17 +51,25 @@ class TensorBoard(Logger):
         """Open an event file."""
         if self._folder is None and start.folder is None:
             raise OptionError("TensorBoard needs a folder where the training has none: TensorBoard('logs/first')")
-        place = self._folder or RunFolder(start.folder or Path()).tensorboard
-        if not notes:
-            _refuse_foreign(place)
-        if not notes or not event_files(place):
-            self._file = EventFile(place)
-            return Done()
+        with self._held(start) as place:
+            if not notes:
+                _refuse_foreign(place)
+            if not notes or not event_files(place):
+                self._file = EventFile(place)
+                return Done()
 
-        # from the last iteration that was noted, that one included: a row of it may have followed
-        done = max(0, min(notes["iterations"], start.position.iteration) - 1)
-        self._file = EventFile(place, purge_from=done + 1)
-        return Done(done, done)
+            # from the last iteration that was noted, that one included: a row of it may have followed
+            done = max(0, min(notes["iterations"], start.position.iteration) - 1)
+            self._file = EventFile(place, purge_from=done + 1)
+            return Done(done, done)
+
+    def _held(self, start: Start) -> HeldFolder:
+        """Make the folder and hold it: one in the run folder is the run's own, and no link that leads elsewhere."""
+        if self._folder is None:
+            folder = RunFolder(start.folder or Path())
+            return HeldFolder.made_in(folder.path, folder.tensorboard.name)
+        make_folder(self._folder)
+        return HeldFolder.open(self._folder)
 
     @property
     def notes_key(self) -> str:
@@ -108,17 +118,20 @@ def write_run(run: str | os.PathLike[str], folder: str | os.PathLike[str]) -> in
         OptionError: where the folder holds events already.
     """
     record, place = RunRecord.read(Path(run)), Path(folder)
-    _refuse_foreign(place)
     try:
-        return _write_record(record, place)
+        make_folder(place)
+        with HeldFolder.open(place) as held:
+            return write_events(record, held)
     except OSError as error:
         raise RunError(f"cannot write {place}: {error.strerror}") from error
 
 
-def _write_record(record: RunRecord, place: Path) -> int:
+def write_events(record: RunRecord, folder: HeldFolder) -> int:
+    """Write what a run recorded into a folder that is held; as `write_run`, but that it raises `OSError`."""
+    _refuse_foreign(folder)
     history, scalars = record.history, 0
     wall = datetime.fromisoformat(history.sessions[0].started).timestamp() if history.sessions else time.time()
-    file = EventFile(place)
+    file = EventFile(folder)
     file.add_text("configuration", 0, as_markdown(record.file), wall)
 
     for item in items_of(history):
@@ -140,10 +153,12 @@ def _add_values(file: EventFile, iteration: int, values: Values, wall: float) ->
         file.add_scalars(name, iteration, np.array([value], np.float32), wall)
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: HeldFolder) -> None:
     """Refuse a folder with events: TensorBoard would draw two runs as one. Raises `OptionError`."""
     if event_files(folder):
-        raise OptionError(f"{folder} holds events already, and TensorBoard would mix them with these; name another one")
+        raise OptionError(
+            f"{folder.path} holds events already, and TensorBoard would mix them with these; name another one"
+        )
 
 
 def as_markdown(file: RunFile) -> str:

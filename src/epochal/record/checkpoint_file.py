@@ -211,9 +211,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if match is None or hashlib.sha256(content).hexdigest()[:32] != match[2]:
         raise RunError(f"checkpoint {path} is damaged: its content does not have the checksum in its name")
     try:
-        return from_bytes(content)
+        checkpoint = from_bytes(content)
+        _check_name(path, checkpoint.position)
+        return checkpoint
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise RunError(f"checkpoint {path} has another format: {brief(error)}") from error
+
+
+def _check_name(path: Path, position: Position) -> None:
+    """Raise `ValueError` where a file's name has another iteration than its content: it would pass for a newer one."""
+    if position.iteration != iteration_of(path):
+        raise ValueError(f"it is of iteration {position.iteration:,}, and its name says {iteration_of(path):,}")
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:
@@ -247,7 +255,9 @@ def read_header(path: Path) -> tuple[Position, Mapping[str, Any]]:
     try:
         with HeldFolder.own(path.parent) as folder, folder.open_file(path.name) as file:
             about = _about(file.read(8), file.read)
-        return Position(about["iteration"], about["epoch"], about["offset"]), about["origin"]
+        position = Position(about["iteration"], about["epoch"], about["offset"])
+        _check_name(path, position)
+        return position, about["origin"]
     except OSError as error:
         raise RunError(f"cannot read checkpoint {path}: {error.strerror}") from error
     except (KeyError, ValueError, TypeError, RecursionError) as error:

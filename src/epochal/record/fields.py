@@ -15,7 +15,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from epochal.counts import shown
@@ -24,6 +26,8 @@ Inside: TypeAlias = Callable[[str, Any], None]
 
 LARGEST = 2**63 - 1
 """What the largest whole number is that a history can hold."""
+LARGEST_REAL = 1e300
+"""What the largest measured number is: a hundred million of them have a sum, and a square of a loss is far below."""
 _LONGEST, _MOST, _DEEPEST = 65_536, 100_000, 16
 
 
@@ -55,18 +59,32 @@ def whole(least: int = 0, most: int = LARGEST) -> Field:
     return Field(what, lambda value: type(value) is int and least <= value <= most)
 
 
-def real(*, infinite: bool = False, least: float = -math.inf) -> Field:
+def real(*, infinite: bool = False, least: float = -LARGEST_REAL, most: float = LARGEST_REAL) -> Field:
     """Return the field of numbers; ``infinite``: also of infinities and of no number, as a loss may be."""
     what = "a number" if infinite else "a finite number"
-    if least != -math.inf:
-        what = f"{'a number' if infinite else 'a finite number'} of at least {least:g}"
+    if most != LARGEST_REAL:
+        what = f"a finite number from {least:g} to {most:g}"
+    elif least != -LARGEST_REAL:
+        what = f"a number of at least {least:g}" if infinite else f"a finite number of at least {least:g}"
 
     def holds(value: Any) -> bool:
         if type(value) is int:
-            return least <= value <= LARGEST
-        return type(value) is float and (infinite or math.isfinite(value)) and not value < least
+            return least <= value <= min(most, LARGEST)
+        return type(value) is float and (least <= value <= most if math.isfinite(value) else infinite)
 
     return Field(what, holds)
+
+
+def moment() -> Field:
+    """Return the field of points in time, UTC, as ISO 8601 writes them."""
+    form = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?[+]00:00", re.ASCII)
+
+    def holds(value: Any) -> bool:
+        with suppress(ValueError):
+            return type(value) is str and form.fullmatch(value) is not None and bool(datetime.fromisoformat(value))
+        return False
+
+    return Field("a time", holds)
 
 
 def text(longest: int = _LONGEST) -> Field:

@@ -20,9 +20,8 @@ from epochal.formats import decimal, plural
 from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.lazy import drawn_by
 from epochal.record.database import Bounds, opened
-from epochal.record.fields import plain
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
-from epochal.record.schema import SCHEMA_VERSION, check_row, checksum
+from epochal.record.schema import DETAIL, SCHEMA_VERSION, check_row, checksum
 
 Row = TypeVar("Row")
 
@@ -203,9 +202,12 @@ class _Reader:
     def iterations(self) -> int:
         """Count the iterations from the first on, without a gap."""
         iterations = 0
-        for first, count in self.database.execute("SELECT first, count FROM iterations ORDER BY first"):
+        blocks = self.database.execute("SELECT first, count, length(losses) FROM iterations ORDER BY first")
+        for first, count, size in blocks:
             if first != iterations or type(count) is not int or count < 1:
                 break
+            if size != 4 * count:
+                self._damaged(f"the losses from iteration {iterations:,} on are not as they were written")
             iterations += count
         return iterations
 
@@ -228,7 +230,7 @@ class _Reader:
         rows = self.database.execute(
             f"SELECT first, losses, crc32 FROM iterations WHERE first >= {start} ORDER BY first", (iteration,)
         ).fetchmany(self.bounds.rows)
-        if any(crc32(losses) != crc for _, losses, crc in rows):
+        if any(type(losses) is not bytes or crc32(losses) != crc for _, losses, crc in rows):
             self._damaged(f"the losses from iteration {iteration:,} on are not as they were written")
         return (rows[0][0] if rows else iteration), _as_losses([losses for _, losses, _ in rows])
 
@@ -272,22 +274,19 @@ class _Reader:
 
     def evaluations(self, after: int = -1) -> tuple[EvaluationRow, ...]:
         """Read the evaluations after iteration ``after``: rows of one split and iteration are one evaluation."""
-        found: dict[tuple[int, str], EvaluationRow] = {}
+        found: dict[tuple[int, str], tuple[int, dict[str, float]]] = {}
         table = "metrics" if self.version >= 2 else "evaluations"
         # an index that is damaged leaves rows out: only who watches, and reads the last ones again and again, trusts it
         scanned = f"{table} NOT INDEXED" if after < 0 else table
         where, order = f"iteration > {int(after)}", "iteration, split, rowid"
         for row in self.rows(table, _plain, where=where, order=order, scanned=scanned):
+            _, known = found.setdefault((row["iteration"], row["split"]), (row["samples"], {}))
             if self.version >= 2:
-                values = {row["metric"]: _number(row["value"])}
+                known[row["metric"]] = _number(row["value"])
             else:
-                values = {"loss": _number(row["loss"])}
-                values |= {} if row["accuracy"] is None else {"accuracy": row["accuracy"]}
-
-            key = (row["iteration"], row["split"])
-            known = found[key].metrics if key in found else {}
-            found[key] = EvaluationRow(*key, row["samples"], {**known, **values})
-        return tuple(found.values())
+                known |= {"loss": _number(row["loss"])}
+                known |= {} if row["accuracy"] is None else {"accuracy": row["accuracy"]}
+        return tuple(EvaluationRow(*key, samples, metrics) for key, (samples, metrics) in found.items())
 
     def rows(
         self,
@@ -343,9 +342,7 @@ def _plain(**row: Any) -> dict[str, Any]:
 
 def _event(**row: Any) -> EventRow:
     detail = json.loads(row["detail"])
-    if not isinstance(detail, dict):
-        raise ValueError(f"the detail of event {row['kind']} is no table")
-    plain().require(f"the detail of event {row['kind']}", detail)
+    DETAIL.require(f"the detail of event {row['kind']}", detail)
     return EventRow(**{**row, "detail": detail})
 
 

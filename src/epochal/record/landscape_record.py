@@ -15,9 +15,32 @@ from jaxtyping import Float64, Int64
 from epochal.command_words import shell_word
 from epochal.errors import RunError, brief
 from epochal.files import atomic_write, read_own
+from epochal.record.fields import optional, plain, real, several, table, text, whole, word
 
 FORMAT = 1
-_LONGEST = 256 << 20  # bytes
+_LONGEST = 64 << 20  # bytes
+_NUMBERS = several(optional(real()), 1_000_000)
+_PLACE = table({"run": text(1000), "epoch": real(least=0.0)}, {"iteration": whole()})
+_POINT = table({"iteration": whole(), **dict.fromkeys(("epoch", "x", "y", "loss"), optional(real()))})
+_LINE = table({"from": _PLACE, "to": _PLACE, "t": _NUMBERS, "loss": _NUMBERS})
+_LANDSCAPE = table(
+    {
+        "format": whole(1, FORMAT),
+        "kind": word("pca", "random"),
+        "split": text(100),
+        "samples": whole(),
+        "of": whole(),
+        "x": _NUMBERS,
+        "y": _NUMBERS,
+        "loss": several(_NUMBERS),
+        "explained": optional(several(real(), 100)),
+        "paths": table({}, others=several(_POINT)),
+        "lines": several(_LINE),
+        "left_out": several(table({"run": text(1000), "why": text()})),
+    },
+    {"center": optional(_PLACE), "seconds": real(least=0.0, most=1e12)},
+    others=plain(),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +199,9 @@ class LandscapeRecord:
     def read(cls, path: Path) -> LandscapeRecord:
         """Read a landscape's file. Raises `RunError` where it is damaged."""
         try:
-            return cls.from_dict(json.loads(read_own(path, _LONGEST)))
+            content = json.loads(read_own(path, _LONGEST))
+            _LANDSCAPE.require("", content)
+            return cls.from_dict(content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             what = f"{type(error).__name__}: {brief(error)}"
             study = shell_word(path.parent)

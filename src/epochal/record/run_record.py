@@ -19,6 +19,7 @@ from epochal.files import is_own
 from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
+from epochal.record.agreement import check_agreement, is_spent
 from epochal.record.checkpoint_file import (
     Checkpoint,
     checkpoint_files,
@@ -112,7 +113,10 @@ class RunRecord:
         if problems and (present := read_run_toml(folder.run_toml)) != file:  # a process at work has changed it
             file = present
             position, problems = _position_in(files, history.iterations, file)
-        return cls(path, file, history, status, position, problems)
+
+        if status == "finished" and not is_spent(history, file):  # extended, by a process that was lost at once
+            status = "interrupted"
+        return cls(path, file, history, status, position, (*problems, *_contradictions(folder, history, file)))
 
     def __repr__(self) -> str:
         return f"RunRecord {self.summary}"
@@ -221,6 +225,8 @@ class RunRecord:
     def check(self) -> None:
         """Read the weights that the run stands at, if there are any, and warn of what is not as it was written."""
         if self.status == "new" or not checkpoint_files(self.folder.checkpoints):
+            for problem in self.problems:
+                warnings.warn(problem, AlteredWarning, stacklevel=2)
             return
         try:
             self.checkpoint()
@@ -247,7 +253,7 @@ class RunRecord:
         if checkpoint is None:
             raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {place}")
         altered = _altered(read_run_toml(folder.run_toml), checkpoint.origin, checkpoint.position)
-        return Standing(checkpoint, (*problems, *altered))
+        return Standing(checkpoint, (*problems, *altered, *_contradictions(folder, self.history, self.file)))
 
     def facts(self) -> list[Fact]:
         """Return each fact of the plan beside its count from the history, for a run that is at its end.
@@ -360,6 +366,15 @@ def _altered(file: RunFile, origin: Mapping[str, Any], position: Position) -> tu
     """Return what `run.toml` says otherwise than the checkpoint that was made with it; nothing where it is the same."""
     try:
         file.check_origin(origin, position.iteration)
+    except RunError as error:
+        return (str(error),)
+    return ()
+
+
+def _contradictions(folder: RunFolder, history: History, file: RunFile) -> tuple[str, ...]:
+    """Return what the history says otherwise than itself; nothing where it is one that a training wrote."""
+    try:
+        check_agreement(folder.history_db, history, file)
     except RunError as error:
         return (str(error),)
     return ()

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import platform
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -135,6 +137,13 @@ class RunFile:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     summation: str = SUMMATION
     named_by: tuple[str, ...] = ()
+    _configs: tuple[TrainConfig, ...] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        configs = [self.config]
+        for change in self.changes:
+            configs.append(configs[-1].changed(change.options))
+        object.__setattr__(self, "_configs", tuple(configs))
 
     @property
     def present_config(self) -> TrainConfig:
@@ -153,11 +162,7 @@ class RunFile:
 
     def config_at(self, iteration: int) -> TrainConfig:
         """Return the configuration of the iteration that follows the first ``iteration``."""
-        config = self.config
-        for change in self.changes:
-            if change.iteration <= iteration:
-                config = config.changed(change.options)
-        return config
+        return self._configs[bisect_right(self.changes, iteration, key=lambda change: change.iteration)]
 
     def plan_at(self, iteration: int) -> Plan:
         """Return the plan that the iteration after the first ``iteration`` follows."""
@@ -273,8 +278,10 @@ class RunFile:
             content.get("summation", "chain"),
             tuple(content.get("named_by", ())),
         )
+        if any(one.iteration > following.iteration for one, following in pairwise(file.changes)):
+            raise ValueError("its changes do not follow each other")
         for change in file.changes:
-            file.plan_at(change.iteration)  # raises for what no run can change, and for no plan
+            file.plan_at(change.iteration)  # raises for no plan
 
         return file
 

@@ -17,7 +17,19 @@ from typing import Any
 from zlib import crc32
 
 from epochal.errors import RunError
-from epochal.record.fields import Field, content, matching, optional, real, text, whole, word
+from epochal.record.fields import (
+    Field,
+    content,
+    matching,
+    moment,
+    optional,
+    plain,
+    real,
+    table,
+    text,
+    whole,
+    word,
+)
 
 SCHEMA_VERSION = 3
 STATUSES = ("running", "finished", "stopped", "changed", "diverged", "failed", "interrupted")
@@ -105,8 +117,8 @@ CREATE TABLE evaluations (
 ) STRICT;
 """
 
-_COUNT, _LOSS, _SECONDS = whole(), optional(real(infinite=True)), real(least=0.0)
-_NAME, _TIME = text(1000), matching(r"[0-9T:.+Z-]{10,40}", "a time")
+_COUNT, _LOSS, _SECONDS = whole(), optional(real(infinite=True)), real(least=0.0, most=1e12)
+_NAME, _TIME = text(1000), moment()
 _HASH = matching(r"[0-9a-f]{1,64}", "a hash")
 COLUMNS: dict[str, dict[str, Field]] = {
     "iterations": {"first": _COUNT, "count": whole(1), "losses": content(), "crc32": _COUNT},
@@ -137,6 +149,8 @@ COLUMNS: dict[str, dict[str, Field]] = {
     "events": {"time": _TIME, "iteration": _COUNT, "kind": _NAME, "detail": text(10_000_000)},
 }
 """What each column of a table may hold, whatever its type in the file is."""
+DETAIL = table({}, {"hosts": table({}, others=whole(1)), "at_once": whole(1)}, others=plain())
+"""What the detail of an event may hold."""
 
 
 def _normal(sql: str) -> str:

@@ -55,24 +55,25 @@ RUN_TOML = table(
         ),
         "versions": table({}, others=text(100)),
         "device": table({"platform": text(100), "kind": text(1000), "count": whole(1)}, {"processors": whole(1)}),
-        "changes": several(table({"iteration": whole()}, others=plain())),
+        "changes": several(table({"iteration": whole()}, others=plain()), 1000),
     },
     {"summation": word(*SUMMATIONS), "settings": plain_table(), "named_by": several(_SHA256, 100)},
 )
 
+STUDY_DATA = table(
+    {
+        "name": text(1000),
+        "fingerprint": text(200),
+        "train": whole(),
+        "test": whole(),
+        "task": word("classification", "regression"),
+    },
+    {"own": switch()},
+)
 STUDY_TOML = table(
     {
         "format": FORMAT_NUMBER,
-        "data": table(
-            {
-                "name": text(1000),
-                "fingerprint": text(200),
-                "train": whole(),
-                "test": whole(),
-                "task": word("classification", "regression"),
-            },
-            {"own": switch()},
-        ),
+        "data": STUDY_DATA,
         "compare": table({"shared": plain_table()}, others=plain()),
     },
     {
@@ -96,6 +97,6 @@ STUDY_TOML = table(
 )
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, longest: int = LONGEST) -> dict[str, Any]:
     """Read a TOML file of a folder's own. Raises `OSError` where it cannot be read, `ValueError` where it is none."""
-    return parse_toml(read_own(path, LONGEST))
+    return parse_toml(read_own(path, longest))

@@ -1,8 +1,9 @@
 """The one place where a text that anybody may have written becomes text that is shown.
 
 Names come from data, files and runs: of classes, columns, folders, metrics. In a terminal, control characters would
-clear the screen, set its title or colours, or overwrite a line; those that turn the direction of writing show a name
-as another one. Each of them becomes a picture of itself, one for one, so that no name is shorter than it was.
+clear the screen, set its title or colours, or overwrite a line; those that turn the direction of writing, and those
+that nobody sees, show a name as another one. Each of them becomes a picture of itself, one for one, so that no name is
+shorter than it was.
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ import re
 import sys
 from typing import Final
 
-# C0 without tab and newline, delete, C1, line and paragraph separators, directions (embeddings, overrides, isolates),
-# and halves of letters, which stand for bytes of file names that are no text
-_ACTING: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+# C0 without tab and newline, delete, C1, line and paragraph separators, and halves of letters, which stand for bytes of
+# file names that are no text
+_CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+# marks, embeddings, overrides, isolates
+_DIRECTIONS: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# what takes no room; joiners (U+200C, U+200D) stay, since they shape letters
+_UNSEEN: Final = (
+    r"\xad\u180e\u200b\u2060-\u2064\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ACTING: Final = f"{_CONTROLS}{_DIRECTIONS}{_UNSEEN}"
 _IN_TEXT: Final = re.compile(f"[{_ACTING}]")
 _IN_LINE: Final = re.compile(f"[{_ACTING}\n]")
 _PICTURES: Final = 0x2400  # Unicode's pictures of the first 32 control characters, in their order
@@ -60,4 +69,7 @@ def _picture(found: re.Match[str]) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    number = ord(found[0])
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return f"\\u{0xD7C0 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"  # JSON writes it as two halves

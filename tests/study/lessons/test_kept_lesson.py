@@ -51,6 +51,19 @@ def test_seconds_are_those_of_all_processes(tmp_path: Path) -> None:
     assert KeptLesson.read(tmp_path).seconds == pytest.approx(17.0, abs=0.1)
 
 
+def test_a_file_elsewhere_and_one_of_holes_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.json").write_text('{"format": 1, "about": {}, "done": {}, "seconds": 1}')
+    (tmp_path / FILE).symlink_to(tmp_path / "elsewhere.json")
+    assert not KeptLesson.is_at(tmp_path)
+    with pytest.raises(RunError, match="is a symbolic link"):
+        KeptLesson.read(tmp_path)
+    (tmp_path / FILE).unlink()
+    with (tmp_path / FILE).open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(RunError, match=r"cannot read .*lesson\.json: it claims"):
+        KeptLesson.read(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": 1, "about": {}, "done": 3, "seconds": 1}'])
 def test_a_damaged_folder_is_named(content: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is no lesson: it has no lesson\.json"):

@@ -12,8 +12,10 @@ import tomli_w
 
 from epochal.command_words import shell_word
 from epochal.errors import EpochalError, RunError, brief
-from epochal.files import atomic_write, parse_toml, read_regular
+from epochal.files import atomic_write, is_own
 from epochal.record.study_record import StudyData
+from epochal.record.toml_fields import FORMAT_NUMBER, read_toml
+from epochal.study.batch_size.kept_fields import BATCH_SIZE_TOML, LONGEST
 from epochal.study.batch_size.request import Request
 from epochal.study.batch_size.search import Wish
 from epochal.study.batch_size.trials import BatchSizes
@@ -71,7 +73,8 @@ class Pilot:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Pilot:
         """Read `to_dict`'s result."""
-        return cls(**{**values, "target": Target.from_dict(values["target"])})
+        numbers = (float(values[name]) for name in ("lr", "begun", "best", "seconds"))
+        return cls(Target.from_dict(values["target"]), *numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,11 @@ class BatchSizeRecord:
         """Read the folder. Raises `RunError` where it is no study of batch sizes, or is damaged."""
         file = path / FILE
         try:
-            content = parse_toml(read_regular(file))
+            content = read_toml(file, LONGEST)
+            FORMAT_NUMBER.require("format", content.get("format"))
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
+            BATCH_SIZE_TOML.require("", content)
             return cls._of(path, content)
         except FileNotFoundError:
             raise RunError(
@@ -112,8 +117,9 @@ class BatchSizeRecord:
             ) from None
         except RunError:
             raise
+        except OSError as error:
+            raise RunError(f"cannot read {file}: {error.strerror}") from error
         except (
-            OSError,
             ValueError,
             KeyError,
             TypeError,
@@ -146,7 +152,7 @@ class BatchSizeRecord:
     @staticmethod
     def is_at(path: Path) -> bool:
         """Return whether the folder is that of a study of batch sizes."""
-        return (path / FILE).is_file()
+        return is_own(path / FILE)
 
     @property
     def spent(self) -> float:

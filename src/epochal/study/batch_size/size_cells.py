@@ -28,7 +28,9 @@ def rate_text(row: SizeRow) -> str:
 def seeds_text(row: SizeRow) -> str:
     """Return how far the seeds lie apart, as a part of their mean: half of their range; a dash for a single one."""
     seeds = row.steps_of_seeds
-    return f"±{100 * (math.sqrt(max(seeds) / min(seeds)) - 1):.0f} %" if len(seeds) > 1 else "–"
+    if len(seeds) < 2 or not min(seeds):  # a seed that was there already has no factor to another
+        return "–"
+    return f"±{100 * (math.sqrt(max(seeds) / min(seeds)) - 1):.0f} %"
 
 
 def short(value: float | None) -> str:

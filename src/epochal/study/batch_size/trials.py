@@ -74,7 +74,8 @@ class SizeRow:
     def from_dict(cls, values: Mapping[str, Any]) -> SizeRow:
         """Read `to_dict`'s result."""
         trials = tuple(Trial.from_dict(one) for one in values["trials"])
-        return cls(values["batch_size"], values.get("lr"), values["is_edge"], trials, values.get("microseconds"))
+        lr, microseconds = (None if values.get(one) is None else float(values[one]) for one in ("lr", "microseconds"))
+        return cls(values["batch_size"], lr, values["is_edge"], trials, microseconds)
 
 
 @dataclass(frozen=True, slots=True)

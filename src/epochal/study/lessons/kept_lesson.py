@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from epochal.errors import EpochalError, RunError, brief
-from epochal.files import atomic_write, read_regular
+from epochal.files import atomic_write, is_own, read_own
+from epochal.record.fields import plain, plain_table, real, table, whole
 from epochal.version import __version__
 
 FILE, FORMAT = "lesson.json", 1
+_LONGEST = 64_000_000  # bytes
+_FORMAT = table({"format": whole(1)})
+_LESSON = table({"about": plain_table(), "done": table({}, others=plain()), "seconds": real(least=0.0, most=1e12)})
 
 T = TypeVar("T")
 
@@ -43,20 +47,24 @@ class KeptLesson:
     @staticmethod
     def is_at(path: Path) -> bool:
         """Return whether the folder is a lesson's."""
-        return (path / FILE).is_file()
+        return is_own(path / FILE)
 
     @classmethod
     def read(cls, path: Path) -> KeptLesson:
         """Read a lesson's folder. Raises `RunError` where it is none, or is damaged."""
         file = path / FILE
         try:
-            content = json.loads(read_regular(file))
+            content = json.loads(read_own(file, _LONGEST))
+            _FORMAT.require("", content)
             if content["format"] > FORMAT:
                 raise RunError(f"{file} has format {content['format']}; this Epochal reads up to {FORMAT}: update it")
-            return cls(path, dict(content["about"]), dict(content["done"]), float(content["seconds"]))
+            _LESSON.require("", content)
+            return cls(path, dict(content["about"]), dict(content["done"]), content["seconds"])
         except FileNotFoundError:
             raise RunError(f"{path} is no lesson: it has no {FILE}; `epochal lesson NAME` makes one") from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except OSError as error:
+            raise RunError(f"cannot read {file}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{file} is damaged: {brief(error)}") from error
 
     @classmethod
@@ -87,7 +95,7 @@ class KeptLesson:
             self.keep(key, make())
         try:
             return read(self.done[key])
-        except (ValueError, KeyError, TypeError, EpochalError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, EpochalError) as error:
             raise RunError(f"{self.path} is damaged: a training that it holds cannot be read") from error
 
     def keep(self, key: str, values: Any) -> None:
