@@ -192,6 +192,23 @@ def test_inputs_are_drawn_from_their_number_alone(target: Target) -> None:
     assert len({content for content, _ in first}) > 1
 
 
+def test_a_damaged_row_of_a_history_is_not_left_out(tmp_path: Path, memory: Memory) -> None:
+    """A bit of a row's iteration made that negative, and a row before the first iteration was not looked at."""
+    target = TARGETS["history"]
+    path, (seed,) = target.prepare(tmp_path / "at"), target.seeds()
+    whole = judge(target.read, target.place(path, seed), memory)
+    with sqlite3.connect(":memory:") as database:
+        database.deserialize(seed)
+        roots = database.execute("SELECT rootpage FROM sqlite_master WHERE name IN ('epochs', 'metrics')").fetchall()
+    database.close()
+    for place in (4096 * root - back for (root,) in roots for back in range(1, 270)):
+        damaged = bytearray(seed)
+        damaged[place] ^= 0x80
+        verdict = judge(target.read, target.place(path, bytes(damaged)), memory)
+        assert verdict.fault is None
+        assert not verdict.was_read or verdict.value == whole.value, place
+
+
 def test_a_damaged_index_of_a_history_leaves_no_row_out(tmp_path: Path, memory: Memory) -> None:
     """Two bytes of the metrics' index exchanged left an evaluation out, and SQLite's quick check found nothing."""
     target = TARGETS["history"]

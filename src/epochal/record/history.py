@@ -270,7 +270,7 @@ class _Reader:
             row |= {"complete": bool(row["complete"]), "train_loss": _number(row["train_loss"])}
             return EpochRow(**row, test=tests.get(row["end_iteration"], {}))
 
-        return self.rows("epochs", build, where=f"epoch > {int(after)}")
+        return self.rows("epochs", build, where=_beyond("epoch", after, first=0))
 
     def evaluations(self, after: int = -1) -> tuple[EvaluationRow, ...]:
         """Read the evaluations after iteration ``after``: rows of one split and iteration are one evaluation."""
@@ -278,8 +278,8 @@ class _Reader:
         table = "metrics" if self.version >= 2 else "evaluations"
         # an index that is damaged leaves rows out: only who watches, and reads the last ones again and again, trusts it
         scanned = f"{table} NOT INDEXED" if after < 0 else table
-        where, order = f"iteration > {int(after)}", "iteration, split, rowid"
-        for row in self.rows(table, _plain, where=where, order=order, scanned=scanned):
+        where = _beyond("iteration", after, first=-1)
+        for row in self.rows(table, _plain, where=where, order="iteration, split, rowid", scanned=scanned):
             _, known = found.setdefault((row["iteration"], row["split"]), (row["samples"], {}))
             if self.version >= 2:
                 known[row["metric"]] = _number(row["value"])
@@ -323,6 +323,11 @@ class _Reader:
 
     def _damaged(self, why: str) -> NoReturn:
         raise RunError(f"{self.path} is damaged: {' '.join(why.split())}")
+
+
+def _beyond(column: str, after: int, first: int) -> str:
+    """Return which rows are read: of all of them, those that damage has given an impossible number, too."""
+    return "TRUE" if after == first else f"{column} > {int(after)}"
 
 
 def _version(path: Path, database: sqlite3.Connection) -> int:
