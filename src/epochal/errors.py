@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from epochal.words.language import present_language
@@ -60,6 +61,20 @@ class DivergedError(EpochalError, ValueError):
 
 class AlteredWarning(UserWarning):
     """A run folder that is not as it was written: what it shows may not be what was trained."""
+
+
+def spent_memory(error: BaseException) -> EpochalError | None:
+    """Return what an error means that says that memory is spent, Python's, NumPy's or JAX's; ``None`` for others."""
+    of_jax = re.search(r"out of memory|resource_exhausted", str(error), re.IGNORECASE)
+    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and of_jax):
+        return None
+
+    asked = re.search(r"allocat\w+ (\d+) bytes", str(error))
+    more = f"{int(asked[1]) / 1e9:,.2f} GB or more" if asked else "a part"
+    return EpochalError(
+        f"there is not enough memory: {more} of what is needed could not be had; take a smaller model, slices of a "
+        "batch (--micro-batch) or a part of the data, or allow more memory"
+    )
 
 
 def brief(error: BaseException, most: int = 200) -> str:

@@ -17,7 +17,7 @@ from epochal.cli.early import few_collections
 from epochal.cli.signals import no_interrupt_lost
 from epochal.cli.supervised import end_with_supervisor
 from epochal.counts import shortened
-from epochal.errors import EpochalError, OptionError, unknown_name
+from epochal.errors import EpochalError, OptionError, spent_memory, unknown_name
 from epochal.options import choice
 from epochal.version import __version__
 from epochal.words.language import LANGUAGES, speaking
@@ -82,6 +82,13 @@ def _status_of(words: list[str], language: str | None) -> int:
     # what the user can fix
     except EpochalError as error:
         print_plain(f"epochal: {_in_one_piece(translate(str(error)))}", is_error=True)
+        return 2
+
+    except (MemoryError, RuntimeError) as error:  # JAX's is of the second kind
+        spent = spent_memory(error)
+        if spent is None:
+            raise
+        print_plain(f"epochal: {translate(str(spent))}", is_error=True)
         return 2
 
     except KeyboardInterrupt:
