@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from epochal import Run
+from epochal.errors import AlteredWarning
 from epochal.record.rows import EvaluationRow
 from epochal.record.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that a disturbance must not change; wall-clock seconds may differ."""
+    """Everything that a disturbance must not change; wall-clock seconds may differ.
+
+    Attributes:
+        problems: what is wrong with the folder: nothing, whatever was done to its training.
+    """
 
     status: str | None
     weights: str
     losses: bytes
     epochs: tuple[tuple[object, ...], ...]
     evaluations: tuple[EvaluationRow, ...]
+    problems: tuple[str, ...]
 
     @classmethod
     def of(cls, path: Path) -> Outcome:
         """Read a run folder."""
-        run = Run.open(path)
-        history = RunRecord.read(path, check=True).history
+        record = RunRecord.read(path, check=True)
+        history = record.history
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AlteredWarning)  # they are kept as problems
+            weights = Run.open(path).weights_sha256
         epochs = [dataclasses.replace(row, seconds=0.0) for row in history.epochs]
         return cls(
             history.last_status,
-            run.weights_sha256,
+            weights,
             history.losses.tobytes(),
             tuple(dataclasses.astuple(row) for row in epochs),
             history.evaluations,
+            record.problems,
         )
 
     def differences(self, other: Outcome) -> list[str]:
@@ -42,7 +53,7 @@ class Outcome:
         found = []
         if self.losses != other.losses:
             found.append(_first_difference(self.losses, other.losses))
-        for name in ("status", "weights", "epochs", "evaluations"):
+        for name in ("status", "weights", "epochs", "evaluations", "problems"):
             mine, its = getattr(self, name), getattr(other, name)
             if mine != its:
                 found.append(f"{name}: {_shortened(mine, its)}")
