@@ -25,7 +25,6 @@ _POINT = table({"iteration": whole(), **dict.fromkeys(("epoch", "x", "y", "loss"
 _LINE = table({"from": _PLACE, "to": _PLACE, "t": _NUMBERS, "loss": _NUMBERS})
 _LANDSCAPE = table(
     {
-        "format": whole(1, FORMAT),
         "kind": word("pca", "random"),
         "split": text(100),
         "samples": whole(),
@@ -38,7 +37,7 @@ _LANDSCAPE = table(
         "lines": several(_LINE),
         "left_out": several(table({"run": text(1000), "why": text()})),
     },
-    {"center": optional(_PLACE), "seconds": real(least=0.0, most=1e12)},
+    {"format": whole(1, FORMAT), "center": optional(_PLACE), "seconds": real(least=0.0, most=1e12)},
     others=plain(),
 )
 
