@@ -12,6 +12,8 @@ from epochal.engine.cluster import Cluster, Failure, Peer
 from epochal.engine.joining import GONE
 from epochal.run import together
 
+LOST = ["UNAVAILABLE: recvmsg:Connection reset by peer", "UNKNOWN: Socket closed", "ABORTED: the leader has gone"]
+
 
 class Left(BaseException):
     """The end of this process, with its status."""
@@ -23,21 +25,23 @@ class Bereft(Cluster):
 
     processes: int = 2
     rank: int = 1
+    said: str = LOST[0]
 
     def peers(self) -> tuple[Peer, ...]:
-        raise jax.errors.JaxRuntimeError("UNAVAILABLE: recvmsg:Connection reset by peer")
+        raise jax.errors.JaxRuntimeError(self.said)
 
     def failure(self) -> Failure | None:
         return None
 
 
+@pytest.mark.parametrize("said", LOST)
 def test_a_process_gone_before_all_know_each_other_ends_the_others(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def leave(status: int) -> NoReturn:
         raise Left(status)
 
-    monkeypatch.setattr(together, "join", Bereft)
+    monkeypatch.setattr(together, "join", lambda: Bereft(said=said))
     monkeypatch.setattr(together, "_leave", leave)
 
     with pytest.raises(Left) as end, together.as_one():

@@ -45,7 +45,10 @@ from epochal.words.plain_text import plain_text, print_plain
 
 _HEARD_SECONDS, _ASKED_SECONDS = 1.5, 0.5
 _REFUSED = 2  # the exit status of what the user can fix
-_LOST = ("gloo", "nccl", "coordination service", "heartbeat", "unavailable:", "deadline_exceeded")
+_LOST = (
+    "gloo", "nccl", "grpc", "coordination service", "heartbeat", "unavailable:", "aborted:", "cancelled:",
+    "deadline_exceeded", "connection reset", "connection closed", "socket closed",
+)  # fmt: skip
 
 
 @contextmanager
@@ -89,7 +92,10 @@ def _end_all(cluster: Cluster, error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt):
         status = 128 + signal.SIGINT
     message = str(error) if isinstance(error, EpochalError) else type(error).__name__
-    on_abort().say(status)
+    if not isinstance(
+        error, jax.errors.JaxRuntimeError
+    ):  # if JAX aborts before that is said, one of the others is gone
+        on_abort().say(status)
     cluster.fail(status, message)
     time.sleep(_HEARD_SECONDS)
     atexit.register(_leave, status)  # before JAX's own, which would wait for the others and complain
