@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -245,7 +246,10 @@ def _form(path: Path) -> Any:
 
 
 def _checkpoint_name(content: bytes) -> str:
-    return f"000000000012-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+    """Return a name that fits the content, as a stranger would write it: with its hash, and its iteration."""
+    said = re.search(rb"iteration\W{1,9}(\d{1,12})", content)
+    number = int(said[1]) if said else 12
+    return f"{number:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
 
 
 TRUE_CHECKPOINT = "checkpoint.safetensors"

@@ -117,7 +117,12 @@ def content() -> Field:
 
 def optional(field: Field) -> Field:
     """Return the field of what a field holds, or nothing."""
-    return Field(f"{field.what}, or nothing", lambda value: value is None or field.holds(value), field.inside)
+
+    def inside(name: str, value: Any) -> None:
+        if value is not None:
+            field.require(name, value)
+
+    return Field(f"{field.what}, or nothing", lambda value: value is None or field.holds(value), inside)
 
 
 def either(one: Field, other: Field) -> Field:

@@ -13,6 +13,7 @@ from typing import Any
 
 from epochal.data.npy_arrays import NoArrayError, read_members
 from epochal.errors import DataError
+from epochal.files import open_regular
 
 SUFFIXES = (".array_record", ".arrayrecord")
 _AT_ONCE = 256
@@ -69,6 +70,8 @@ def _opened(path: Path) -> Any:
     from array_record.python.array_record_module import ArrayRecordReader
 
     try:
+        with open_regular(path):  # its library would wait for a pipe
+            pass
         reader = ArrayRecordReader(str(path))
         if not reader.ok() or not reader.num_records():
             raise DataError(f"{path}: holds no records, or is damaged; get it again")
