@@ -346,3 +346,8 @@ def test_help_imports_neither_jax_nor_numpy(arguments: list[str]) -> None:
     code = f"import sys; from epochal.cli import main; main({arguments!r}); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert {"jax", "numpy", "rich"}.isdisjoint(done.stderr.split())
+
+
+def test_a_file_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"data: '.*' has bytes that are no UTF-8, which no record can keep"):
+        TrainConfig(data="a\udcff.csv")

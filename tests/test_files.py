@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from epochal.files import atomic_file, atomic_write, make_folder, refuse_link
+from epochal.files import atomic_file, atomic_write, files_named, is_utf8, make_folder, real_path, refuse_link
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -115,3 +115,30 @@ def test_a_link_in_place_of_a_runs_own_folder_is_refused(tmp_path: Path, victim:
         refuse_link(tmp_path / "checkpoints")
     refuse_link(victim.parent)
     refuse_link(tmp_path / "none")
+
+
+def test_files_of_a_name_are_found_though_folders_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b/c", "gone"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.toml").touch()
+    scan = os.scandir
+
+    def vanishing(path: str) -> object:
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert files_named(tmp_path, "run.toml") == [tmp_path / "a" / "run.toml", tmp_path / "b" / "c" / "run.toml"]
+
+
+def test_links_that_lead_in_a_circle_have_a_path(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "y")
+    (tmp_path / "y").symlink_to(tmp_path / "x")
+    assert real_path(tmp_path / "x").parent == tmp_path.resolve()
+    assert real_path(tmp_path / "a" / ".." / "b") == tmp_path.resolve() / "b"
+
+
+def test_names_of_other_bytes_are_no_text() -> None:
+    assert is_utf8("\u72d7.csv")
+    assert not is_utf8(os.fsdecode("\u72d7.csv".encode("gbk")))

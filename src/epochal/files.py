@@ -38,6 +38,27 @@ def _stays_in_name(letter: str) -> bool:
     return unicodedata.category(letter)[0] not in "CZ"
 
 
+def is_utf8(name: str) -> bool:
+    """Return whether a name can be recorded: one of a file may be of bytes that are no text, such as of GBK."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def real_path(path: Path) -> Path:
+    """Return a path without links and ``..``; of links that lead in a circle, as far as they lead.
+
+    `Path.resolve` raises `RuntimeError` for those before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
+def files_named(folder: Path, name: str) -> list[Path]:
+    """Return the files of a name in a folder and those inside it, sorted; folders that cannot be read are passed over.
+
+    So are those that are removed meanwhile, on which `Path.rglob` fails.
+    """
+    return sorted(Path(where, name) for where, _, names in os.walk(folder) if name in names)
+
+
 def atomic_write(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file through a temporary one: content first, then its name, each forced to the disk.
 

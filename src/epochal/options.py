@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from epochal.clock import Span, Unit
 from epochal.counts import parse_count, shortened, shown
 from epochal.errors import OptionError, PlanError, unknown_name
+from epochal.files import is_utf8
 from epochal.size_schedule import read_adaptive, read_batch_sizes
 
 T = TypeVar("T")
@@ -114,7 +115,20 @@ def read_options(options: Mapping[str, Option], values: Mapping[str, Any], what:
 def check_options(config: Any) -> None:
     """Read every option of a frozen dataclass again, so that each is of its kind, whoever made it."""
     for name, one in options_of(type(config)).items():
-        object.__setattr__(config, name, one.read(name, getattr(config, name)))
+        value = one.read(name, getattr(config, name))
+        _check_letters(name, value)
+        object.__setattr__(config, name, value)
+
+
+def _check_letters(name: str, value: Any) -> None:
+    """Raise `OptionError` for the name of a file that is no text: what is recorded of a training is."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            _check_letters(name, one)
+    if isinstance(value, str) and not is_utf8(value):
+        raise OptionError(f"{name}: '{value}' has bytes that are no UTF-8, which no record can keep; rename it")
 
 
 def documented(kind: type[T]) -> type[T]:
@@ -266,7 +280,7 @@ def _from_text(content: str) -> Any:
         return [_from_text(part) for part in content.split(",") if part]
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second for brackets in brackets
         return content
 
 

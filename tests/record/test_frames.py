@@ -62,6 +62,8 @@ def test_polars_and_parquet(run: Run, tmp_path: Path) -> None:
     assert run.history.to_polars()["loss"].to_numpy().tobytes() == run.history.losses.tobytes()
     with pytest.raises(RunError, match=r"cannot write .*none/x.parquet"):
         write_parquet(run.history, "epochs", tmp_path / "none" / "x.parquet")
+    with pytest.raises(RunError, match="cannot write /dev/full: "):
+        write_parquet(run.history, "epochs", Path("/dev/full"))
 
 
 @pytest.mark.parametrize("package", ["pandas", "polars"])

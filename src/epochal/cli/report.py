@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from epochal.errors import AlteredWarning, OptionError, RunError
-from epochal.files import atomic_write
+from epochal.files import atomic_write, real_path
 from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
 from epochal.words.catalogue import tell
 from epochal.words.language import present_language
@@ -77,18 +77,18 @@ class ReportCommand:
 
         study = BatchSizeRecord.read(folder).results
         made = datetime.now(UTC).isoformat(timespec="minutes").removesuffix("+00:00")
-        page = render_sizes(Answer.of(study), present_language(), title=folder.resolve().name, made=made)
+        page = render_sizes(Answer.of(study), present_language(), title=real_path(folder).name, made=made)
         return self._save(self.out or folder / "report.html", page)
 
     def _save(self, file: Path, text: str) -> int:
         """Write the file, and show it if that is asked."""
         try:
-            atomic_write(file, text.encode())
+            atomic_write(file, text.encode(errors="replace"))
         except OSError as error:
             raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
         print(tell("report_file.written", file=file, megabytes=f"{file.stat().st_size / 1e6:.1f}"))
         if self.open:
-            _show(file.resolve().as_uri())
+            _show(real_path(file).as_uri())
         return 0
 
     def _serve(self) -> int:

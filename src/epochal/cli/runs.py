@@ -8,6 +8,7 @@ from typing import Any
 
 from epochal.cli.arguments import json_option
 from epochal.errors import EpochalError, RunError
+from epochal.files import files_named
 from epochal.options import FOLDER, option
 
 _DAMAGED = "cannot be read: "
@@ -32,8 +33,8 @@ class RunsCommand:
 
         if not self.folder.is_dir():
             raise RunError(f"there is no folder {self.folder}; `epochal train` makes the first run")
-        rows = [_describe(path.parent) for path in sorted(self.folder.rglob("run.toml"))]
-        rows += [_describe_sizes(path.parent) for path in sorted(self.folder.rglob("batch-size.toml"))]
+        rows = [_describe(path.parent) for path in files_named(self.folder, "run.toml")]
+        rows += [_describe_sizes(path.parent) for path in files_named(self.folder, "batch-size.toml")]
         if self.json:
             print_json(rows)
             return 0

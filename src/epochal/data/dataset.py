@@ -16,6 +16,8 @@ from epochal.config import Task
 from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.data.split import Split
 from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of
+from epochal.errors import DataError
+from epochal.files import is_utf8
 from epochal.formats import plural
 from epochal.lazy import drawn_by
 
@@ -105,6 +107,15 @@ class Dataset:
     target_scaling: TargetScaling | None = None
     encoding: Encoding | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, names in (("the class", self.class_names or ()), ("the data set", (self.name,))):
+            for name in names:
+                if not is_utf8(name):
+                    raise DataError(
+                        f"{what} '{name}' has a name whose bytes are no UTF-8, which no record can keep; rename its "
+                        "folder or file (convmv -f gbk -t utf-8 does so for many)"
+                    )
 
     def with_encoding(self, encoding: Encoding, notes: tuple[str, ...] = ()) -> Dataset:
         """Return the data set with how its samples came about, and what is to be said of that."""

@@ -24,7 +24,7 @@ from epochal.data.tables import frame_reader, text_reader
 from epochal.data.tables.from_table import from_table
 from epochal.data.tables.table import Table
 from epochal.errors import DataError
-from epochal.files import open_regular
+from epochal.files import open_regular, real_path
 
 IDX_STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 READS = (
@@ -244,7 +244,7 @@ def _load_folder(folder: Path, options: LoadOptions, progress: Progress | None) 
     options.check(folder, "arrays")
     if options.test is not None:
         raise DataError(f"{folder} has its own test split; leave out test={options.test}")
-    data = load_idx_folder(folder, name=folder.resolve().name, task=options.task)
+    data = load_idx_folder(folder, name=real_path(folder).name, task=options.task)
     data = with_fold(data, options.held_out, options.seed)
     return with_validation(data, as_share(options.validation), options.seed)
 
@@ -265,7 +265,7 @@ def load_idx_folder(
     """Return the data set in a folder of four IDX files: training images and labels, test images and labels."""
     paths = [find_idx(folder, stem) for stem in IDX_STEMS]
     absent = [stem for stem, path in zip(IDX_STEMS, paths, strict=True) if path is None]
-    if len(absent) == len(IDX_STEMS) and name == folder.resolve().name:
+    if len(absent) == len(IDX_STEMS) and name == real_path(folder).name:
         raise DataError(f"{folder}: cannot tell what it is; Epochal reads {READS}, such as cats/1.jpg, dogs/2.jpg …")
     if absent:
         raise DataError(f"{folder}: {', '.join(absent)} (or .gz) not there; a folder of data needs four IDX files")

@@ -7,6 +7,7 @@ from typing import Any
 
 from epochal.engine import named_leaves
 from epochal.errors import ModelError
+from epochal.files import real_path
 from epochal.models import MODELS
 from epochal.record.checkpoint_file import iteration_of, weights_sha256
 from epochal.run.anew import best_file
@@ -67,7 +68,7 @@ def name_of(run: Run) -> str:
     """Return the name of a run's folder, or what stands for one that has none."""
     if run.record.path is None:
         return f"{run.file.data.name}-{run.file.model.name}"
-    return run.path.resolve().name
+    return real_path(run.path).name
 
 
 def built_in(run: Run, wanted: tuple[str, ...], to: str) -> str:

@@ -149,7 +149,7 @@ def write_recording(file: Path, data: str, lesson: str = ALL) -> int:
     lessons, answers = record(data, None if lesson == ALL else [lesson])
     page = render_page(None, lang=present_language(), lessons=lessons, problem=data, recording={"answers": answers})
     try:
-        atomic_write(file, page.encode())
+        atomic_write(file, page.encode(errors="replace"))
     except OSError as error:
         raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --export") from error
     return file.stat().st_size

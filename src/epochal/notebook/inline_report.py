@@ -51,7 +51,7 @@ def write_report(of: Run | Study, out: str | os.PathLike[str] | None = None, lan
     file = ReportFile(folder / "report.html" if out is None else out)
     text = render(read([folder], outputs=OutputsReader()), lang or Fragment.here().lang)
     try:
-        atomic_write(file, text.encode())
+        atomic_write(file, text.encode(errors="replace"))
     except OSError as error:
         raise RunError(f"cannot write {file}: {error.strerror}; choose another place with out=…") from error
     return file

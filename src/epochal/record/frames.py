@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from epochal.csv_cells import csv_text
-from epochal.errors import OptionError, RunError, unknown_name
+from epochal.errors import OptionError, RunError, brief, unknown_name
 from epochal.gradient_noise import LargeGradient, NoiseBlock
 from epochal.record.rows import EpochRow, EvaluationRow, EventRow, SessionRow
 
@@ -153,6 +153,8 @@ def write_parquet(history: Recorded, table: str, path: Path) -> None:
         frame.write_parquet(path)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    except Exception as error:  # Polars has kinds of its own
+        raise RunError(f"cannot write {path}: {brief(error)}") from error
 
 
 def _optional(package: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from epochal.block_order import order_named
 from epochal.errors import EpochalError, RunError
+from epochal.files import real_path
 from epochal.order import EpochOrder
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.outputs_record import OutputsDoor
@@ -104,11 +105,11 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
     for path in map(Path, paths):
         if path in studies:
             inside = _runs_of_study(path)
-            folders.update((folder.resolve(), folder) for _, folder in inside.runs)
+            folders.update((real_path(folder), folder) for _, folder in inside.runs)
             notices.extend(inside.notices)
             continue
         if (path / "run.toml").is_file():
-            folders.setdefault(path.resolve(), path)
+            folders.setdefault(real_path(path), path)
             continue
 
         reason = f"{path} is neither a run nor a study: it has no run.toml and no study.toml"
@@ -125,7 +126,7 @@ def _runs_of_study(path: Path) -> Found:
     named = tuple((member.name, study.folder_of(member)) for member in study.members)
     notices = [Notice("missing", {"run": name}) for name, folder in named if not folder.is_dir()]
     there = tuple((name, folder) for name, folder in named if folder.is_dir())
-    return Found(there, path.resolve().name, study, tuple(notices))
+    return Found(there, real_path(path).name, study, tuple(notices))
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:

@@ -20,6 +20,7 @@ from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.engine.cluster import ALONE, Cluster, present_cluster
 from epochal.errors import OptionError, RunError
+from epochal.files import real_path
 from epochal.lock import locked
 from epochal.options import listed
 from epochal.record.folder import RunFolder, create_run_folder
@@ -350,7 +351,7 @@ def _rerun(
     file = at_present(original.file, setup).with_iterations(until)
     setup = _from_its_start(file, setup)
     setup.engine.count_parameters()
-    folder = create_run_folder(to, f"{path.resolve().name}-rerun")
+    folder = create_run_folder(to, f"{real_path(path).name}-rerun")
     return Rerun(original, _start_in_folder(folder, file, setup, told, until=until))
 
 

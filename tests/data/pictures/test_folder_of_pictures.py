@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from epochal.data import load_data
 from epochal.data.pictures.class_folders import has_picture_classes, is_picture, read_picture, read_picture_folder
 from epochal.data.pictures.file import MOST_PIXELS
 from epochal.errors import DataError
+from epochal.words.language import speaking
+from epochal.words.phrases import translate
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -594,3 +597,22 @@ def test_a_quick_look_tells_folders_of_classes(tmp_path: Path) -> None:
     (tmp_path / "idx" / "train-images-idx3-ubyte.gz").touch()
     assert not has_picture_classes(tmp_path / "idx")
     assert not has_picture_classes(tmp_path / "none")
+
+
+def test_a_class_whose_folder_has_no_name_in_utf8_is_refused(tmp_path: Path) -> None:
+    """Such as one of GBK, out of an archive of Windows."""
+    gbk = os.fsencode(tmp_path) + b"/" + "\u72d7".encode("gbk")
+    try:
+        os.mkdir(gbk)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    for folder in (Path(os.fsdecode(gbk)), tmp_path / "dog"):
+        folder.mkdir(exist_ok=True)
+        for number in range(6):
+            shade(folder / f"{number}.png", 10 * number)
+
+    with pytest.raises(DataError, match=r"the class '.*' has a name whose bytes are no UTF-8"):
+        load_data(tmp_path)
+    with speaking("zh"), pytest.raises(DataError) as refused:
+        load_data(tmp_path)
+    assert "\u7c7b\u522b '" in translate(str(refused.value), "zh")

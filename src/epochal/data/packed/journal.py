@@ -94,7 +94,7 @@ class Journal:
         self._take(step)
 
     def _append(self, step: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(step, ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(step).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -27,6 +27,7 @@ from epochal.data.registry import DATA_SETS
 from epochal.data.row_source import RowSource
 from epochal.data.storage import Progress
 from epochal.errors import DataError, OptionError
+from epochal.files import real_path
 
 
 def pack(
@@ -195,7 +196,7 @@ def _check_folder(folder: Path, source: Any, *, force: bool) -> None:
     """Raise `DataError` for a folder that a pack cannot be made in, before anything is read."""
     is_named = isinstance(source, str) and source in DATA_SETS
     if isinstance(source, (str, os.PathLike)) and not is_named and os.path.isdir(source):
-        if folder.resolve().is_relative_to(Path(source).resolve()):
+        if real_path(folder).is_relative_to(real_path(Path(source))):
             raise DataError(f"{folder} lies within the source {source}; give a folder elsewhere")
         if is_pack(Path(source)):
             raise DataError(f"{source} is a pack already; train with it, or copy its folder")

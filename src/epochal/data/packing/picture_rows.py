@@ -33,6 +33,7 @@ from epochal.data.pictures.listing import counted, list_pictures, some
 from epochal.data.pictures.sets import size_of
 from epochal.data.storage import Progress
 from epochal.errors import DataError
+from epochal.files import real_path
 
 _T = TypeVar("_T")
 
@@ -190,7 +191,7 @@ def _data_set(
     return dataset_of(
         samples["train"],
         **held_out(samples, options, str(source)),
-        name=source.name.partition(".")[0] or source.resolve().name if source.suffix else source.resolve().name,
+        name=source.name.partition(".")[0] or real_path(source).name if source.suffix else real_path(source).name,
         seed=options.seed,
         task=None if names is not None else "classification",
         class_names=names,

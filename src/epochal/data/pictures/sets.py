@@ -19,6 +19,7 @@ from epochal.data.pictures.file import is_picture, read_picture
 from epochal.data.pictures.listing import has_picture_classes
 from epochal.data.storage import Progress
 from epochal.errors import DataError
+from epochal.files import real_path
 
 __all__ = ["has_picture_classes", "is_picture", "load_pictures", "read_pictures"]
 
@@ -43,7 +44,7 @@ def load_pictures(folder: Path, options: LoadOptions, progress: Progress | None 
         found.x_train,
         found.y_train,
         **held,
-        name=folder.resolve().name,
+        name=real_path(folder).name,
         seed=options.seed,
         class_names=found.class_names,
     )
