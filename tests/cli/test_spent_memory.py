@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,18 +13,17 @@ from epochal.errors import spent_memory
 from epochal.words.language import speaking
 from epochal.words.phrases import translate
 
-LIMIT = 3 << 30
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+from epochal.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_a_model_that_memory_does_not_hold_ends_in_a_line(tmp_path: Path) -> None:
     words = ["train", "digits", "--hidden", "3000000", "--iterations", "1", "--run", str(tmp_path / "run")]
-    done = subprocess.run(
-        [sys.executable, "-m", "epochal", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT)),
-    )
+    done = subprocess.run([sys.executable, "-c", LIMITED, *words], capture_output=True, text=True, check=False)
     *_, last = done.stderr.splitlines()
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
