@@ -103,7 +103,7 @@ def test_trainings_from_the_disk_have_the_bits_of_those_that_compiled(tmp_path: 
 @pytest.mark.parametrize("part", range(QUARTERS))
 def test_all_kinds_of_trainings_from_the_disk_have_the_bits_of_those_that_compile(part: int, tmp_path: Path) -> None:
     """They fill a cache, train again with it in another order, and without one."""
-    left_out = {"on weighted"}  # a file of arrays has no weights
+    left_out = {"on weighted", "sizes 60"}  # a file of arrays has no weights, and gives some samples to the test set
     all_kinds = {name: options for name, options in {**SHORT, **LONG}.items() if name not in left_out}
     grid = dict([*all_kinds.items()][part::QUARTERS])
     commands = [command_of(options, tmp_path) for options in grid.values()]

@@ -77,13 +77,21 @@ def test_unknown_names_are_refused_with_the_nearest(name: str, options: dict[str
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("name", "option"), [("mlp", "hidden"), ("cnn", "channels"), ("rnn", "hidden")])
+def test_one_size_alone_may_be_a_number(name: str, option: str) -> None:
+    """As a training's own command writes it: --set channels=4."""
+    assert build_model(name, (28, 28), 10, **{option: 4}) is build_model(name, (28, 28), 10, **{option: (4,)})
+
+
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("mlp", {"hidden": ()}),
         ("mlp", {"hidden": (0,)}),
         ("mlp", {"hidden": (64.5,)}),
-        ("mlp", {"hidden": 64}),
+        ("mlp", {"hidden": -64}),
+        ("mlp", {"hidden": 64.0}),
         ("mlp", {"dropout": 1.0}),
         ("mlp", {"dropout": -0.1}),
         ("mlp", {"dropout": math.nan}),

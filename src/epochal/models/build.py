@@ -44,13 +44,17 @@ def build_model(name: str, sample_shape: tuple[Any, ...] | Mapping[str, Any], ou
         if "hidden" in options:
             raise OptionError(f"the model '{said}' has its hidden sizes in its name; leave out hidden, or write {name}")
         options = {**options, "hidden": named.hidden}
-    known = set(inspect.signature(MODELS[name]).parameters) - {"sample_shape", "outputs"}
+    parameters = inspect.signature(MODELS[name]).parameters
+    known = set(parameters) - {"sample_shape", "outputs"}
 
     for option in options:
         if not known:
             raise OptionError(f"{name} has no options, got '{option}'")
         if option not in known:
             raise OptionError(unknown_name(f"option of {name}", option, known))
+    # one size alone is written as a number: --set channels=4
+    alone = {one for one, value in options.items() if type(value) is int and type(parameters[one].default) is tuple}
+    options = {one: (value,) if one in alone else value for one, value in options.items()}
 
     if isinstance(sample_shape, Mapping) or not all(isinstance(side, int) for side in sample_shape):
         raise ModelError(
