@@ -7,6 +7,7 @@ import io
 import os
 import sqlite3
 import zlib
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -194,33 +195,34 @@ def test_inputs_are_drawn_from_their_number_alone(target: Target) -> None:
 
 def test_a_damaged_row_of_a_history_is_not_left_out(tmp_path: Path, memory: Memory) -> None:
     """A bit of a row's iteration made that negative, and a row before the first iteration was not looked at."""
-    target = TARGETS["history"]
-    path, (seed,) = target.prepare(tmp_path / "at"), target.seeds()
-    whole = judge(target.read, target.place(path, seed), memory)
-    with sqlite3.connect(":memory:") as database:
-        database.deserialize(seed)
-        roots = database.execute("SELECT rootpage FROM sqlite_master WHERE name IN ('epochs', 'metrics')").fetchall()
-    database.close()
-    for place in (4096 * root - back for (root,) in roots for back in range(1, 270)):
-        damaged = bytearray(seed)
-        damaged[place] ^= 0x80
-        verdict = judge(target.read, target.place(path, bytes(damaged)), memory)
-        assert verdict.fault is None
-        assert not verdict.was_read or verdict.value == whole.value, place
+    roots = pages_of("epochs", "metrics")
+    check_damage([4096 * root - back for root in roots for back in range(1, 270)], 0x80, tmp_path, memory)
 
 
 def test_a_damaged_index_of_a_history_leaves_no_row_out(tmp_path: Path, memory: Memory) -> None:
     """Two bytes of the metrics' index exchanged left an evaluation out, and SQLite's quick check found nothing."""
+    (root,) = pages_of("sqlite_autoindex_metrics_1")
+    check_damage(range(4096 * root - 160, 4096 * root), 1, tmp_path, memory)
+
+
+def pages_of(*names: str) -> list[int]:
+    """Return the first page of tables and indexes in the seed of a history; SQLite counts them from 1."""
+    (seed,) = TARGETS["history"].seeds()
+    with sqlite3.connect(":memory:") as database:
+        database.deserialize(seed)
+        found = dict(database.execute("SELECT name, rootpage FROM sqlite_master"))
+    database.close()
+    return [found[name] for name in names]
+
+
+def check_damage(places: Iterable[int], bits: int, tmp_path: Path, memory: Memory) -> None:
+    """Turn bits of the seed of a history at each of these places: it is refused, or read as what it was."""
     target = TARGETS["history"]
     path, (seed,) = target.prepare(tmp_path / "at"), target.seeds()
     whole = judge(target.read, target.place(path, seed), memory)
-    with sqlite3.connect(":memory:") as database:
-        database.deserialize(seed)
-        ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_metrics_1'")
-    database.close()
-    for place in range(4096 * root - 160, 4096 * root):  # SQLite counts its pages from 1
+    for place in places:
         damaged = bytearray(seed)
-        damaged[place] ^= 1
+        damaged[place] ^= bits
         verdict = judge(target.read, target.place(path, bytes(damaged)), memory)
         assert verdict.fault is None
         assert not verdict.was_read or verdict.value == whole.value, place

@@ -92,9 +92,8 @@ def _end_all(cluster: Cluster, error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt):
         status = 128 + signal.SIGINT
     message = str(error) if isinstance(error, EpochalError) else type(error).__name__
-    if not isinstance(
-        error, jax.errors.JaxRuntimeError
-    ):  # if JAX aborts before that is said, one of the others is gone
+    # where JAX failed, and aborts before this is said, one of the others is gone: that is what is said then
+    if not isinstance(error, jax.errors.JaxRuntimeError):
         on_abort().say(status)
     cluster.fail(status, message)
     time.sleep(_HEARD_SECONDS)

@@ -187,9 +187,8 @@ class Search:
     def _without_luck(self, trials: tuple[Trial, ...], limit: int) -> tuple[Trial, ...]:
         """Return all seeds' trials at this rate, or at a half or quarter of it, if the first seed alone did well."""
         for _ in range(_MOST_HALVINGS):
-            first = trials[0].steps
-            others = [math.inf if one.steps is None else one.steps for one in trials[1:]]
-            if not first or not others or statistics.geometric_mean(others) <= _LUCK * first:
+            first, others = trials[0].steps, trials[1:]
+            if not first or not others or _needed(others) <= _LUCK * first:
                 break
 
             half = float(f"{trials[0].lr / _STEP:.6g}")
