@@ -105,6 +105,12 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def made_folder(path: Path) -> HeldFolder:
+    """Make a folder that the user named, as `make_folder` does, and hold it."""
+    make_folder(path)
+    return HeldFolder.open(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Force a folder's names to the disk, where the system can do that."""
     if not _CAN_SYNC_FOLDERS:

@@ -10,7 +10,7 @@ from pathlib import Path
 from epochal.errors import OptionError, RunError, unknown_name
 from epochal.export import FORMATS
 from epochal.export.description import describe, name_of
-from epochal.files import make_folder
+from epochal.files import made_folder
 from epochal.held_folder import HeldFolder
 from epochal.run.run import Run
 
@@ -78,8 +78,7 @@ def _held(run: Run, out: Path | None, folder: Path) -> HeldFolder:
     """Make the folder and hold it: one in the run folder is the run's own, and no link that leads elsewhere."""
     if out is None and run.record.path is not None:
         return HeldFolder.made_in(run.path, *folder.relative_to(run.path).parts)
-    make_folder(folder)
-    return HeldFolder.open(folder)
+    return made_folder(folder)
 
 
 def _stablehlo(run: Run) -> tuple[bytes, ...]:

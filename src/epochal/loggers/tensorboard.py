@@ -14,7 +14,7 @@ import tomli_w
 from jaxtyping import Float32
 
 from epochal.errors import OptionError, RunError
-from epochal.files import make_folder
+from epochal.files import made_folder
 from epochal.held_folder import HeldFolder
 from epochal.loggers.event_file import EventFile, event_files
 from epochal.loggers.logger import Done, Logger, Row, Values, items_of
@@ -68,8 +68,7 @@ class TensorBoard(Logger):
         if self._folder is None:
             folder = RunFolder(start.folder or Path())
             return HeldFolder.made_in(folder.path, folder.tensorboard.name)
-        make_folder(self._folder)
-        return HeldFolder.open(self._folder)
+        return made_folder(self._folder)
 
     @property
     def notes_key(self) -> str:
@@ -119,8 +118,7 @@ def write_run(run: str | os.PathLike[str], folder: str | os.PathLike[str]) -> in
     """
     record, place = RunRecord.read(Path(run)), Path(folder)
     try:
-        make_folder(place)
-        with HeldFolder.open(place) as held:
+        with made_folder(place) as held:
             return write_events(record, held)
     except OSError as error:
         raise RunError(f"cannot write {place}: {error.strerror}") from error
