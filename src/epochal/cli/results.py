@@ -9,7 +9,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import command_line, print_next
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.model_names import read_model_name
 from epochal.noise_words import noise_scale
 from epochal.record.rows import EvaluationRow, Metrics, best_evaluation

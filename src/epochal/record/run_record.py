@@ -12,8 +12,8 @@ from typing import Any
 
 from epochal import formats
 from epochal.clock import Plan, Position
-from epochal.command_words import shell_word
-from epochal.config import TrainConfig
+from epochal.config.command_words import shell_word
+from epochal.config.train_config import TrainConfig
 from epochal.errors import AlteredWarning, RunError
 from epochal.files import is_own
 from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve

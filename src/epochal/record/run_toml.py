@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
-from epochal.config import TrainConfig, migrate_config
+from epochal.config.train_config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches

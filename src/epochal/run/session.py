@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epochal.clock import Lengths, Plan, Position, Span
-from epochal.config import BUDGETS, TrainConfig
+from epochal.config.train_config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
 from epochal.engine.cluster import ALONE, Cluster
 from epochal.engine.memory_left import words_of_need
