@@ -341,7 +341,7 @@ def _rerun(
     """Repeat a run in a folder, as the only process or as the first of several."""
     original = Run.open(path)
     checkpoint = original.record.checkpoint()
-    original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+    original.file.check_origin(checkpoint.origin, checkpoint.position)
     cluster.share(json.dumps(original.file.to_dict()).encode())
     setup = original.rebuild(custom, data)
     cluster.check_same("training", training_facts(setup))

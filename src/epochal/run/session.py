@@ -63,7 +63,7 @@ class Session:
         checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
         if checkpoint is None:
             return Point(setup.engine.begin())
-        self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+        self.file.check_origin(checkpoint.origin, checkpoint.position)
         return restored(checkpoint, setup.engine.initial_state, self.history)
 
     def change(self, point: Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:
