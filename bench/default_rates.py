@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, load_data
 from epochal.run.defaults import Facts, rate_for
 from epochal.study.target import Target, Trial

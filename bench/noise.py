@@ -25,7 +25,7 @@ import numpy as np
 
 from epochal import load_data, train
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Engine, State
 from epochal.engine.noise_scale import exact_noise_scale, gradient_of, rows_from, run_over

@@ -117,7 +117,7 @@ class _Runner:
 
     def __init__(self, data: Any, batch_size: int, order: str | None = None) -> None:
         from epochal.clock import Position
-        from epochal.config import TrainConfig
+        from epochal.config.train_config import TrainConfig
         from epochal.run.setup import set_up
 
         self.setup = set_up(TrainConfig(model="mlp", batch_size=batch_size, epochs=100, order=order), data)

@@ -22,14 +22,15 @@ from epochal.cli.main import COMMANDS, find_command
 from epochal.cli.resume import ResumeCommand
 from epochal.cli.train import TrainCommand
 from epochal.clock import Span
-from epochal.config import CHANGEABLE, STUDY, TRAIN, StudyConfig, TrainConfig, migrate_config
+from epochal.config.options import number, option, options_of
+from epochal.config.study_config import STUDY, StudyConfig
+from epochal.config.train_config import CHANGEABLE, TRAIN, TrainConfig, migrate_config
 from epochal.data import from_arrays
 from epochal.engine.metrics import METRICS
 from epochal.engine.optimizer import OPTIMIZERS, SCHEDULES, default_learning_rate
 from epochal.errors import EpochalError, OptionError, PlanError
 from epochal.models import build_model
 from epochal.models.build import MODELS
-from epochal.options import number, option, options_of
 from epochal.run import train
 from epochal.run.setup import set_up
 from epochal.study import compare

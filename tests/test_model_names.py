@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from epochal.config import StudyConfig, TrainConfig
+from epochal.config.study_config import StudyConfig
+from epochal.config.train_config import TrainConfig
 from epochal.errors import OptionError
 from epochal.model_names import MODEL_NAMES, ModelName, read_model_name
 from epochal.models import MODELS

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from epochal.cli.main import COMMANDS
-from epochal.config import TRAIN
+from epochal.config.train_config import TRAIN
 
 ROOT = Path(__file__).parent.parent
 NEEDS = ("jieba", "material", "mkdocstrings_handlers.python")

@@ -12,8 +12,8 @@ from site_pages import ROOT
 from epochal.cli.arguments import options_by_name, written_flags
 from epochal.cli.help_text import help_of, paragraphs
 from epochal.cli.main import COMMANDS, find_command
-from epochal.config import TrainConfig
-from epochal.options import Option, Part, options_of
+from epochal.config.options import Option, Part, options_of
+from epochal.config.train_config import TrainConfig
 from epochal.words.catalogue import tell
 from epochal.words.language import speaking
 from epochal.words.phrases import translate

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from epochal.cli.before_training import print_setup
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.run.setup import set_up
 from epochal.words.language import LANGUAGES
 from small import three_clouds

@@ -14,7 +14,8 @@ import pytest
 from epochal.cli.arguments import _groups
 from epochal.cli.compare import CompareCommand
 from epochal.cli.main import main
-from epochal.config import TRAIN, VARIED
+from epochal.config.study_config import VARIED
+from epochal.config.train_config import TRAIN
 from epochal.study import Study
 
 QUICK = ("digits", "--model", "linear", "--batch-size", "100,all", "--epochs", "2")

@@ -15,7 +15,7 @@ _DATA_READ_FIRST = """
 import sys
 from epochal.cli import early, load
 from epochal.cli.train import TrainCommand
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 
 def read(*_, **options):
     assert options["as_given"] is False

@@ -151,6 +151,17 @@ def test_every_command_that_is_suggested_works_as_it_stands(tmp_path: Path) -> N
         assert (done.returncode, done.stderr) == (0, ""), line
 
 
+def test_another_batch_size_is_suggested_for_the_same_model(tmp_path: Path) -> None:
+    """With the options that make it another one than the default, whoever reads them."""
+    given = ("--hidden", "9", "--dropout", "0.25", "--optimizer", "adam", "--set", "b1=0.8")
+    line, *_ = [
+        one for one in suggested(succeed("train", "digits", "-e", "1", *given, cwd=tmp_path).out) if "all" in one
+    ]
+    words = shlex.split(line)
+    for flag, value in zip(given[::2], given[1::2], strict=True):
+        assert words[words.index(flag) + 1] == value
+
+
 def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
     """Its own model is named, without which it could not go on."""
     (tmp_path / "own models.py").write_text(OWN)

@@ -15,7 +15,7 @@ import pytest
 from workbench import labelled
 
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import from_arrays
 from epochal.engine import Engine, Optimizer, ahead, named_leaves
 from epochal.engine.compile import Programs

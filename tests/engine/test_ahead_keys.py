@@ -20,7 +20,7 @@ import pytest
 from ahead_grid import BASE, LONG, SHORT, WITHOUT_A_PROGRAM, data_named
 
 from epochal.clock import Position
-from epochal.config import TRAIN, TrainConfig
+from epochal.config.train_config import TRAIN, TrainConfig
 from epochal.engine import ahead, described, measure_large_gradient
 from epochal.engine.ahead import Kept
 from epochal.engine.compile import Program, Programs

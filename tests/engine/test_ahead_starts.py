@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from ahead_grid import BASE, LONG, SHORT, data_named
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 
 QUARTERS = 4
 

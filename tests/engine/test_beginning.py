@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, from_arrays
 from epochal.engine import Engine, named_leaves
 from epochal.engine.beginning import one_by_one

@@ -14,7 +14,7 @@ import pytest
 from workbench import drive, engine_for, labelled
 
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine import Engine, build_optimizer, named_leaves
 from epochal.engine.compile import PROGRAMS, Program, Programs
 from epochal.engine.metrics import Mean

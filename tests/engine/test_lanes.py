@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, load_data
 from epochal.engine import lanes as lanes_module
 from epochal.engine import named_leaves

@@ -11,7 +11,7 @@ import pytest
 from workbench import drive, engine_for, labelled, linear, noisy, numbered, output_itself
 
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, load_data
 from epochal.data.splitting import with_balanced_classes
 from epochal.engine import CAPACITY, ChunkResult, Engine, chunk, measure_large_gradient, measure_noise, named_leaves

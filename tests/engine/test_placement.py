@@ -16,7 +16,7 @@ from workbench import drive, engine_for, labelled, linear, noisy, numbered, outp
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine import named_leaves
 from epochal.engine.placement import _tree_sum, cut
 from epochal.engine.state import TRAINING_NOISE, purpose_key
@@ -180,7 +180,7 @@ import epochal
 from epochal.clock import Position
 from epochal.engine import placement
 from epochal.run.setup import set_up
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine.state import named_leaves
 from epochal.record.checkpoint_file import weights_sha256
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, from_arrays
 from epochal.engine import named_leaves
 from epochal.engine.sample_view import SampleView

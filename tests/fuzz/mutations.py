@@ -7,10 +7,13 @@ import io
 import json
 import sqlite3
 import struct
+import tempfile
 import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
@@ -171,6 +174,38 @@ def in_few_bytes(content: bytes, random: Random) -> bytes:
     for _ in range(random.randint(1, 6)):
         changed[random.choice(places)] = random.choice((0, 1, 255, random.randrange(256)))
     return bytes(changed)
+
+
+def in_records(content: bytes, random: Random) -> bytes:
+    """Change a record of an ArrayRecord file, or which ones there are, and have its library make the checksums good."""
+    if find_spec("array_record") is None or random.random() < 0.2:
+        return in_few_bytes(content, random)
+    from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "old")
+        path.write_bytes(content)
+        reader = ArrayRecordReader(str(path))
+        records = list(reader.read_all())
+        reader.close()
+
+        at = random.randrange(len(records))
+        match random.randrange(8):
+            case 0:
+                del records[at:]
+            case 1:
+                records.insert(at, random.choice((b"", b"PK", records[at], random.randbytes(64))))
+            case 2 | 3:
+                records[at] = altered(records[at], random)
+            case _:
+                records[at] = in_zip(records[at], random)
+
+        changed = Path(folder, "new")
+        writer = ArrayRecordWriter(str(changed), random.choice(("group_size:1,uncompressed", "group_size:4")))
+        for record in records:
+            writer.write(record)
+        writer.close()
+        return changed.read_bytes()
 
 
 def in_json_lines(content: bytes, random: Random) -> bytes:

@@ -294,7 +294,7 @@ TARGETS = {
         Target("pack", "data.toml", _pack, beside="pack", shaped=mutations.in_toml, tokens=_TOML),
         Target("pack-rows", "train-00000.rows", _pack_rows, beside="pack", has_checksums=True),
         Target("tar", "data.tar", _tar, shaped=mutations.in_gzip),
-        Target("array-record", "data.array_record", _records, shaped=mutations.in_few_bytes),
+        Target("array-record", "data.array_record", _records, shaped=mutations.in_records),
         Target("packing-log", "packing.jsonl", _packing_log, shaped=mutations.in_json_lines, tokens=_JSON),
         Target("form", "model.stablehlo", _form),
     )

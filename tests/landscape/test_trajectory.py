@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine import named_leaves
 from epochal.errors import RunError
 from epochal.landscape.trajectory import WeightSpace, read_trajectory

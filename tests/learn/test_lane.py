@@ -10,7 +10,7 @@ import pytest
 import epochal
 from epochal.audit import Audit
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.errors import OptionError
 from epochal.learn.kept_points import KeptPoints
 from epochal.learn.lane import Lane

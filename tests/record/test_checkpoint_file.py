@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from epochal import Model, from_functions, rerun, resume, train
+from epochal import Model, Run, from_functions, rerun, resume, train
 from epochal.clock import Position
-from epochal.errors import RunError
+from epochal.errors import AlteredWarning, RunError
 from epochal.held_folder import HeldFolder
-from epochal.record.checkpoint_file import Checkpoint, EpochSums, load_checkpoint, read_header, save_checkpoint
+from epochal.record.checkpoint_file import (
+    Checkpoint,
+    EpochSums,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+    to_bytes,
+)
+from epochal.record.run_record import RunRecord
 from little import StopAfter, little_data
 
 __all__ = ["little_data"]
@@ -113,4 +124,20 @@ def test_a_name_that_says_another_iteration_is_not_believed(little_data: Path, t
         with pytest.raises(RunError, match="it is of iteration 6, and its name says 18"):
             read(max(run.folder.checkpoints.iterdir()))
     with pytest.raises(RunError, match=r"none of the checkpoints in .* can be used"):
+        resume(run.path, epochs=5)
+
+
+@pytest.mark.parametrize("wrong", [Position(18, 2, 0), Position(18, 3, 4)])
+def test_a_position_that_its_plan_does_not_have_is_seen(little_data: Path, tmp_path: Path, wrong: Position) -> None:
+    run = train(little_data, run=tmp_path / "run", model="linear", batch_size=4, epochs=3)
+    (newest,) = run.folder.checkpoints.iterdir()
+    content = to_bytes(dataclasses.replace(load_checkpoint(newest), position=wrong))
+    newest.with_name(f"{18:012d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors").write_bytes(content)
+    newest.unlink()
+
+    (said,) = RunRecord.read(run.path).problems
+    assert re.search(r"iteration 18 says . epochs and . samples, but its plan has 3 and 0 there", said)
+    with pytest.warns(AlteredWarning, match="its plan has 3 and 0 there"):
+        assert Run.open(run.path).record.checkpoint().position == wrong
+    with pytest.raises(RunError, match="its plan has 3 and 0 there"):
         resume(run.path, epochs=5)

@@ -48,11 +48,11 @@ def test_the_configuration_of_each_iteration() -> None:
 
 def test_a_checkpoint_belongs_to_the_changes_before_it() -> None:
     for iteration in (0, 20, 21, 31):
-        FILE.check_origin(FILE.origin(iteration), iteration)
+        FILE.check_origin(FILE.origin(iteration), FILE.position_after(iteration))
     before = dataclasses.replace(FILE, changes=FILE.changes[:1])
-    FILE.check_origin(before.origin(30), 30)
+    FILE.check_origin(before.origin(30), FILE.position_after(30))
     with pytest.raises(RunError, match=r"iteration 31 was made with changes = .* but run.toml says .*batch_size"):
-        FILE.check_origin(before.origin(31), 31)
+        FILE.check_origin(before.origin(31), FILE.position_after(31))
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_a_checkpoint_belongs_to_the_changes_before_it() -> None:
 )
 def test_a_checkpoint_of_another_run_is_refused(other: RunFile, named: str) -> None:
     with pytest.raises(RunError, match=rf"was made with {named}, but run.toml says"):
-        FILE.check_origin(other.origin(5), 5)
+        FILE.check_origin(other.origin(5), FILE.position_after(5))
 
 
 def test_versions_device_and_the_place_of_the_data_may_differ() -> None:
     config = dataclasses.replace(FILE.config, data="moved/data.csv")
     data = dataclasses.replace(FILE.data, name="renamed")
     elsewhere = dataclasses.replace(FILE, config=config, data=data, versions={}, device=DeviceFacts("gpu", "H100", 8))
-    FILE.check_origin(elsewhere.origin(5), 5)
+    FILE.check_origin(elsewhere.origin(5), FILE.position_after(5))
 
 
 def renamed(name: str) -> Callable[[str], str]:

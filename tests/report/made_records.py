@@ -10,7 +10,7 @@ import numpy as np
 
 from epochal.audit import ExpectedAudit
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.order import Order
 from epochal.record.history import History
 from epochal.record.landscape_record import Interpolation, LandscapeRecord, Place, Trajectory

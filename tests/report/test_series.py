@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_records import made_epochs, made_file, made_run
 
 from epochal.clock import Plan, Position, Span
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.record.history import Increment
 from epochal.record.rows import EvaluationRow, SessionRow
 from epochal.record.run_toml import Change

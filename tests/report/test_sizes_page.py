@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from epochal.cli.main import main
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.errors import OptionError
 from epochal.record.study_record import StudyData
 from epochal.report.sizes_page import render_sizes

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from epochal import Run, load_data, rerun, resume, train
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine import NoiseScale, measure_noise, named_leaves
 from epochal.errors import OptionError, PlanError
 from epochal.run import growth

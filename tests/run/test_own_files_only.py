@@ -10,7 +10,7 @@ import pytest
 
 from epochal import Run, compare, load_data, resume, train
 from epochal.cli import main
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.errors import RunError
 from epochal.run.own_files_only import files_of, is_marked, marked
 from epochal.study.comparison import resume_study

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from epochal import rerun, resume, train
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, Preprocessing, from_arrays
 from epochal.engine import METRICS, default_learning_rate
 from epochal.errors import OptionError

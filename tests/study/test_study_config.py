@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epochal.config import STUDY, StudyConfig, TrainConfig
+from epochal.config.options import listed
+from epochal.config.study_config import STUDY, StudyConfig
+from epochal.config.train_config import TrainConfig
 from epochal.errors import OptionError, PlanError
-from epochal.options import listed
 from epochal.record.study_record import migrate_study
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import pytest
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine.compile import PROGRAMS
 from epochal.errors import OptionError
 from epochal.run.custom import Custom

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from epochal.clock import Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import from_arrays
 from epochal.errors import DataError, OptionError
 from epochal.run.custom import Custom

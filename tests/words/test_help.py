@@ -14,7 +14,7 @@ from epochal.cli import main
 from epochal.cli.arguments import COMMON, options_by_name, written_flags
 from epochal.cli.help_text import VERSION_HELP, paragraphs
 from epochal.cli.main import COMMANDS, SUBCOMMANDS, find_command
-from epochal.options import Option, Part
+from epochal.config.options import Option, Part
 from epochal.words.phrases import read_phrases, translate
 
 CHINESE = re.compile("[\u4e00-\u9fff]")

@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 from epochal.cli import main
-from epochal.config import COMPARE, TRAIN
+from epochal.config.study_config import COMPARE
+from epochal.config.train_config import TRAIN
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "vocabulary.md"
 MESSAGES: Final = Path(str(resources.files("epochal"))) / "words" / "messages"

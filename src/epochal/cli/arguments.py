@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, Final, TypeVar
 
+from epochal.config.options import FOLDER, SWITCH, Kind, Option, choice, count, option, text
 from epochal.errors import OptionError, unknown_name
-from epochal.options import FOLDER, SWITCH, Kind, Option, choice, count, option, text
 from epochal.words.language import LANGUAGES
 
 C = TypeVar("C")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option
+from epochal.config.options import FOLDER, option
 from epochal.errors import RunError
-from epochal.options import FOLDER, option
 from epochal.study.batch_size.request import OPTIONS
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option
-from epochal.config import COMPARE
+from epochal.config.options import FOLDER, SWITCH, count, option
+from epochal.config.study_config import COMPARE
 from epochal.errors import OptionError, RunError
-from epochal.options import FOLDER, SWITCH, count, option
 
 if TYPE_CHECKING:
     from epochal.study.landscape_size import WantedLandscape

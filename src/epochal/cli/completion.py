@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass
 
 from epochal.cli.completion_scripts import SHELLS
-from epochal.options import choice, option
+from epochal.config.options import choice, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

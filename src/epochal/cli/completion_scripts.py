@@ -15,7 +15,7 @@ from typing import Final
 
 from epochal.cli.arguments import COMMON, options_by_name, written_flags
 from epochal.cli.help_text import help_of
-from epochal.options import Option
+from epochal.config.options import Option
 
 _PLACES = ("RUN", "STUDY", "FILE", "FOLDER", "DATA")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option
-from epochal.config import TRAIN, TrainConfig
-from epochal.options import option, text
+from epochal.config.options import option, text
+from epochal.config.train_config import TRAIN, TrainConfig
 
 if TYPE_CHECKING:
     from rich.console import Console

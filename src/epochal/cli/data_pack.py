@@ -11,8 +11,8 @@ from typing import Any
 
 from epochal.cli.arguments import given, json_option
 from epochal.cli.data import LOADING
-from epochal.config import TRAIN, TrainConfig
-from epochal.options import FOLDER, SWITCH, count, option, text
+from epochal.config.options import FOLDER, SWITCH, count, option, text
+from epochal.config.train_config import TRAIN, TrainConfig
 
 _MEGABYTE = 10**6
 _TAKEN = {**LOADING, "seed": TRAIN["seed"]}

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from epochal.cli.arguments import json_option
-from epochal.options import FOLDER, Kind, option
+from epochal.config.options import FOLDER, Kind, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from epochal.cli.arguments import json_option, model_option, run_option
-from epochal.options import choice, option, text
+from epochal.config.options import choice, option, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

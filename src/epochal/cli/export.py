@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from epochal.cli.arguments import json_option, run_option
+from epochal.config.options import FILE, SWITCH, choice, option
 from epochal.export import FORMATS
-from epochal.options import FILE, SWITCH, choice, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

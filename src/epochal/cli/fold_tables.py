@@ -17,7 +17,7 @@ from epochal.cli.load import load_with_progress
 from epochal.cli.screen import open_console, print_json
 from epochal.cli.signals import stop_on_signal
 from epochal.cli.text_lines import print_text, print_whole
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.run.callbacks import Callback
 from epochal.run.progress import ProgressBar
 from epochal.run.setup import Setup

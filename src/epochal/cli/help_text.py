@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from epochal.cli.arguments import COMMON, options_by_name, written_flags
-from epochal.options import SWITCH, Option, Part
+from epochal.config.options import SWITCH, Option, Part
 from epochal.words.catalogue import tell
 from epochal.words.layout import cells, padded, screen_width, wrap
 from epochal.words.phrases import translate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from epochal.config.options import FILE, SWITCH, count, option, text
 from epochal.errors import OptionError
-from epochal.options import FILE, SWITCH, count, option, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

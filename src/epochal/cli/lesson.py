@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import json_option
+from epochal.config.options import FILE, FOLDER, SWITCH, count, option, text
 from epochal.errors import OptionError
-from epochal.options import FILE, FOLDER, SWITCH, count, option, text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from epochal.config import TrainConfig
+    from epochal.config.train_config import TrainConfig
     from epochal.run.callbacks import Callback
     from epochal.study.lessons.lesson_result import LessonResult
     from epochal.study.runner import RunStart

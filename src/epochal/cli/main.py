@@ -16,9 +16,9 @@ from epochal.cli.alterations import alterations_told
 from epochal.cli.early import few_collections
 from epochal.cli.signals import no_interrupt_lost
 from epochal.cli.supervised import end_with_supervisor
+from epochal.config.options import choice
 from epochal.counts import shortened
 from epochal.errors import EpochalError, OptionError, spent_memory, unknown_name
-from epochal.options import choice
 from epochal.version import __version__
 from epochal.words.language import LANGUAGES, speaking
 from epochal.words.phrases import translate

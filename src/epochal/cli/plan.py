@@ -15,9 +15,9 @@ from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import open_console, print_json
 from epochal.cli.text_lines import print_wrapped
 from epochal.clock import Plan
-from epochal.config import BUDGETS, TRAIN, TrainConfig
+from epochal.config.options import count, option, text
+from epochal.config.train_config import BUDGETS, TRAIN, TrainConfig
 from epochal.errors import PlanError
-from epochal.options import count, option, text
 from epochal.plan_rows import PlanRow, plan_rows
 from epochal.words.catalogue import counted, tell
 

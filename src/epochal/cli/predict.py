@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from epochal.cli.arguments import json_option, model_option, run_option
+from epochal.config.options import FILE, PATHS, SWITCH, choice, option, text
 from epochal.csv_cells import csv_text
 from epochal.errors import DataError, RunError
-from epochal.options import FILE, PATHS, SWITCH, choice, option, text
 from epochal.words.plain_text import one_line
 
 if TYPE_CHECKING:

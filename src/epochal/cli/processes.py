@@ -16,8 +16,8 @@ from typing import Any
 from epochal.cli.screen import command_line, open_console, print_notes
 from epochal.cli.supervised import LOST
 from epochal.cli.supervisor import Ending, Job, supervising
-from epochal.command_words import option_words
-from epochal.config import TRAIN, TrainConfig
+from epochal.config.command_words import option_words
+from epochal.config.train_config import TRAIN, TrainConfig
 from epochal.errors import OptionError
 from epochal.model_names import read_model_name
 from epochal.record.folder import RunFolder, create_run_folder

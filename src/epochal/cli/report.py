@@ -9,9 +9,9 @@ from dataclasses import MISSING, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from epochal.config.options import FILE, PATHS, SWITCH, Kind, count, option
 from epochal.errors import AlteredWarning, OptionError, RunError
 from epochal.files import atomic_write, real_path
-from epochal.options import FILE, PATHS, SWITCH, Kind, count, option
 from epochal.words.catalogue import tell
 from epochal.words.language import present_language
 from epochal.words.phrases import translate

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from epochal.cli.arguments import json_option, model_option, run_option
-from epochal.options import FOLDER, option, text
+from epochal.config.options import FOLDER, option, text
 from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from rich.console import Console
 from epochal import formats
 from epochal.cli.fitted_tables import Column, print_table
 from epochal.cli.screen import command_line, print_next
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.model_names import read_model_name
 from epochal.noise_words import noise_scale
 from epochal.record.rows import EvaluationRow, Metrics, best_evaluation
@@ -125,8 +125,12 @@ def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
 
     config = run.config
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
+
+    # options by name may be the model's or the optimizer's
+    options = {"optimizer": config.optimizer, "settings": config.settings} if config.settings else {}
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
-    steps.append((tell("result.next_batch_size"), dataclasses.replace(same, batch_size=other).command()))
+    another = dataclasses.replace(same, batch_size=other, **config.model_options, **options)
+    steps.append((tell("result.next_batch_size"), another.command()))
     if read_model_name(config.model).base in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
         steps.append((tell("result.next_model"), dataclasses.replace(same, model="cnn").command()))
     return steps

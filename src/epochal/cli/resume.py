@@ -15,10 +15,10 @@ from epochal.cli.arguments import (
     restarts_option,
     run_option,
 )
-from epochal.command_words import shell_word
-from epochal.config import CHANGEABLE, TRAIN
+from epochal.config.command_words import shell_word
+from epochal.config.options import option, text
+from epochal.config.train_config import CHANGEABLE, TRAIN
 from epochal.errors import OptionError
-from epochal.options import option, text
 from epochal.words.catalogue import tell
 
 if TYPE_CHECKING:

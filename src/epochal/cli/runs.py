@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from epochal.cli.arguments import json_option
+from epochal.config.options import FOLDER, option
 from epochal.errors import EpochalError, RunError
 from epochal.files import files_named
-from epochal.options import FOLDER, option
 
 _DAMAGED = "cannot be read: "
 

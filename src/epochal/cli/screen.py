@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from epochal.command_words import as_argument, pasted
+from epochal.config.command_words import as_argument, pasted
 from epochal.words.catalogue import tell
 from epochal.words.console import PlainConsole
 from epochal.words.layout import said_width, screen_width

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from epochal.cli.arguments import json_option, run_option
-from epochal.options import FILE, SWITCH, option, text
+from epochal.config.options import FILE, SWITCH, option, text
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,7 +19,8 @@ from epochal.cli.signals import stop_on_signal
 from epochal.cli.study_tables import print_study
 from epochal.cli.text_lines import print_text
 from epochal.clock import Span, Unit
-from epochal.config import DEFAULT_EPOCHS, StudyConfig, TrainConfig
+from epochal.config.study_config import StudyConfig
+from epochal.config.train_config import DEFAULT_EPOCHS, TrainConfig
 from epochal.plan_rows import batches_text
 from epochal.record.study_record import TuningResult
 from epochal.run.callbacks import Callback

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from epochal.cli.arguments import given, json_option, processes_option, restarts_option
 from epochal.cli.early import imported_beside, may_be_launched, nothing_collected
-from epochal.config import TRAIN, TrainConfig
-from epochal.options import FOLDER, count, option
+from epochal.config.options import FOLDER, count, option
+from epochal.config.train_config import TRAIN, TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.split import Split
 from epochal.data.splitting import (

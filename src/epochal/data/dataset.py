@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.data.split import Split
 from epochal.data.trees import Tree, frozen, is_several, labelled, map_arrays, shape_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.splitting import Fold
 from epochal.data.tables.from_table import TableOptions
 from epochal.errors import DataError, OptionError, unknown_name

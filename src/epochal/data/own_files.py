@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.arrays import from_arrays
 from epochal.data.dataset import Dataset
 from epochal.data.idx import read_idx

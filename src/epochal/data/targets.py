@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.errors import DataError
 
 Array: TypeAlias = Shaped[np.ndarray, "..."]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import TRAIN, TrainConfig, default_batch_size
+from epochal.config.train_config import TRAIN, TrainConfig, default_batch_size
 from epochal.data import Dataset, load_data
 from epochal.data.registry import available
 from epochal.errors import OptionError, unknown_name

@@ -1,20 +1,57 @@
-"""Whether a history agrees with itself: rows that are each as they were written may still tell of no one training."""
+"""Whether what lies in a run folder agrees: checkpoints with `run.toml`, and a history with itself.
+
+Each file may be as it was written, and together they may still tell of no one training.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from epochal.clock import Position
 from epochal.errors import RunError
+from epochal.files import is_own
+from epochal.record.checkpoint_file import iteration_of, read_header
 from epochal.record.history import History
 from epochal.record.run_toml import RunFile
 
 
-def check_agreement(path: Path, history: History, file: RunFile) -> None:
-    """Raise `RunError` where a history says otherwise than itself, as none does that a training wrote."""
+def position_in(files: list[Path], iterations: int, file: RunFile) -> tuple[Position, tuple[str, ...]]:
+    """Return the position of the newest checkpoint that can be read and that the history reaches, from its header.
+
+    With it comes what does not agree: checkpoints that cannot be read, and a `run.toml` that it was not made with.
+    """
+    problems: list[str] = []
+    for path in files:
+        try:
+            if iteration_of(path) > iterations:
+                continue
+            position, origin = read_header(path)
+        except RunError as error:
+            if is_own(path):  # or a process at work has newer ones by now
+                problems.append(str(error))
+            continue
+        return position, (*problems, *altered(file, origin, position))
+    return Position(), tuple(problems)
+
+
+def altered(file: RunFile, origin: Mapping[str, Any], position: Position) -> tuple[str, ...]:
+    """Return what `run.toml` says otherwise than the checkpoint that was made with it; nothing where it is the same."""
+    try:
+        file.check_origin(origin, position)
+    except RunError as error:
+        return (str(error),)
+    return ()
+
+
+def contradictions(path: Path, history: History, file: RunFile) -> tuple[str, ...]:
+    """Return what a history says otherwise than itself; nothing where it is one that a training wrote."""
     try:
         _check(history, file)
     except ValueError as error:
-        raise RunError(f"{path} contradicts itself: {error}") from error
+        return (f"{path} contradicts itself: {error}",)
+    return ()
 
 
 def is_spent(history: History, file: RunFile) -> bool:

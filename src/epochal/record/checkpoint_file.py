@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 
 from epochal.audit import Audit
 from epochal.clock import Position
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.errors import RunError, brief
 from epochal.held_folder import HeldFolder
 from epochal.record.fields import Field, either, matching, several, table, text, whole

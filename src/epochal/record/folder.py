@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.errors import RunError
 from epochal.files import as_file_name, is_leftover, make_folder, sync_folder
 from epochal.held_folder import HeldFolder

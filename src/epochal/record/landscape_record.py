@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.errors import RunError, brief
 from epochal.files import atomic_write, read_own
 from epochal.record.fields import optional, plain, real, several, table, text, whole, word

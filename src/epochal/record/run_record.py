@@ -12,21 +12,19 @@ from typing import Any
 
 from epochal import formats
 from epochal.clock import Plan, Position
-from epochal.command_words import shell_word
-from epochal.config import TrainConfig
+from epochal.config.command_words import shell_word
+from epochal.config.train_config import TrainConfig
 from epochal.errors import AlteredWarning, RunError
 from epochal.files import is_own
 from epochal.gradient_noise import LargeGradient, ScaleEstimate, over_run, scale_curve
 from epochal.lock import is_locked
 from epochal.plan_rows import counters
-from epochal.record.agreement import check_agreement, is_spent
+from epochal.record.agreement import altered, contradictions, is_spent, position_in
 from epochal.record.checkpoint_file import (
     Checkpoint,
     checkpoint_files,
-    iteration_of,
     load_checkpoint,
     newest_checkpoint,
-    read_header,
 )
 from epochal.record.folder import RunFolder
 from epochal.record.history import History, count_iterations, read_history
@@ -88,7 +86,8 @@ class RunRecord:
         status: how the last session ended: finished, stopped, changed, diverged, failed or interrupted; or running, or
             new.
         position: where the weights stand: the newest checkpoint's position, or the beginning where there is none yet.
-        problems: what does not agree in the folder, as far as it is seen without reading weights; `standing` sees all.
+        passed_over: what does not agree among its checkpoints and `run.toml`, as far as their headers tell.
+        contradictions: what its history says otherwise than itself.
     """
 
     path: Path | None
@@ -96,7 +95,8 @@ class RunRecord:
     history: History
     status: str
     position: Position
-    problems: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path, *, losses: bool = True, check: bool = False) -> RunRecord:
@@ -109,17 +109,22 @@ class RunRecord:
         files = checkpoint_files(folder.checkpoints)  # before the history, which is never behind
         history = read_history(folder.history_db, losses=losses, check=check)
         status = status_of(folder, history.last_status)
-        position, problems = _position_in(files, history.iterations, file)
+        position, problems = position_in(files, history.iterations, file)
         if problems and (present := read_run_toml(folder.run_toml)) != file:  # a process at work has changed it
             file = present
-            position, problems = _position_in(files, history.iterations, file)
+            position, problems = position_in(files, history.iterations, file)
 
         if status == "finished" and not is_spent(history, file):  # extended, by a process that was lost at once
             status = "interrupted"
-        return cls(path, file, history, status, position, (*problems, *_contradictions(folder, history, file)))
+        return cls(path, file, history, status, position, problems, contradictions(folder.history_db, history, file))
 
     def __repr__(self) -> str:
         return f"RunRecord {self.summary}"
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not agree in the folder, as far as it is seen without reading weights; `standing` sees all."""
+        return (*self.passed_over, *self.contradictions)
 
     @property
     def summary(self) -> str:
@@ -236,7 +241,7 @@ class RunRecord:
     def load(self, path: Path) -> Checkpoint:
         """Read one of the run's checkpoints; warn of a `run.toml` that it was not made with. Raises `RunError`."""
         checkpoint = load_checkpoint(path)
-        for problem in _altered(self.file, checkpoint.origin, checkpoint.position):
+        for problem in altered(self.file, checkpoint.origin, checkpoint.position):
             warnings.warn(problem, AlteredWarning, stacklevel=2)
         return checkpoint
 
@@ -252,8 +257,8 @@ class RunRecord:
         checkpoint = newest_checkpoint(folder.checkpoints, lambda: count_iterations(folder.history_db), problems.append)
         if checkpoint is None:
             raise RunError(f"{self.path} holds no checkpoint yet; start it again: epochal resume {place}")
-        altered = _altered(read_run_toml(folder.run_toml), checkpoint.origin, checkpoint.position)
-        return Standing(checkpoint, (*problems, *altered, *_contradictions(folder, self.history, self.file)))
+        problems += altered(read_run_toml(folder.run_toml), checkpoint.origin, checkpoint.position)
+        return Standing(checkpoint, (*problems, *self.contradictions))
 
     def facts(self) -> list[Fact]:
         """Return each fact of the plan beside its count from the history, for a run that is at its end.
@@ -341,43 +346,6 @@ def status_of(folder: RunFolder, last: str | None) -> str:
     if last is None:
         return "new"
     return "interrupted" if last == "running" and not is_locked(folder.lock) else last
-
-
-def _position_in(files: list[Path], iterations: int, file: RunFile) -> tuple[Position, tuple[str, ...]]:
-    """Return the position of the newest checkpoint that can be read and that the history reaches, from its header.
-
-    With it comes what does not agree: checkpoints that cannot be read, and a `run.toml` that it was not made with.
-    """
-    problems: list[str] = []
-    for path in files:
-        try:
-            if iteration_of(path) > iterations:
-                continue
-            position, origin = read_header(path)
-        except RunError as error:
-            if is_own(path):  # or a process at work has newer ones by now
-                problems.append(str(error))
-            continue
-        return position, (*problems, *_altered(file, origin, position))
-    return Position(), tuple(problems)
-
-
-def _altered(file: RunFile, origin: Mapping[str, Any], position: Position) -> tuple[str, ...]:
-    """Return what `run.toml` says otherwise than the checkpoint that was made with it; nothing where it is the same."""
-    try:
-        file.check_origin(origin, position.iteration)
-    except RunError as error:
-        return (str(error),)
-    return ()
-
-
-def _contradictions(folder: RunFolder, history: History, file: RunFile) -> tuple[str, ...]:
-    """Return what the history says otherwise than itself; nothing where it is one that a training wrote."""
-    try:
-        check_agreement(folder.history_db, history, file)
-    except RunError as error:
-        return (str(error),)
-    return ()
 
 
 def _shared(counts: list[int]) -> int:

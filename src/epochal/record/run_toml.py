@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import tomli_w
 
 from epochal.clock import Lengths, Plan, Position, Span
-from epochal.config import TrainConfig, migrate_config
+from epochal.config.train_config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches
@@ -290,11 +290,12 @@ class RunFile:
         content = self.to_dict()
         return {**content, "changes": [change for change in content["changes"] if change["iteration"] < iteration]}
 
-    def check_origin(self, origin: Mapping[str, Any], iteration: int) -> None:
-        """Raise `RunError` where a checkpoint's origin is not this file's, so that its state belongs to another run.
+    def check_origin(self, origin: Mapping[str, Any], position: Position) -> None:
+        """Raise `RunError` where a checkpoint's origin or its position is not this file's: it belongs to another run.
 
         Versions and device may differ, and so may the place and name of the data, whose fingerprint may not.
         """
+        iteration = position.iteration
         found, wanted = _deciding(origin), _deciding(self.origin(iteration))
         for name in sorted(found.keys() | wanted.keys()):
             if found.get(name) != wanted.get(name):
@@ -302,6 +303,12 @@ class RunFile:
                     f"the checkpoint of iteration {iteration:,} was made with {name} = {found.get(name)}, but run.toml "
                     f"says {wanted.get(name)}; put run.toml back as it was (`epochal resume` has options for changes)"
                 )
+        planned = self.position_after(iteration)
+        if position != planned:
+            raise RunError(
+                f"the checkpoint of iteration {iteration:,} says {position.epoch:,} epochs and {position.offset:,} "
+                f"samples, but its plan has {planned.epoch:,} and {planned.offset:,} there"
+            )
 
 
 def write_run_toml(path: Path, file: RunFile) -> None:

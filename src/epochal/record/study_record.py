@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from epochal.config import BatchSize, Member, StudyConfig, migrate_config
+from epochal.config.study_config import Member, StudyConfig
+from epochal.config.train_config import BatchSize, migrate_config
 from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_own, refuse_link
 from epochal.record.rows import EvaluationRow, Metrics

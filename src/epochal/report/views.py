@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.formats import count, decimal
 from epochal.plan_rows import batches_text, counters, totals
 from epochal.record.rows import EvaluationRow, metric_names

@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 import optax
 
-from epochal.config import TrainConfig
+from epochal.config.options import listed
+from epochal.config.train_config import TrainConfig
 from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.engine.cluster import ALONE, Cluster, present_cluster
 from epochal.errors import OptionError, RunError
 from epochal.files import real_path
 from epochal.lock import locked
-from epochal.options import listed
 from epochal.record.folder import RunFolder, create_run_folder
 from epochal.record.history import History
 from epochal.record.run_record import RunRecord
@@ -341,7 +341,7 @@ def _rerun(
     """Repeat a run in a folder, as the only process or as the first of several."""
     original = Run.open(path)
     checkpoint = original.record.checkpoint()
-    original.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+    original.file.check_origin(checkpoint.origin, checkpoint.position)
     cluster.share(json.dumps(original.file.to_dict()).encode())
     setup = original.rebuild(custom, data)
     cluster.check_same("training", training_facts(setup))

@@ -9,7 +9,7 @@ from typing import Any
 
 import optax
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.counts import shown
 from epochal.data import Dataset
 from epochal.engine import Metric

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from epochal.clock import Plan, Position
-from epochal.config import BUDGETS, TrainConfig, default_batch_size
+from epochal.config.train_config import BUDGETS, TrainConfig, default_batch_size
 from epochal.data import Dataset
 from epochal.data.encodings import PictureEncoding
 from epochal.engine import OPTIMIZERS, default_learning_rate

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.errors import DivergedError
 from epochal.record.checkpoint_file import checkpoint_files, iteration_of
 from epochal.record.folder import RunFolder

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from epochal.clock import Lengths, Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Optimizer, Task, build_optimizer, build_task
 from epochal.engine.checks import with_fitting_metrics

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data.load_options import as_file
 from epochal.data.registry import DATA_SETS
 from epochal.errors import RunError

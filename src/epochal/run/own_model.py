@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine.optimizer import option_names
 from epochal.errors import EpochalError, ModelError, OptionError, unknown_name

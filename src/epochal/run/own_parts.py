@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import jax
 
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.engine import Engine
 from epochal.engine.checks import check_micro_batch
 from epochal.engine.checks import check_shards as check_one_piece

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from epochal.clock import Plan, Position
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, Split
 from epochal.data.data_schema import Schema
 from epochal.data.load_options import LoadOptions

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epochal.clock import Lengths, Plan, Position, Span
-from epochal.config import BUDGETS, TrainConfig
+from epochal.config.train_config import BUDGETS, TrainConfig
 from epochal.engine import check_warmup, present_settings
 from epochal.engine.cluster import ALONE, Cluster
 from epochal.engine.memory_left import words_of_need
@@ -63,7 +63,7 @@ class Session:
         checkpoint = newest_checkpoint(self.folder.checkpoints, lambda: self.history.iterations, self._warn)
         if checkpoint is None:
             return Point(setup.engine.begin())
-        self.file.check_origin(checkpoint.origin, checkpoint.position.iteration)
+        self.file.check_origin(checkpoint.origin, checkpoint.position)
         return restored(checkpoint, setup.engine.initial_state, self.history)
 
     def change(self, point: Point, setup: Setup, changes: Mapping[str, Any]) -> Setup:

@@ -12,7 +12,7 @@ import jax
 
 from epochal.block_order import BlockSize, order_named
 from epochal.clock import Lengths, Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.data.data_schema import Schema
 from epochal.data.load_options import as_file

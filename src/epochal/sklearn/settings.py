@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from sklearn.utils import check_random_state
 
+from epochal.config.options import BATCH_SIZE, SEED, SIZES, SWITCH, Kind, choice, count, number
 from epochal.engine import OPTIMIZERS, Optimizer, build_optimizer
 from epochal.errors import ModelError, OptionError
 from epochal.models import MODELS, Model, build_model
-from epochal.options import BATCH_SIZE, SEED, SIZES, SWITCH, Kind, choice, count, number
 from epochal.run.defaults import OF_TABLES, Facts, rate_for
 from epochal.words.phrases import translate
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from markupsafe import Markup
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.run.callbacks import Callback
 from epochal.run.cell_progress import CellProgress
 from epochal.run.surroundings import CellOutput, cell_output

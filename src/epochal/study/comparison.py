@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from epochal.config import StudyConfig
+from epochal.config.options import listed
+from epochal.config.study_config import StudyConfig
 from epochal.data import load_data
 from epochal.engine import Metric
 from epochal.errors import RunError
 from epochal.models import Model
 from epochal.models.adapters.recognise import check_known, library_of, name_of
-from epochal.options import listed
 from epochal.run.anew import DataSource
 from epochal.run.api import listed_metrics
 from epochal.run.interrupts import stop_on_interrupt

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset, load_data
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import OptionError

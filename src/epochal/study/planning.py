@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from epochal.config import BUDGETS, COMPARE, STUDY, VARIED, StudyConfig, TrainConfig
+from epochal.config.options import MOST_RUNS, count, read_options
+from epochal.config.study_config import COMPARE, STUDY, VARIED, StudyConfig
+from epochal.config.train_config import BUDGETS, TrainConfig
 from epochal.counts import shown
 from epochal.errors import OptionError, unknown_name
-from epochal.options import MOST_RUNS, count, read_options
 from epochal.record.study_record import StudyRecord
 from epochal.run.own_files_only import check_named
 

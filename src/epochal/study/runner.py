@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import DEFAULT_TARGET, Member, StudyConfig, TrainConfig
+from epochal.config.study_config import DEFAULT_TARGET, Member, StudyConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Metric
 from epochal.engine.lanes import Lanes, lanes_for

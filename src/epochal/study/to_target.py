@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from epochal.clock import Last, Position, Span
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine import Engine, Evaluation, State
 from epochal.errors import OptionError

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from epochal.clock import Plan
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import OptionError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.arrays import check_resolution, has_channels_first, to_float32
 from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.encodings import Encoding

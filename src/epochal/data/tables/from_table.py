@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from epochal.config import Task
+from epochal.config.train_config import Task
 from epochal.data.dataset import Dataset, Preprocessing
 from epochal.data.split import Split
 from epochal.data.splitting import Fold, as_fraction, default_preprocessing, scaling_of, split_rows

@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from epochal.command_words import as_argument, option_words
-from epochal.config import TRAIN
+from epochal.config.command_words import as_argument, option_words
+from epochal.config.train_config import TRAIN
 from epochal.study.batch_size.curve import Curve, fit_curve
 from epochal.study.batch_size.rate_rule import RateRule
 from epochal.study.batch_size.trials import BatchSizes, SizeRow

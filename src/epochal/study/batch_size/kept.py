@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_own
 from epochal.record.study_record import StudyData

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.errors import DataError, OptionError, PlanError
 from epochal.run.custom import Custom

@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from epochal.config import TRAIN, BatchSize, TrainConfig
-from epochal.counts import shown
-from epochal.errors import OptionError, PlanError
-from epochal.options import (
+from epochal.config.options import (
     MOST_RUNS,
     SWITCH,
     Kind,
@@ -28,6 +25,9 @@ from epochal.options import (
     text,
     written,
 )
+from epochal.config.train_config import TRAIN, BatchSize, TrainConfig
+from epochal.counts import shown
+from epochal.errors import OptionError, PlanError
 from epochal.study.target import Target
 
 _SHARED_PARTS = ("data", "model", "optimizer")

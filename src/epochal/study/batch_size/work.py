@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from epochal.command_words import shell_word
+from epochal.config.command_words import shell_word
 from epochal.engine import available_cores
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import DataError, OptionError, RunError

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from epochal.config import TrainConfig
+from epochal.config.train_config import TrainConfig
 from epochal.data import Dataset
 from epochal.engine.lanes import Lanes, lanes_for
 from epochal.errors import DataError, DivergedError

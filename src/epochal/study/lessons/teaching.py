@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from epochal.config import STUDY
+from epochal.config.options import MOST_RUNS, count
+from epochal.config.study_config import STUDY
 from epochal.errors import OptionError, unknown_name
-from epochal.options import MOST_RUNS, count
 from epochal.run.anew import DataSource
 from epochal.study.lessons.lesson_result import LessonResult
 from epochal.study.runner import StudyCallback

@@ -7,14 +7,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from epochal.options import Option
+from epochal.config.options import Option
 from epochal.words.plain_text import one_line
 
 
 def option_words(values: Mapping[str, Any], options: Mapping[str, Option]) -> list[str]:
     """Return the words of a command line that give a training these options; ``None`` gives nothing.
 
-    >>> from epochal.config import TRAIN
+    >>> from epochal.config.train_config import TRAIN
     >>> option_words({"batch_size": 100, "hidden": (64, 32), "snapshots": True}, TRAIN)
     ['--batch-size', '100', '--hidden', '64,32', '--snapshots']
     """
