@@ -6,7 +6,6 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, *The MNIST database of handwritten
 
 from __future__ import annotations
 
-import gzip
 import os
 import struct
 import zlib
@@ -20,13 +19,14 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.gzip_stream import MAGIC, open_gzip
 from epochal.data.npy_arrays import NoArrayError, refuse_bomb
 from epochal.errors import DataError
 from epochal.files import open_regular
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_DIMENSIONS = 8  # MNIST's have 3
-_CHUNK = 1 << 20
+_AT_ONCE = 8 << 20
 _TOO_LARGE = 2**55  # NumPy counts the bytes of an empty array's other dimensions, too
 _GZIP_LIMIT = 1040  # deflate packs at most 1,032 bytes into one
 
@@ -45,9 +45,9 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> Shaped[np.ndarray,
     """
     with _reading(path), open_regular(path) as raw:
         size = os.fstat(raw.fileno()).st_size
-        packed = raw.read(2) == b"\x1f\x8b"
+        packed = raw.read(2) == MAGIC
         raw.seek(0)
-        stream = gzip.GzipFile(fileobj=raw) if packed else cast(BufferedIOBase, raw)
+        stream = open_gzip(raw) if packed else cast(BufferedIOBase, raw)
         dtype, shape = _header(stream, path, dimensions)
 
         # memory is claimed for what the file can hold, and no more
@@ -71,7 +71,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except EOFError as error:
         raise DataError(f"{path}: the gzip data end too early: the file is truncated; get it again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except zlib.error as error:
         raise DataError(f"{path}: damaged gzip data ({error}); get it again") from error
     except NoArrayError as error:
         raise DataError(f"{path}: damaged, or no plain arrays ({error}); get it again") from error
@@ -104,15 +104,14 @@ def _fill(stream: BufferedIOBase, array: Shaped[np.ndarray, ...], path: Path) ->
     content = array.reshape(-1).view(np.uint8)
     place = 0
     while place < len(content):
-        piece = stream.read(min(_CHUNK, len(content) - place))
-        if not piece:
+        read = stream.readinto(content[place : place + _AT_ONCE].data)
+        if not read:
             raise DataError(
                 f"{path}: truncated: {place:,} bytes of content, expected {len(content):,} "
                 f"({_times(array.shape)}); get it again"
             )
 
-        content[place : place + len(piece)] = np.frombuffer(piece, np.uint8)
-        place += len(piece)
+        place += read
 
     if stream.read(1):
         raise DataError(

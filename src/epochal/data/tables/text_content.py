@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from epochal.data.gzip_stream import MAGIC, open_gzip
 from epochal.data.npy_arrays import most_unpacked
 from epochal.errors import DataError
 from epochal.files import open_regular
@@ -73,12 +73,12 @@ def _bytes(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
             raw = file.read(_MOST_BYTES)
-        if not raw.startswith(b"\x1f\x8b"):
+        if not raw.startswith(MAGIC):
             return raw
-        with gzip.open(io.BytesIO(raw)) as unpacked:
+        with open_gzip(io.BytesIO(raw)) as unpacked:
             most = min(_MOST_BYTES, most_unpacked(len(raw)))
             content = unpacked.read(most + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
