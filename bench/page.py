@@ -271,8 +271,8 @@ def head(numbers: dict[str, Any]) -> str:
 
 [中文](benchmarks.zh-CN.md)
 
-Written by `{kind}`{parts}, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
-do not edit it by hand.
+Written by `{kind}`{parts}, in {numbers["seconds"] / 60:.1f} minutes, its first row from {when[0]} on and its last from
+{when[-1]}; do not edit it by hand.
 The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
 
 {machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};

@@ -75,7 +75,7 @@ def chinese_page(numbers: dict[str, Any], parts: dict[str, str]) -> str:
 
 [English](benchmarks.md)
 
-由 `make bench` 写成，测于 {when[0]} 至 {when[-1]}；请不要手工改动。
+由 `make bench` 写成，共 {numbers["seconds"] / 60:.1f} 分钟，第一行自 {when[0]}、最后一行自 {when[-1]} 开始测量；请不要手工改动。
 这是摘要：原始数字在 [benchmarks.json](benchmarks.json)，每一行都在[英文页](benchmarks.md#every-row)，
 原因在[性能](performance.zh-CN.md)。
 
