@@ -126,10 +126,11 @@ def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
     config = run.config
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
 
-    # options by name may be the model's or the optimizer's
-    options = {"optimizer": config.optimizer, "settings": config.settings} if config.settings else {}
+    given = config.model_options
+    if config.settings:  # which may be the model's or the optimizer's
+        given |= {"optimizer": config.optimizer, "settings": config.settings}
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
-    another = dataclasses.replace(same, batch_size=other, **config.model_options, **options)
+    another = dataclasses.replace(same, batch_size=other, **given)
     steps.append((tell("result.next_batch_size"), another.command()))
     if read_model_name(config.model).base in ("linear", "mlp") and len(run.file.data.sample_shape) >= 2:
         steps.append((tell("result.next_model"), dataclasses.replace(same, model="cnn").command()))
