@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float32
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
+from epochal.counts import shortened
 from epochal.engine import State, named_leaves
 from epochal.errors import OptionError
 from epochal.learn.kept_points import KeptPoints
@@ -37,6 +39,7 @@ class Lane:
         evaluate_every: epochs between evaluations of the test set.
         expected: the audit that each epoch must have.
         point: where it stands.
+        left: set where nobody asks for it any more; it stops wherever it is then.
     """
 
     setup: Setup
@@ -45,6 +48,7 @@ class Lane:
     expected: ExpectedAudit = field(init=False, repr=False)
     point: Point = field(init=False, repr=False)
     kept: KeptPoints = field(default_factory=KeptPoints, repr=False)
+    left: threading.Event = field(default_factory=threading.Event, repr=False)
     _losses: Float32[np.ndarray, " iterations"] = field(init=False, repr=False)
     _epochs: dict[int, EpochRow] = field(default_factory=dict, init=False, repr=False)
 
@@ -101,7 +105,7 @@ class Lane:
         Raises `OptionError` for a place outside 0 to `limit`.
         """
         if not 0 <= to <= self.limit:
-            raise OptionError(f"iteration must be 0 to {self.limit}, got {to}")
+            raise OptionError(f"iteration must be 0 to {self.limit}, got {shortened(to)}")
         here = self.position.iteration
         if to == here:
             return
@@ -156,6 +160,11 @@ class _Follower(Callback):
         self._length = 4
         self.reached = lane.position.iteration
         self._kept_at = lane.point.seconds
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        """Stop where the lane is left."""
+        return self._lane.left.is_set()
 
     def next_stop(self, position: Position) -> int:
         """Return the iteration to stop at: some iterations on, or single ones before the end."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from epochal.counts import shown
 from epochal.engine import Engine, State, named_leaves
 from epochal.engine.sample_view import SampleView
 from epochal.errors import OptionError
@@ -88,7 +89,7 @@ class World:
     def lane(self, name: object) -> Lane:
         """Return a lane by its name. Raises `OptionError` for an unknown one."""
         if not isinstance(name, str) or name not in self.lanes:
-            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {name!r}")
+            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {shown(name)}")
         return self.lanes[name]
 
     def order(self, epoch: int) -> Int[np.ndarray, " n"]:
@@ -127,19 +128,28 @@ class World:
         """Begin to compute the landscape."""
         self._work.begin()
 
+    @property
+    def background(self) -> threading.Thread | None:
+        """Where the landscape is computed, once that has begun."""
+        return self._work.thread
+
     def finish_background(self) -> None:
         """Wait until the landscape is there."""
         self._work.join()
 
     def close(self) -> None:
-        """Compute nothing more that nobody asks for."""
+        """Compute nothing more: whoever asks now is the last one."""
         self._work.close()
+        for lane in self.lanes.values():
+            lane.left.set()
 
     def _compile_steps(self) -> None:
         """Compile each lane's iterations, its last batch's, and its epochs' ends, before they are asked for."""
         for lane in self.lanes.values():
             engine, state = lane.setup.engine, lane.setup.engine.initial_state()
             for size in (lane.plan.batch_size, lane.plan.last_batch_size):
+                if lane.left.is_set():
+                    return
                 self.look.of(state, np.zeros(size, np.int32))
                 engine.prepare(state, size)
             if len(engine.data.test):

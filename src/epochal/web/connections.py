@@ -15,7 +15,7 @@ from typing import Any, Final
 MOST_AT_ONCE: Final = 32
 REQUEST_SECONDS: Final = 10.0
 """Within which a request must have arrived as a whole, and an answer must have been taken."""
-_LAST_SECONDS: Final = 5.0
+LAST_SECONDS: Final = 5.0
 """That answers have to end once nobody is served any more."""
 
 
@@ -76,6 +76,12 @@ class Connections:
                 self._threads.pop(connection, None)
                 self._waiting.pop(connection, None)
 
+    @property
+    def are_left(self) -> bool:
+        """Whether one is still open: who asked has not been answered."""
+        with self._lock:
+            return bool(self._threads)
+
     def end(self, seconds: float) -> None:
         """Hang up all, and wait for their threads."""
         with self._lock:
@@ -99,7 +105,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 class LocalServer(ThreadingHTTPServer):
-    """Answers each connection in a thread of its own; none is left after `server_close`."""
+    """Answers each connection in a thread of its own; `server_close` ends them, but for answers that take long."""
 
     daemon_threads = True
     request_queue_size = MOST_AT_ONCE
@@ -124,4 +130,4 @@ class LocalServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Stop listening, and end what is still answered."""
         super().server_close()
-        self.connections.end(_LAST_SECONDS)
+        self.connections.end(LAST_SECONDS)
