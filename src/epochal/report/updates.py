@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from epochal.record.run_toml import RunFile, read_run_toml
 from epochal.report import series
 from epochal.report.reader import find_runs
 from epochal.report.series import EpochTotals
+from epochal.words.plain_text import plain_text
+
+_NUMBER = re.compile(r"-?[0-9]{1,15}")  # what the page's script counts exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,12 @@ def answer(paths: Sequence[str | os.PathLike[str]], query: Mapping[str, str]) ->
         KeyError, ValueError: for any other query.
         RunError: where the run cannot be read.
     """
-    runs = dict(find_runs(paths).runs)
-    iterations, bucket = int(query["iterations"]), int(query["bucket"])
+    runs = {plain_text(name): path for name, path in find_runs(paths).runs}  # as the page has them
+    iterations, bucket = _whole(query["iterations"]), _whole(query["bucket"])
     if iterations < 0 or bucket < 1:
         raise ValueError(query)
 
-    update = read_update(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
+    update = read_update(runs[query["run"]], Known(iterations, _whole(query["epoch"]), _whole(query["tested"])))
     done = update.iterations
     if series.version_of(update.file, len(update.increment.sessions)) != query["version"] or done < iterations:
         return {"reload": True, "is_over": False}
@@ -99,6 +103,12 @@ def answer(paths: Sequence[str | os.PathLike[str]], query: Mapping[str, str]) ->
 
     is_new = done // bucket * bucket > iterations
     return {"is_over": update.is_over, "update": pack(update, iterations, bucket) if is_new else None}
+
+
+def _whole(digits: str) -> int:
+    if not _NUMBER.fullmatch(digits):
+        raise ValueError(digits)
+    return int(digits)
 
 
 def pack(update: Update, iterations: int, bucket: int) -> dict[str, Any]:
