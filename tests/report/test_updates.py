@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -67,5 +66,5 @@ def test_a_run_is_known_by_its_name_as_it_is_shown(run: Run) -> None:
 @pytest.mark.parametrize("number", ["", "x", "1.5", " 1", "1_0", "٣", "1" + "_0" * 3000, "9" * 16])
 @pytest.mark.parametrize("name", ["iterations", "bucket", "epoch", "tested"])
 def test_a_number_that_no_page_asks_for(run: Run, name: str, number: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(number)}$"):
+    with pytest.raises(KeyError):
         answer([run.path], {**QUERY, "run": run.path.name, name: number})

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from epochal.cli.signals import leaving_behind
+from epochal.web.connections import Connections, TimelyReader
 from epochal.web.one_file import page_json
 from epochal.web.server import TOKEN_HEADER, PageServer, Site
 from serving import Serve, serve
@@ -105,6 +106,42 @@ def test_a_block_that_left_nothing_goes_on() -> None:
         pass
     with pytest.raises(KeyboardInterrupt), leaving_behind(lambda: False):
         raise KeyboardInterrupt
+
+
+def test_a_connection_that_the_end_closed_is_no_error(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ctrl-C between two connections closes the latest one, whose thread has begun."""
+    server, _ = asked
+    errors, done = list[object](), threading.Event()
+    monkeypatch.setattr(server.server, "handle_error", lambda *request: errors.append(sys.exception()))
+    monkeypatch.setattr(server.server, "shutdown_request", lambda request: done.set())
+
+    def closing(query: Mapping[str, str]) -> str:
+        for connection in server.server.connections._threads:
+            connection.close()
+        return "page"
+
+    monkeypatch.setitem(server.site.routes, "/", closing)
+    with socket.create_connection(("127.0.0.1", server.server.server_address[1]), timeout=10) as client:
+        port = server.server.server_address[1]
+        client.sendall(f"GET /?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert done.wait(10)
+    assert errors == []
+
+
+def test_a_closed_connection_cannot_be_read() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.close()
+        with pytest.raises(ConnectionError):
+            TimelyReader(ours, 3.0).read(1)
+
+
+def test_a_connection_whose_thread_never_began_is_not_waited_for() -> None:
+    some, (ours, theirs) = Connections(), socket.socketpair()
+    with ours, theirs:
+        assert some.admit(ours, threading.Thread())
+        some.end(1.0)
+        assert not some.are_left
 
 
 def test_what_is_computed_is_stopped_before_it_is_waited_for() -> None:

@@ -10,7 +10,6 @@ from jaxtyping import Float32
 
 from epochal.audit import Audit, ExpectedAudit
 from epochal.clock import Plan, Position
-from epochal.counts import shortened
 from epochal.engine import State, named_leaves
 from epochal.errors import OptionError
 from epochal.learn.kept_points import KeptPoints
@@ -105,7 +104,7 @@ class Lane:
         Raises `OptionError` for a place outside 0 to `limit`.
         """
         if not 0 <= to <= self.limit:
-            raise OptionError(f"iteration must be 0 to {self.limit}, got {shortened(to)}")
+            raise OptionError(f"iteration must be 0 to {self.limit}, got {to}")
         here = self.position.iteration
         if to == here:
             return

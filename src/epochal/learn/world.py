@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from epochal.counts import shown
 from epochal.engine import Engine, State, named_leaves
 from epochal.engine.sample_view import SampleView
 from epochal.errors import OptionError
@@ -23,6 +22,7 @@ from epochal.learn.surface import Surface, SurfaceWork
 from epochal.run.setup import Setup, set_up
 
 _PATIENCE, _MOMENT = 0.05, 0.02  # seconds
+_LONGEST_NAME = 40
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class World:
     def lane(self, name: object) -> Lane:
         """Return a lane by its name. Raises `OptionError` for an unknown one."""
         if not isinstance(name, str) or name not in self.lanes:
-            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {shown(name)}")
+            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {str(name)[:_LONGEST_NAME]!r}")
         return self.lanes[name]
 
     def order(self, epoch: int) -> Int[np.ndarray, " n"]:

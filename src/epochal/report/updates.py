@@ -86,15 +86,18 @@ def answer(paths: Sequence[str | os.PathLike[str]], query: Mapping[str, str]) ->
     changed, went back behind what the page shows, or needs larger buckets.
 
     Raises:
-        KeyError, ValueError: for any other query.
+        KeyError: for any other query.
         RunError: where the run cannot be read.
     """
     runs = {plain_text(name): path for name, path in find_runs(paths).runs}  # as the page has them
-    iterations, bucket = _whole(query["iterations"]), _whole(query["bucket"])
+    numbers = [query[name] for name in ("iterations", "bucket", "epoch", "tested")]
+    if not all(map(_NUMBER.fullmatch, numbers)):
+        raise KeyError
+    iterations, bucket, epoch, tested = map(int, numbers)
     if iterations < 0 or bucket < 1:
-        raise ValueError(query)
+        raise KeyError
 
-    update = read_update(runs[query["run"]], Known(iterations, _whole(query["epoch"]), _whole(query["tested"])))
+    update = read_update(runs[query["run"]], Known(iterations, epoch, tested))
     done = update.iterations
     if series.version_of(update.file, len(update.increment.sessions)) != query["version"] or done < iterations:
         return {"reload": True, "is_over": False}
@@ -103,12 +106,6 @@ def answer(paths: Sequence[str | os.PathLike[str]], query: Mapping[str, str]) ->
 
     is_new = done // bucket * bucket > iterations
     return {"is_over": update.is_over, "update": pack(update, iterations, bucket) if is_new else None}
-
-
-def _whole(digits: str) -> int:
-    if not _NUMBER.fullmatch(digits):
-        raise ValueError(digits)
-    return int(digits)
 
 
 def pack(update: Update, iterations: int, bucket: int) -> dict[str, Any]:

@@ -20,7 +20,10 @@ LAST_SECONDS: Final = 5.0
 
 
 class TimelyReader(RawIOBase):
-    """Reads from a connection up to a point in time; raises `TimeoutError` then, however slowly something comes."""
+    """Reads from a connection up to a point in time; raises `TimeoutError` then, however slowly something comes.
+
+    Raises `ConnectionError` where the connection is gone.
+    """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection, self._end = connection, time.monotonic() + seconds
@@ -34,8 +37,13 @@ class TimelyReader(RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        try:
+            self._connection.settimeout(left)
+            return self._connection.recv_into(buffer)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:  # closed: a Ctrl-C fell into the moment between two connections
+            raise ConnectionAbortedError from error
 
 
 @dataclass(slots=True)
@@ -80,7 +88,7 @@ class Connections:
     def are_left(self) -> bool:
         """Whether one is still open: who asked has not been answered."""
         with self._lock:
-            return bool(self._threads)
+            return any(thread.is_alive() for thread in self._threads.values())
 
     def end(self, seconds: float) -> None:
         """Hang up all, and wait for their threads."""
@@ -89,7 +97,7 @@ class Connections:
             for connection in threads:
                 _hang_up(connection)
         deadline = time.monotonic() + seconds
-        for thread in threads.values():
+        for thread in filter(threading.Thread.is_alive, threads.values()):  # a Ctrl-C may fall before one begins
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _drop_oldest(self) -> socket.socket:

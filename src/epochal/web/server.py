@@ -255,8 +255,8 @@ class _PageHandler(BaseHTTPRequestHandler):
         self._answer(status, "application/json", page_json({"ok": False, "error": error}))
 
     def _answer(self, status: int, kind: str, text: str) -> None:
-        """Send an answer; whoever asked may have gone meanwhile, which is no error."""
-        with suppress(ConnectionError, TimeoutError):
+        """Send an answer; whoever asked may have gone meanwhile, or this server, which is no error."""
+        with suppress(OSError):
             self._send(status, kind, text)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
