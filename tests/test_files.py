@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path, monkeypatch: p
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_device_is_refused(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except (AttributeError, PermissionError):
+        pytest.skip("devices are made by the administrator alone")
+    with pytest.raises(OSError, match="not supported"):
+        atomic_write(device, b"new")
+    assert device.is_char_device()
 
 
 def test_content_is_forced_to_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from epochal.words.language import present_language
 from epochal.words.phrases import translate
 from epochal.words.plain_text import one_line, plain_text
 
+_LONGEST_NAME = 200
 _LONGEST = 1_500  # letters of what is wrong with data; a file's names may be of any length
 
 
@@ -100,5 +101,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    asked = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
     guess = f" did you mean '{near[0]}'?" if near else ""
-    return f"unknown {kind} '{name}':{guess} Known: {', '.join(names)}"
+    return f"unknown {kind} '{asked}':{guess} Known: {', '.join(names)}"

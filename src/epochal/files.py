@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -65,7 +66,7 @@ def atomic_write(path: Path, content: bytes, *, sync: bool = True) -> None:
     Without ``sync`` nothing is forced: it is quick, and survives this process, though not a loss of power.
 
     Raises `OSError` where any of it fails; whatever stood under that name is then still there. A link that stands under
-    that name is replaced, and what it points to is not touched.
+    that name is replaced, and what it points to is not touched; a device, such as ``/dev/null``, is refused.
     """
     with atomic_file(path, sync=sync) as file:
         file.write(content)
@@ -77,6 +78,8 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
     Processes that do so at the same time do not disturb each other: the last one stays.
     """
+    if not path.is_symlink() and (path.is_char_device() or path.is_block_device()):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(path))
     with HeldFolder.open(path.parent) as folder, folder.new_file(path.name, sync=sync) as file:
         yield file
 

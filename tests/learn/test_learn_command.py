@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from learner import ask
 
 from epochal.cli import main
 
@@ -29,6 +30,8 @@ def test_it_prints_its_address_serves_the_page_and_ends_by_ctrl_c() -> None:
         with pytest.raises(HTTPError, match="403") as refused:
             urlopen(address.partition("?")[0], timeout=30)
         refused.value.close()
+        for batch_size in (3, 7):  # whose landscapes are computed meanwhile
+            assert ask(address, "/api/start", {"batch_size": batch_size})["ok"]
 
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

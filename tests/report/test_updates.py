@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from epochal.errors import RunError
-from epochal.report.updates import Known, read_update
+from epochal.report.updates import Known, answer, read_update
 from epochal.run import Run, resume, train
 
 
@@ -51,3 +52,19 @@ def test_a_resumed_run_has_another_session(tmp_path: Path) -> None:
 def test_a_run_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run folder"):
         read_update(tmp_path / "gone", Known(0, 0, -1))
+
+
+QUERY = {"iterations": "0", "bucket": "1", "epoch": "0", "tested": "-1", "version": ""}
+
+
+def test_a_run_is_known_by_its_name_as_it_is_shown(run: Run) -> None:
+    odd = run.path.parent / "r\u202e\x7f"
+    shutil.copytree(run.path, odd)
+    assert answer([odd], {**QUERY, "run": "r\ufffd␡"}) == {"reload": True, "is_over": False}
+
+
+@pytest.mark.parametrize("number", ["", "x", "1.5", " 1", "1_0", "٣", "1" + "_0" * 3000, "9" * 16])
+@pytest.mark.parametrize("name", ["iterations", "bucket", "epoch", "tested"])
+def test_a_number_that_no_page_asks_for(run: Run, name: str, number: str) -> None:
+    with pytest.raises(KeyError):
+        answer([run.path], {**QUERY, "run": run.path.name, name: number})

@@ -45,23 +45,22 @@ class LearnCommand:
         import secrets
         import webbrowser
 
+        from epochal.cli.signals import leaving_behind
         from epochal.learn.lab import Lab
         from epochal.learn.service import site_of
+        from epochal.web.connections import LAST_SECONDS
         from epochal.web.server import PageServer
         from epochal.words.catalogue import tell
 
         lab = Lab(self.data)
-        try:
-            lab.load(self.data)  # what cannot be loaded is said now, not in the browser
-
-            token = secrets.token_urlsafe(16)
-            server = PageServer.open(site_of(lab, token), self.port or 0)
+        lab.load(self.data)  # what cannot be loaded is said now, not in the browser
+        server = PageServer.open(site_of(lab, secrets.token_urlsafe(16)), self.port or 0)
+        with leaving_behind(lambda: server.is_answering or lab.is_computing):
             print(tell("learning.at", url=server.address), flush=True)
             if not self.no_browser:
                 webbrowser.open(server.address)
-            server.run()
-        finally:
-            lab.close()
+            server.run(ending=lambda: lab.close(0))
+            lab.close(LAST_SECONDS)
         return 0
 
     def _write(self, file: Path) -> int:

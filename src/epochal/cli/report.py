@@ -92,6 +92,7 @@ class ReportCommand:
         return 0
 
     def _serve(self) -> int:
+        from epochal.cli.signals import leaving_behind
         from epochal.report import updates
         from epochal.web.server import PageServer, Route
 
@@ -99,9 +100,10 @@ class ReportCommand:
         routes: dict[str, Route] = {"/": self._page, "/updates": lambda query: updates.answer(self.runs, query)}
         server = PageServer.open(routes, self.port or 0)
         print(tell("report_file.watching", url=server.address), flush=True)
-        if self.open:
-            _show(server.address)
-        server.run()
+        with leaving_behind(lambda: server.is_answering):
+            if self.open:
+                _show(server.address)
+            server.run()
         return 0
 
     def _page(self, query: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from _thread import interrupt_main
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -45,6 +45,24 @@ def no_interrupt_lost() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def leaving_behind(is_at_work: Callable[[], bool]) -> Iterator[None]:
+    """End the process after the block, or after a second Ctrl-C in it, where threads are still at work for nobody.
+
+    Python would wait for some of them, and stop others in the midst of compiled code, which aborts the process.
+    """
+    status = 0
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not is_at_work():
+            raise
+        status = 128 + signal.SIGINT
+    if is_at_work():
+        sys.stdout.flush()
+        _leave(status)
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ class Lab:
         problem: the name or path of the data that the command named.
         new_id: names each world.
         most_worlds: that live at once; the one used longest ago is dropped.
-        most_bytes: of memory that all of them take, likewise; the newest always lives.
+        most_bytes: of memory that all of them take, likewise, and all data that were read; the newest always lives.
         shown: the most samples of a batch in hand that are shown one by one.
         most_labels: the largest training set whose labels and orders are sent as a whole.
     """
@@ -49,6 +49,8 @@ class Lab:
     shown: int = 200
     most_labels: int = 5_000
     _worlds: OrderedDict[str, World] = field(default_factory=OrderedDict, init=False, repr=False)
+    _left: list[threading.Thread] = field(default_factory=list, init=False, repr=False)
+    _is_closed: bool = field(default=False, init=False, repr=False)
     _data: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -71,7 +73,8 @@ class Lab:
         """Answer a question of the page; what the user can fix is said in every language. Raises `KeyError`."""
         ask = self.paths[path]
         try:
-            return {"ok": True, **ask(body)}
+            with np.errstate(all="ignore"):  # numbers that are none are shown as none, and no news for the terminal
+                return {"ok": True, **ask(body)}
         except EpochalError as error:
             return {"ok": False, "error": {"en": str(error), "zh": translate(str(error), "zh")}}
 
@@ -81,19 +84,23 @@ class Lab:
         problem = Problem.take(self.load(wish.problem), wish.samples)
         world = World.start(problem, wish)
         with self._lock:
+            if self._is_closed:
+                raise _gone()
             name = next(self.new_id)
             self._worlds[name] = world
             while len(self._worlds) > 1 and self._is_too_much():
-                self._worlds.popitem(last=False)[1].close()
-        world.begin_background()
+                self._leave(next(iter(self._worlds)))
+            world.begin_background()
         return {"id": name, **_about(world, problem_names(self.problem), self.most_labels)}
 
     def go(self, body: Body) -> Answer:
         """Move a lane to just after an iteration."""
         started = time.perf_counter()
         with self._at_work(body) as world:
-            name = body.get("lane", "mbgd")
-            world.lane(name).go(_whole("to", body.get("to")))
+            name, to = body.get("lane", "mbgd"), _whole("to", body.get("to"))
+            world.lane(name).go(to)
+            if world.lane(name).position.iteration != to:
+                raise _gone()
             return view(world, name, started, self.shown)
 
     def view(self, body: Body) -> Answer:
@@ -146,10 +153,9 @@ class Lab:
 
     def leave(self, body: Body) -> Answer:
         """Forget a world that its page has left, so that nothing more is computed for it."""
-        world = self._world(body)
         with self._lock:
-            self._worlds.pop(str(body["id"]), None)
-        world.close()
+            self._world(body)
+            self._leave(str(body["id"]))
         return {}
 
     @property
@@ -162,17 +168,31 @@ class Lab:
         with self._reading:
             if name not in self._data:
                 self._data[name] = load_problem(name)
+                while len(self._data) > 1 and sum(data.nbytes for data in self._data.values()) > self.most_bytes:
+                    del self._data[next(iter(self._data))]
             return self._data[name]
 
-    def close(self) -> None:
-        """Forget all worlds, and wait for what is still computed for them."""
+    def close(self, seconds: float | None = None) -> None:
+        """Forget all worlds, and wait for what is still computed for them; not longer than this."""
         with self._lock:
-            worlds = [*self._worlds.values()]
-            self._worlds.clear()
-        for world in worlds:
-            world.close()
-        for world in worlds:
-            world.finish_background()
+            self._is_closed = True
+            for name in [*self._worlds]:
+                self._leave(name)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        for thread in self._left:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    @property
+    def is_computing(self) -> bool:
+        """Whether something is still computed for worlds that were left."""
+        return any(thread.is_alive() for thread in self._left)
+
+    def _leave(self, name: str) -> None:
+        """Compute nothing more for a world; its thread, whose present piece goes on for a while, ends later."""
+        world = self._worlds.pop(name)
+        world.close()
+        threads = [*self._left, world.background]
+        self._left = [thread for thread in threads if thread is not None and thread.is_alive()]
 
     def _is_too_much(self) -> bool:
         taken = sum(world.nbytes for world in self._worlds.values())
@@ -186,7 +206,7 @@ class Lab:
         with self._lock:
             world = self._worlds.get(str(body.get("id")))
             if world is None:
-                raise OptionError("this training is not in memory any more: others were used since; start it again")
+                raise _gone()
             self._worlds.move_to_end(str(body["id"]))
             return world
 
@@ -198,6 +218,10 @@ def _check_place(lane: Lane, body: Body) -> None:
     """Refuse a question about another place than the present one, where it names the iteration."""
     if "iteration" in body and _whole("iteration", body["iteration"]) != lane.position.iteration:
         raise OptionError(f"the training stands at iteration {lane.position.iteration} by now; ask again")
+
+
+def _gone() -> OptionError:
+    return OptionError("this training is not in memory any more: others were used since; start it again")
 
 
 def _whole(name: str, value: object, at_least: int = 0) -> int:

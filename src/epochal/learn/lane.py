@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,7 @@ class Lane:
         evaluate_every: epochs between evaluations of the test set.
         expected: the audit that each epoch must have.
         point: where it stands.
+        left: set where nobody asks for it any more; it stops wherever it is then.
     """
 
     setup: Setup
@@ -45,6 +47,7 @@ class Lane:
     expected: ExpectedAudit = field(init=False, repr=False)
     point: Point = field(init=False, repr=False)
     kept: KeptPoints = field(default_factory=KeptPoints, repr=False)
+    left: threading.Event = field(default_factory=threading.Event, repr=False)
     _losses: Float32[np.ndarray, " iterations"] = field(init=False, repr=False)
     _epochs: dict[int, EpochRow] = field(default_factory=dict, init=False, repr=False)
 
@@ -156,6 +159,11 @@ class _Follower(Callback):
         self._length = 4
         self.reached = lane.position.iteration
         self._kept_at = lane.point.seconds
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        """Stop where the lane is left."""
+        return self._lane.left.is_set()
 
     def next_stop(self, position: Position) -> int:
         """Return the iteration to stop at: some iterations on, or single ones before the end."""

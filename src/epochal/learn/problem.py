@@ -15,6 +15,7 @@ from epochal.errors import OptionError, unknown_name
 from epochal.landscape.compute import take_samples
 from epochal.learn.atlas import holds_pictures
 from epochal.learn.toys import LINE, POINTS, TOYS
+from epochal.words.plain_text import plain_text
 
 LANES = ("mbgd", "sgd", "bgd")
 _MODELS = {"images": ("linear", "mlp", "cnn"), "table": ("linear", "mlp"), LINE: ("linear",), POINTS: ("linear", "mlp")}
@@ -63,6 +64,8 @@ class Wish:
             if name not in known:
                 raise OptionError(unknown_name("option", name, known))
         read = {name: _KINDS[name].read(name, value) for name, value in given.items()}
+        if read.get("problem") == plain_text(problem):  # the page knows it as it is shown
+            del read["problem"]
         return cls(**{"problem": problem, **read})
 
 

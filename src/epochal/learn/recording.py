@@ -14,6 +14,7 @@ from epochal.learn.lab import Answer, Body, Lab
 from epochal.learn.learn_page import render_page
 from epochal.learn.lessons import lessons_for_page
 from epochal.words.language import present_language
+from epochal.words.plain_text import plain_text
 
 Goals: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -135,7 +136,7 @@ def record(data: str, keys: Iterable[str] | None = None) -> tuple[list[Any], dic
             raise OptionError(unknown_name("lesson", key, [*by_key, ALL]))
 
     recording = Recording(lab)
-    recording.world({"problem": data}, ())
+    recording.world({"problem": plain_text(data)}, ())  # as the page has it
     for key in chosen:
         lesson = by_key[key]
         goals = [step["goal"] for step in lesson["steps"]] + [lesson["question"]["goal"]]

@@ -81,6 +81,7 @@ class SurfaceWork:
         wait: returns when no step is asked for.
         ready: called with the result just before it is to be used: compiles what looks along its directions.
         surface: the result, once it is there.
+        thread: in which that is done, once it has begun.
         done: losses computed so far, and ``total`` of them; a total of 0 while the first run still runs.
     """
 
@@ -94,22 +95,24 @@ class SurfaceWork:
     done: int = field(default=0, init=False)
     total: int = field(default=0, init=False)
     error: EpochalError | None = field(default=None, init=False)
+    thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
-    _thread: threading.Thread | None = field(default=None, init=False, repr=False)
 
     def begin(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._work, name="landscape", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name="landscape", daemon=True)
+        self.thread.start()
 
     def close(self) -> None:
         """Stop after the present piece."""
         self._stop.set()
+        for lane in self.lanes.values():
+            lane.left.set()
 
     def join(self) -> None:
         """Wait until the thread has ended."""
-        if self._thread is not None:
-            self._thread.join()
+        if self.thread is not None:
+            self.thread.join()
 
     def about(self) -> dict[str, Any]:
         """Return the answer for the page. Raises the `EpochalError` that ended the computation, if one did."""
@@ -121,8 +124,9 @@ class SurfaceWork:
 
     def _work(self) -> None:
         try:
-            self.first()
-            self.surface = self._compute()
+            with np.errstate(all="ignore"):  # a training that diverges has numbers that are none, shown as none
+                self.first()
+                self.surface = self._compute()
         except _Stopped:
             pass
         except EpochalError as error:

@@ -22,6 +22,7 @@ from epochal.learn.surface import Surface, SurfaceWork
 from epochal.run.setup import Setup, set_up
 
 _PATIENCE, _MOMENT = 0.05, 0.02  # seconds
+_LONGEST_NAME = 40
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class World:
     def lane(self, name: object) -> Lane:
         """Return a lane by its name. Raises `OptionError` for an unknown one."""
         if not isinstance(name, str) or name not in self.lanes:
-            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {name!r}")
+            raise OptionError(f"lane must be one of {', '.join(self.lanes)}, got {str(name)[:_LONGEST_NAME]!r}")
         return self.lanes[name]
 
     def order(self, epoch: int) -> Int[np.ndarray, " n"]:
@@ -127,19 +128,28 @@ class World:
         """Begin to compute the landscape."""
         self._work.begin()
 
+    @property
+    def background(self) -> threading.Thread | None:
+        """Where the landscape is computed, once that has begun."""
+        return self._work.thread
+
     def finish_background(self) -> None:
         """Wait until the landscape is there."""
         self._work.join()
 
     def close(self) -> None:
-        """Compute nothing more that nobody asks for."""
+        """Compute nothing more: whoever asks now is the last one."""
         self._work.close()
+        for lane in self.lanes.values():
+            lane.left.set()
 
     def _compile_steps(self) -> None:
         """Compile each lane's iterations, its last batch's, and its epochs' ends, before they are asked for."""
         for lane in self.lanes.values():
             engine, state = lane.setup.engine, lane.setup.engine.initial_state()
             for size in (lane.plan.batch_size, lane.plan.last_batch_size):
+                if lane.left.is_set():
+                    return
                 self.look.of(state, np.zeros(size, np.int32))
                 engine.prepare(state, size)
             if len(engine.data.test):

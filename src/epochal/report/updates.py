@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from epochal.record.run_toml import RunFile, read_run_toml
 from epochal.report import series
 from epochal.report.reader import find_runs
 from epochal.report.series import EpochTotals
+from epochal.words.plain_text import plain_text
+
+_NUMBER = re.compile(r"-?[0-9]{1,15}")  # what the page's script counts exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +86,18 @@ def answer(paths: Sequence[str | os.PathLike[str]], query: Mapping[str, str]) ->
     changed, went back behind what the page shows, or needs larger buckets.
 
     Raises:
-        KeyError, ValueError: for any other query.
+        KeyError: for any other query.
         RunError: where the run cannot be read.
     """
-    runs = dict(find_runs(paths).runs)
-    iterations, bucket = int(query["iterations"]), int(query["bucket"])
+    runs = {plain_text(name): path for name, path in find_runs(paths).runs}  # as the page has them
+    numbers = [query[name] for name in ("iterations", "bucket", "epoch", "tested")]
+    if not all(map(_NUMBER.fullmatch, numbers)):
+        raise KeyError
+    iterations, bucket, epoch, tested = map(int, numbers)
     if iterations < 0 or bucket < 1:
-        raise ValueError(query)
+        raise KeyError
 
-    update = read_update(runs[query["run"]], Known(iterations, int(query["epoch"]), int(query["tested"])))
+    update = read_update(runs[query["run"]], Known(iterations, epoch, tested))
     done = update.iterations
     if series.version_of(update.file, len(update.increment.sessions)) != query["version"] or done < iterations:
         return {"reload": True, "is_over": False}

@@ -15,12 +15,15 @@ from typing import Any, Final
 MOST_AT_ONCE: Final = 32
 REQUEST_SECONDS: Final = 10.0
 """Within which a request must have arrived as a whole, and an answer must have been taken."""
-_LAST_SECONDS: Final = 5.0
+LAST_SECONDS: Final = 5.0
 """That answers have to end once nobody is served any more."""
 
 
 class TimelyReader(RawIOBase):
-    """Reads from a connection up to a point in time; raises `TimeoutError` then, however slowly something comes."""
+    """Reads from a connection up to a point in time; raises `TimeoutError` then, however slowly something comes.
+
+    Raises `ConnectionError` where the connection is gone.
+    """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection, self._end = connection, time.monotonic() + seconds
@@ -34,8 +37,13 @@ class TimelyReader(RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        try:
+            self._connection.settimeout(left)
+            return self._connection.recv_into(buffer)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:  # closed: a Ctrl-C fell into the moment between two connections
+            raise ConnectionAbortedError from error
 
 
 @dataclass(slots=True)
@@ -76,6 +84,12 @@ class Connections:
                 self._threads.pop(connection, None)
                 self._waiting.pop(connection, None)
 
+    @property
+    def are_left(self) -> bool:
+        """Whether one is still open: who asked has not been answered."""
+        with self._lock:
+            return any(thread.is_alive() for thread in self._threads.values())
+
     def end(self, seconds: float) -> None:
         """Hang up all, and wait for their threads."""
         with self._lock:
@@ -83,7 +97,7 @@ class Connections:
             for connection in threads:
                 _hang_up(connection)
         deadline = time.monotonic() + seconds
-        for thread in threads.values():
+        for thread in filter(threading.Thread.is_alive, threads.values()):  # a Ctrl-C may fall before one begins
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _drop_oldest(self) -> socket.socket:
@@ -99,7 +113,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 class LocalServer(ThreadingHTTPServer):
-    """Answers each connection in a thread of its own; none is left after `server_close`."""
+    """Answers each connection in a thread of its own; `server_close` ends them, but for answers that take long."""
 
     daemon_threads = True
     request_queue_size = MOST_AT_ONCE
@@ -124,4 +138,4 @@ class LocalServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Stop listening, and end what is still answered."""
         super().server_close()
-        self.connections.end(_LAST_SECONDS)
+        self.connections.end(LAST_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,8 @@ from markupsafe import Markup
 from epochal.errors import OptionError, unknown_name
 from epochal.words.language import LANGUAGES
 from epochal.words.plain_text import plain_text
+
+_ESCAPED = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,19 @@ def embedded_json(value: Mapping[str, Any]) -> Markup:
 
 
 def page_json(value: Mapping[str, Any]) -> str:
-    """Return JSON whose texts a page can show as they are. Raises `ValueError` for a number that is none."""
-    return plain_text(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    r"""Return JSON whose texts a page can show as they are. Raises `ValueError` for a number that is none.
+
+    >>> page_json({"a\x1b": "\x7f\n"})
+    '{"a␛":"␡\\n"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return plain_text(_ESCAPED.sub(_plain_escape, text))
+
+
+def _plain_escape(found: re.Match[str]) -> str:
+    letter: str = json.loads(f'"{found[0]}"')
+    plain = plain_text(letter)
+    return found[0] if plain == letter else plain
 
 
 def _dark(package: str) -> str:

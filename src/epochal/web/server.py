@@ -27,6 +27,7 @@ MOST_BYTES = 64 << 10
 """The longest body of a question."""
 
 _MOST_FIELDS = 32
+_ONCE = ("Host", "Origin", TOKEN_HEADER, "Content-Length")  # whichever of two is taken, another may take the other
 _LONG_NUMBER = re.compile(r"[+-]?\d{16,}")  # beyond what a page's script can count exactly
 Route: TypeAlias = Callable[[Mapping[str, str]], "str | Mapping[str, Any]"]
 """Answers a query with text, which is sent as HTML, or with a mapping, sent as JSON.
@@ -92,13 +93,22 @@ class PageServer:
         """Where the page is: with the token, for those alone who may see it."""
         return f"{self.url}?token={self.site.token}"
 
-    def run(self) -> None:
-        """Serve until Ctrl-C; nothing is answered after that, and no thread is left."""
+    @property
+    def is_answering(self) -> bool:
+        """Whether something is still computed for somebody; after the end, for nobody."""
+        return self.server.connections.are_left
+
+    def run(self, ending: Callable[[], object] = lambda: None) -> None:
+        """Serve until Ctrl-C; nothing is answered after that, and no thread is left but of answers that take long.
+
+        ``ending`` is called first then: it may stop what is computed for answers.
+        """
         try:
             self.server.serve_forever(poll_interval=0.5)
         except KeyboardInterrupt:
             pass
         finally:
+            ending()
             self.server.server_close()
 
 
@@ -160,14 +170,19 @@ class _PageHandler(BaseHTTPRequestHandler):
         except ValueError:
             self._refuse(400, "this address is not understood")
             return None
+        if address.netloc and not self._is_here(address.netloc):
+            self._refuse(403, "this server answers its own machine alone")
+            return None
         if any(_LONG_NUMBER.fullmatch(value) for value in query.values()):
             self._refuse(400, "a number of this question is out of range")
             return None
         return address, query
 
     def _is_from_here(self) -> bool:
-        """Refuse what does not come from a page of this server."""
-        if not self._is_here(self.headers.get("Host", "")):
+        """Refuse what does not come from a page of this server, or may be read in two ways."""
+        if any(len(self.headers.get_all(name, ())) > 1 for name in _ONCE) or "Transfer-Encoding" in self.headers:
+            self._refuse(400, "this request is not understood")
+        elif not self._is_here(self.headers.get("Host", "")):
             self._refuse(403, "this server answers its own machine alone")  # DNS rebinding
         elif not self._is_own(self.headers.get("Origin")):
             self._refuse(403, "this server answers its own pages alone")
@@ -240,8 +255,8 @@ class _PageHandler(BaseHTTPRequestHandler):
         self._answer(status, "application/json", page_json({"ok": False, "error": error}))
 
     def _answer(self, status: int, kind: str, text: str) -> None:
-        """Send an answer; whoever asked may have gone meanwhile, which is no error."""
-        with suppress(ConnectionError, TimeoutError):
+        """Send an answer; whoever asked may have gone meanwhile, or this server, which is no error."""
+        with suppress(OSError):
             self._send(status, kind, text)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
