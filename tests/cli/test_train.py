@@ -153,7 +153,7 @@ def test_every_command_that_is_suggested_works_as_it_stands(tmp_path: Path) -> N
 
 def test_another_batch_size_is_suggested_for_the_same_model(tmp_path: Path) -> None:
     """With the options that make it another one than the default, whoever reads them."""
-    given = ("--hidden", "9", "--dropout", "0.25", "--optimizer", "adam", "--set", "b1=0.8")
+    given = ("--hidden", "9", "--dropout", "0.25", "--optimizer", "momentum", "--set", "momentum=0.8")
     line, *_ = [
         one for one in suggested(succeed("train", "digits", "-e", "1", *given, cwd=tmp_path).out) if "all" in one
     ]

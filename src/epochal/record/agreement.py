@@ -50,7 +50,8 @@ def contradictions(path: Path, history: History, file: RunFile) -> tuple[str, ..
     try:
         _check(history, file)
     except ValueError as error:
-        return (f"{path} contradicts itself: {error}",)
+        reason = f"{path} contradicts itself: {error}"
+        return (reason,)
     return ()
 
 
