@@ -153,7 +153,7 @@ def test_every_command_that_is_suggested_works_as_it_stands(tmp_path: Path) -> N
 
 def test_another_batch_size_is_suggested_for_the_same_model(tmp_path: Path) -> None:
     """With the options that make it another one than the default, whoever reads them."""
-    given = ("--hidden", "9", "--dropout", "0.25", "--optimizer", "adam", "--set", "b1=0.8")
+    given = ("--hidden", "9", "--dropout", "0.25", "--optimizer", "momentum", "--set", "momentum=0.8")
     line, *_ = [
         one for one in suggested(succeed("train", "digits", "-e", "1", *given, cwd=tmp_path).out) if "all" in one
     ]
@@ -172,6 +172,10 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
     print_result(stopped, console)
     (line, *_) = suggested(console.file.getvalue())
     assert line.startswith("epochal resume ")
+    assert "stopped at iteration 30, after epoch 2; continue with:" in console.file.getvalue()
+    inside = dataclasses.replace(stopped, position=dataclasses.replace(stopped.position, epoch=1, offset=1_400))
+    print_result(inside, console)
+    assert "stopped at iteration 30, in epoch 2; continue with:" in console.file.getvalue()
     done = subprocess.run(
         ["bash", "-c", f"{line} -e 3"], cwd=tmp_path, env=environment(PATH=PATH), capture_output=True, encoding="utf-8"
     )
