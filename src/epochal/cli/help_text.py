@@ -82,7 +82,7 @@ def help_of(one: Option) -> str:
 
 def _joined(sentences: list[str]) -> str:
     """Put sentences together; after a full-width stop stands no space."""
-    return "".join(one if one.endswith("。") else f"{one} " for one in sentences).rstrip()
+    return "".join(one if one.endswith(("。", "？")) else f"{one} " for one in sentences).rstrip()
 
 
 def _explain_option(name: str, one: Option, width: int) -> list[str]:
