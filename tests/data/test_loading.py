@@ -156,5 +156,5 @@ def test_a_set_of_your_own_does_not_pass_for_mnist(tmp_path: Path, monkeypatch: 
 def test_an_incomplete_folder_does_not_start_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kmnist").mkdir()
     monkeypatch.setenv("EPOCHAL_DATA", str(tmp_path))
-    with pytest.raises(DataError, match="kmnist: train-images.* not there; a folder of data needs four IDX files"):
+    with pytest.raises(DataError, match=r"kmnist: train-images.* not there; a folder of data needs four IDX files"):
         load_data("kmnist")
