@@ -1,17 +1,18 @@
 """Estimators beside scikit-learn's: seconds of fits and searches, and scores at the defaults.
 
-    python bench/estimators.py [fits] [first] [large] [scores] [--rounds 15]
+    python bench/estimators.py [fits] [first] [large] [scores] [--rounds 15] [--out FILE]
 
 ``fits`` is iris, a multi-layer perceptron of 128 hidden values by Adam in batches of 32, each fit with another N,
 learning rate and seed; ``first`` starts new processes, without and with what an earlier one compiled; ``large`` is
 60,000 samples of 784 features; ``scores`` compares both at their defaults over several splits, scikit-learn's behind a
 `StandardScaler`. Both take turns; shown are the quartiles, by the clock and of the processors' time, which other work
-on the machine affects less.
+on the machine affects less. ``--out`` keeps the pairs of ``fits`` and ``large`` as JSON: `make bench` makes a table.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,14 +51,18 @@ def theirs(k: int = 0, **more: Any) -> MLPClassifier:
     return MLPClassifier((128,), tol=0, n_iter_no_change=10_000, **given)
 
 
-def take_turns(works: dict[str, Callable[[int], Any]], rounds: int) -> None:
-    """Run all works in turns; print the quartiles of milliseconds, by the clock and of processors."""
+Pair = dict[str, Any]
+"""A work, and the quartiles of ours, of theirs (milliseconds by the clock), and of theirs to ours in the same round."""
+
+
+def take_turns(work: str, works: dict[str, Callable[[int], Any]], rounds: int) -> Pair:
+    """Run all works in turns, ours first and theirs last; print the quartiles, by the clock and of processors."""
     clock: dict[str, list[float]] = {name: [] for name in works}
     processor: dict[str, list[float]] = {name: [] for name in works}
     for k in range(rounds):
-        for name, work in works.items():
+        for name, run in works.items():
             started, used = time.perf_counter(), time.process_time()
-            work(k)
+            run(k)
             clock[name].append(1e3 * (time.perf_counter() - started))
             processor[name].append(1e3 * (time.process_time() - used))
 
@@ -64,8 +70,13 @@ def take_turns(works: dict[str, Callable[[int], Any]], rounds: int) -> None:
         shown = [" ".join(f"{q:9,.1f}" for q in statistics.quantiles(ms[name], n=4)) for ms in (clock, processor)]
         print(f"  {name:44s} clock {shown[0]} ms, processor {shown[1]} ms (quartiles)", flush=True)
 
+    mine, *_, other = clock.values()
+    ratios = [b / a for a, b in zip(mine, other, strict=True)]
+    named = {"ours": mine, "theirs": other, "ratio": ratios}
+    return {"work": work, **{name: statistics.quantiles(values, n=4) for name, values in named.items()}}
 
-def fits(rounds: int) -> None:
+
+def fits(rounds: int) -> list[Pair]:
     """Time repeated fits and searches on iris."""
     grid = [0.0003, 0.001, 0.003]
 
@@ -80,14 +91,16 @@ def fits(rounds: int) -> None:
     ours().fit(SCALED, Y).predict(SCALED)
     before = PROGRAMS.compilations
 
-    take_turns(
+    fit = take_turns(
+        "iris: a fit of 10 epochs",
         {
             "EpochalClassifier, 10 epochs": lambda k: ours(k % 7).fit(SCALED[k % 50 :], Y[k % 50 :]),
             "MLPClassifier, 10 epochs": lambda k: theirs(k % 7).fit(SCALED[k % 50 :], Y[k % 50 :]),
         },
         4 * rounds,
     )
-    take_turns(
+    searched = take_turns(
+        "iris: `GridSearchCV` of 3 × 3 + 1 fits of 30 epochs",
         {
             "GridSearchCV(EpochalClassifier), 3 x 3 + 1": lambda k: search("ours"),
             "GridSearchCV(MLPClassifier), 3 x 3 + 1": lambda k: search("theirs"),
@@ -95,6 +108,7 @@ def fits(rounds: int) -> None:
         rounds,
     )
     print(f"  compilations meanwhile: {PROGRAMS.compilations - before}")
+    return [fit, searched]
 
 
 FIRST = """
@@ -107,7 +121,7 @@ print(imported - started, fitted - imported, predicted - fitted)
 """
 
 
-def first(rounds: int) -> None:
+def first(rounds: int) -> list[Pair]:
     """Time the first fit and prediction of new processes: nothing kept, and all programs kept on the disk."""
     seconds: dict[str, list[list[float]]] = {"nothing kept": [], "programs kept": []}
     for _ in range(max(3, rounds // 3)):
@@ -122,9 +136,10 @@ def first(rounds: int) -> None:
         parts = zip(("import", "first fit", "first prediction"), zip(*times, strict=True), strict=True)
         shown = (f"{part} {statistics.median(one):.2f} s (least {min(one):.2f})" for part, one in parts)
         print(f"  {name}: {', '.join(shown)}")
+    return []
 
 
-def large(rounds: int) -> None:
+def large(rounds: int) -> list[Pair]:
     """Time two epochs over 60,000 samples of 784 features, in batches of 200."""
     rng = np.random.default_rng(0)
     centres = rng.uniform(0, 1, (10, 784)).astype(np.float32)
@@ -132,7 +147,8 @@ def large(rounds: int) -> None:
     x = centres[y] + rng.normal(0, 1, (60_000, 784)).astype(np.float32)
     set_up = {"batch_size": 200}
     ours(**set_up, epochs=1).fit(x, y)
-    take_turns(
+    pair = take_turns(
+        "60,000 × 784, B = 200: a fit of 2 epochs",
         {
             "EpochalClassifier, 2 epochs": lambda k: ours(**set_up, epochs=2).fit(x, y),
             "EpochalClassifier, 12 epochs": lambda k: ours(**set_up, epochs=12).fit(x, y),
@@ -140,6 +156,7 @@ def large(rounds: int) -> None:
         },
         max(3, rounds // 5),
     )
+    return [pair]
 
 
 def houses() -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +183,7 @@ SETS: dict[str, Callable[[], Any]] = {
 }
 
 
-def scores(rounds: int) -> None:
+def scores(rounds: int) -> list[Pair]:
     """Compare accuracy or R² at the defaults, and the seconds of a fit after the first."""
     for name, load in SETS.items():
         x, y = load()
@@ -191,6 +208,7 @@ def scores(rounds: int) -> None:
             spread = f"{statistics.mean(found):7.3f} ± {statistics.stdev(found):.3f}"
             shown.append(f"{one} {spread}, {statistics.median(seconds for _, seconds in pairs):6.2f} s")
         print(f"  {name:24s} {'accuracy' if of_classes else 'R²':8s} {'; '.join(shown)}", flush=True)
+    return []
 
 
 PARTS = {"fits": fits, "first": first, "large": large, "scores": scores}
@@ -200,11 +218,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+
+    pairs = []
     for name in options.parts or PARTS:
         print((PARTS[name].__doc__ or "").split("\n")[0])
-        PARTS[name](options.rounds)
+        pairs += PARTS[name](options.rounds)
+    if options.out:
+        options.out.write_text(json.dumps({"rounds": options.rounds, "rows": pairs}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """The same network trained in Epochal and in each library's own way: iterations a second, in turns.
 
-    python bench/libraries.py [--rounds 5] [--batch-sizes 1 100] [--only keras torch] [--write]
+    python bench/libraries.py [--rounds 5] [--batch-sizes 1 100] [--only keras torch] [--out FILE]
 
 The network is 784-128-10 with plain SGD on MNIST (on digits-60k where there is none). Each contender is a process of
 its own, which compiles, then trains so many iterations in each round; ratios are taken within a round, of the library's
-time to that of the same module in Epochal. ``--write`` keeps the numbers in docs/benchmarks-libraries.json, of which
-`python bench/page.py docs/benchmarks.json docs` makes a table.
+time to that of the same module in Epochal. ``--out`` keeps the numbers as JSON: `make bench` makes a table of them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("nnx", "linen", "equinox", "keras", "haiku", "torch")
 NAMES = {
     "nnx": "Flax NNX, `nnx.jit` step",
@@ -252,19 +250,13 @@ def row(library: str, batch_size: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """Return what this machine's processor is called."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> None:
-    """Measure, print, and write the numbers where that is wanted."""
+    """Measure, print, and keep the numbers where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 100])
     parser.add_argument("--only", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -272,7 +264,7 @@ def main() -> None:
         serve(library, who, int(batch_size))
         return
 
-    rows, before = [], os.getloadavg()[0]
+    rows = []
     for batch_size in options.batch_sizes:
         for library in options.only:
             one = row(library, batch_size, options.rounds)
@@ -281,10 +273,8 @@ def main() -> None:
             ratio = f"{middle:6.1f}× ({low:.1f} – {high:.1f})"
             print(f"{one['library']:28} B={batch_size:<4} own {own}  in Epochal {here}  {ratio}  mlp {mlp}", flush=True)
             rows.append(one)
-    if options.write:
-        load = [before, os.getloadavg()[0]]
-        numbers = {"processor": processor(), "rounds": options.rounds, "load": load, "rows": rows}
-        (ROOT / "docs" / "benchmarks-libraries.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    if options.out:
+        options.out.write_text(json.dumps({"rounds": options.rounds, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from contenders import FLOORS, LOADER, OURS
+from page_beside import estimators_section, modules_section, table
 from page_zh import chinese_page
 from work import TARGETS, Work
 
@@ -98,11 +99,6 @@ def microseconds(seconds: float) -> str:
     """Return microseconds with three digits: 12.3, 1,230."""
     value = seconds * 1e6
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def ratio_table(results: list[Result]) -> str:
@@ -271,8 +267,8 @@ def head(numbers: dict[str, Any]) -> str:
 
 [中文](benchmarks.zh-CN.md)
 
-Written by `{kind}`{parts}, measured from {when[0]} to {when[-1]} in {numbers["seconds"] / 60:.1f} minutes;
-do not edit it by hand.
+Written by `{kind}`{parts}, in {numbers["seconds"] / 60:.1f} minutes, its first row from {when[0]} on and its last from
+{when[-1]}; do not edit it by hand.
 The raw numbers are in [benchmarks.json](benchmarks.json), the reasons in [performance.md](performance.md).
 
 {machine["processor"]}, {machine["threads"]} of {machine["processors"]} processors, Python {machine["python"]};
@@ -326,36 +322,7 @@ def gpu_section(gpu: dict[str, Any] | None) -> str:
     return f"\n## GPU: {gpu['device']}\n\n" + table(["work", "contender", "µs an iteration"], rows)
 
 
-def libraries_section(libraries: dict[str, Any] | None) -> str:
-    """Return the table of other libraries' modules, each in its own trainer and in Epochal."""
-    if libraries is None:
-        return ""
-
-    def ratio(row: dict[str, Any]) -> str:
-        low, middle, high = row["ratio"]
-        return f"**{middle:.1f}×** ({low:.1f} – {high:.1f})"
-
-    rows = [
-        [row["library"], str(row["batch_size"]), *(f"{row[name]:,.0f}" for name in ("own", "in_epochal")), ratio(row),
-         f"{row['mlp']:,.0f}"]
-        for row in libraries["rows"]
-    ]  # fmt: skip
-    before, after = libraries["load"]
-    head = ["trainer", "B", "its own, µs", "in Epochal, µs", "its own ÷ in Epochal", "Epochal's `mlp`, µs"]
-    return f"""
-## Modules of other libraries
-
-The same network (784-128-10, plain SGD, MNIST) as a module of each library, trained by the library's own loop and by
-`epochal.train(model=module)`, in turns ({libraries["rounds"]} rounds; medians of microseconds an iteration, and the
-median of the ratios within a round with their middle half). Measured on another machine than the rest of this page,
-{libraries["processor"]}; load average {before:.2f} before, {after:.2f} after.
-`python bench/libraries.py --write` measures it; convolutional networks: `python bench/own_models.py`,
-[performance.md](performance.md).
-
-""" + table(head, rows)
-
-
-def page(numbers: dict[str, Any], gpu: dict[str, Any] | None, libraries: dict[str, Any] | None) -> str:
+def page(numbers: dict[str, Any], gpu: dict[str, Any] | None) -> str:
     results = results_of(numbers)
     text = head(numbers) + ratio_table(results)
     unmeasured = [work.name for work in TARGETS if work not in {result.work for result in results}]
@@ -363,7 +330,7 @@ def page(numbers: dict[str, Any], gpu: dict[str, Any] | None, libraries: dict[st
         text += f"\nThe measurement was cut short; not measured: {', '.join(unmeasured)}.\n"
     text += shortfalls(results)
     text += limits_section(numbers, results) + whole_section(numbers) + scaling_section(numbers)
-    text += libraries_section(libraries) + gpu_section(gpu)
+    text += modules_section(numbers.get("modules")) + estimators_section(numbers.get("estimators")) + gpu_section(gpu)
     return text + "\n## Every row\n" + "".join(work_section(result) for result in results)
 
 
@@ -372,10 +339,8 @@ def main() -> None:
     numbers = json.loads(source.read_text())
     on_gpu = folder / "benchmarks-gpu.json"
     gpu = json.loads(on_gpu.read_text()) if on_gpu.exists() else None
-    of_libraries = folder / "benchmarks-libraries.json"
-    libraries = json.loads(of_libraries.read_text()) if of_libraries.exists() else None
     results = results_of(numbers)
-    (folder / "benchmarks.md").write_text(page(numbers, gpu, libraries))
+    (folder / "benchmarks.md").write_text(page(numbers, gpu))
     (folder / "benchmarks.zh-CN.md").write_text(
         chinese_page(
             numbers,
@@ -384,7 +349,8 @@ def main() -> None:
                 "limits": limits_section(numbers, results),
                 "whole": whole_section(numbers),
                 "scaling": scaling_section(numbers),
-                "libraries": libraries_section(libraries),
+                "modules": modules_section(numbers.get("modules")),
+                "estimators": estimators_section(numbers.get("estimators")),
             },
         ),
         encoding="utf-8",

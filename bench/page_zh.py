@@ -33,6 +33,12 @@ CELLS = {
     "in Epochal, µs": "在 Epochal 中，µs",
     "its own ÷ in Epochal": "前者 ÷ 后者",
     "Epochal's `mlp`, µs": "Epochal 的 `mlp`，µs",
+    "`EpochalClassifier`, ms": "`EpochalClassifier`，毫秒",
+    "`MLPClassifier`, ms": "`MLPClassifier`，毫秒",
+    "scikit-learn's ÷ Epochal's": "后者 ÷ 前者",
+    "iris: a fit of 10 epochs": "iris：10 轮的拟合",
+    "iris: `GridSearchCV` of 3 × 3 + 1 fits of 30 epochs": "iris：`GridSearchCV`，3 × 3 + 1 次 30 轮的拟合",
+    "60,000 × 784, B = 200: a fit of 2 epochs": "60,000 × 784，批大小 200：2 轮的拟合",
     "JAX loop by hand": "手写的 JAX 循环",
     "Keras on JAX, tuned": "Keras（JAX），调优",
     "Keras on JAX": "Keras（JAX）",
@@ -67,7 +73,7 @@ def _cell(text: str) -> str:
 
 
 def chinese_page(numbers: dict[str, Any], parts: dict[str, str]) -> str:
-    """Return the page, from the English page's sections by name: targets, limits, whole, scaling and libraries."""
+    """Return the page, from the English page's sections by name."""
     machine = numbers["machine"]
     when = sorted(result["when"] for result in numbers["results"])
     limits = numbers["limits"]
@@ -75,7 +81,8 @@ def chinese_page(numbers: dict[str, Any], parts: dict[str, str]) -> str:
 
 [English](benchmarks.md)
 
-由 `make bench` 写成，测于 {when[0]} 至 {when[-1]}；请不要手工改动。
+由 `make bench` 写成，共 {numbers["seconds"] / 60:.1f} 分钟，第一行自 {when[0]}、
+最后一行自 {when[-1]} 开始测量；请不要手工改动。
 这是摘要：原始数字在 [benchmarks.json](benchmarks.json)，每一行都在[英文页](benchmarks.md#every-row)，
 原因在[性能](performance.zh-CN.md)。
 
@@ -125,14 +132,22 @@ Python {machine["python"]}，{machine["versions"]}。
 
 {scaling[2]}
 """
-    if libraries := tables(parts["libraries"]):
+    if modules := tables(parts["modules"]):
         text += f"""## 其他库的模块
 
 同一个网络（784-128-10，普通的 SGD，MNIST）写成各个库的模块，
 轮流用库自己的循环和 `epochal.train(model=module)` 训练；
 每次迭代的微秒数的中位数，以及比值和它的中间一半。
-测量所用的机器与本页其余部分不同。
 
-{libraries[0]}
+{modules[0]}
+"""
+    if estimators := tables(parts["estimators"]):
+        text += f"""## 估计器的拟合
+
+128 个隐藏单元的多层感知机，Adam，在同一个进程里轮流拟合：时钟上的毫秒数，中位数和中间一半，以及每一轮之内的比值。
+iris 上每次拟合的 N、学习率和随机种子都不同，其间不编译。
+单独测量用 `python bench/estimators.py`，它还比较首次拟合和分数：[scikit-learn](scikit-learn.zh-CN.md#速度)。
+
+{estimators[0]}
 """
     return text.rstrip("\n") + "\n"

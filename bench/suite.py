@@ -18,6 +18,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from typing import Any
 from environment import BENCH, PYTHON, ROOT, environment, hold_to, make_environment
 
 NUMBERS = ROOT / "docs" / "benchmarks.json"
+BESIDE = {"modules": ("libraries.py",), "estimators": ("estimators.py", "fits", "large")}
+"""Parts that are commands of their own, and their words: modules of other libraries, and scikit-learn's estimators."""
 
 
 def describe_machine(threads: int) -> dict[str, Any]:
@@ -115,13 +118,27 @@ def measure_everything(threads: int, only: str | None, *, quick: bool, merge: bo
     if chosen(only, "scaling"):
         print("scaling …", file=sys.stderr, flush=True)
         numbers.keep("scaling", measure_scaling(threads, quick=quick))
+    for part, words in BESIDE.items():
+        if chosen(only, part) and not quick:
+            print(f"{part} …", file=sys.stderr, flush=True)
+            numbers.keep(part, measured_by(words, threads))
+
+
+def measured_by(words: tuple[str, ...], threads: int) -> dict[str, Any]:
+    """Return what another command of this folder measures, which is for use by itself, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "numbers.json"
+        command = [PYTHON, BENCH / words[0], *words[1:], "--out", out]
+        subprocess.run(command, env=environment(threads), stdout=sys.stderr, check=True)
+        numbers: dict[str, Any] = json.loads(out.read_text())
+        return numbers
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", help="what to measure, '+' between: rnn+cnn,sgd,B=1+whole,mlp+scaling+limits")
+    parser.add_argument("--only", help="what to measure, '+' between: rnn+cnn,sgd,B=1+whole,mlp+scaling+modules")
     parser.add_argument("--merge", action="store_true", help="with --only: keep what is measured, and write the page")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor seconds of one thread")
     parser.add_argument("--page", action="store_true")
