@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from rich.console import Console
 
@@ -133,7 +134,9 @@ def _next_steps(run: RunRecord) -> list[tuple[str, str]]:
     same = TrainConfig(data=config.data, model=config.model, **config.loading)
 
     # options by name may be the model's or the optimizer's
-    options = {"optimizer": config.optimizer, "settings": config.settings} if config.settings else {}
+    options: dict[str, Any] = {}
+    if config.settings:
+        options = {"optimizer": config.optimizer, "settings": config.settings}
     other: int | str = "all" if run.plan.method != "bgd" else min(100, max(1, run.plan.samples // 2))
     another = dataclasses.replace(same, batch_size=other, **config.model_options, **options)
     steps.append((tell("result.next_batch_size"), another.command()))
