@@ -20,6 +20,7 @@ help:
 
 demo: $(VENV)/user
 	$(BIN)/epochal train digits
+	@printf '\n%s\n  %s\n' "So that your shell finds the command epochal:" ". $(BIN)/activate"
 
 test: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -37,6 +37,12 @@ def test_an_errors_text_is_what_it_was_given(kind: type[EpochalError]) -> None:
 )
 def test_unknown_names_suggest_the_nearest(name: str, guess: str | None) -> None:
     text = unknown_name("thing", name, ["mlp", "mnist", "fashion-mnist", "cosine"])
-    assert text.startswith(f"unknown thing '{name}':")
+    assert text.startswith(f"unknown thing '{name}'{':' if guess else '.'} ")
     assert text.endswith("Known: cosine, fashion-mnist, mlp, mnist")
     assert (f"did you mean '{guess}'?" in text) if guess else ("did you mean" not in text)
+
+
+def test_a_near_name_stands_for_very_many() -> None:
+    many = [f"column {i}" for i in range(40)]
+    assert unknown_name("thing", "Column 7", many) == "unknown thing 'Column 7': did you mean 'column 7'?"
+    assert unknown_name("thing", "?", many).count("column") == 40

@@ -11,6 +11,7 @@ from epochal.words.phrases import translate
 from epochal.words.plain_text import one_line, plain_text
 
 _LONGEST_NAME = 200
+_MANY_NAMES = 16  # of which a near one says enough
 _LONGEST = 1_500  # letters of what is wrong with data; a file's names may be of any length
 
 
@@ -94,7 +95,7 @@ def shortened_line(text: str, most: int = 200) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the text for an unknown name, with the nearest known one where there is one near.
+    """Return the text for an unknown name: the nearest known one where one is near, and all unless they are many.
 
     >>> unknown_name("model", "cmn", ["mlp", "cnn"])
     "unknown model 'cmn': did you mean 'cnn'? Known: cnn, mlp"
@@ -102,5 +103,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     asked = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    guess = f" did you mean '{near[0]}'?" if near else ""
-    return f"unknown {kind} '{asked}':{guess} Known: {', '.join(names)}"
+    if not near:
+        return f"unknown {kind} '{asked}'. Known: {', '.join(names)}"
+    if len(names) > _MANY_NAMES:
+        return f"unknown {kind} '{asked}': did you mean '{near[0]}'?"
+    return f"unknown {kind} '{asked}': did you mean '{near[0]}'? Known: {', '.join(names)}"

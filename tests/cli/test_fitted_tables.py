@@ -22,9 +22,11 @@ ROWS = [
 ]
 
 
-def printed(width: int, rows: list[tuple[str, ...]] | None = None, title: str = "") -> list[str]:
+def printed(
+    width: int, rows: list[tuple[str, ...]] | None = None, title: str = "", columns: list[Column] = COLUMNS
+) -> list[str]:
     out = io.StringIO()
-    print_table(Console(file=out, width=width), COLUMNS, ROWS if rows is None else rows, title)
+    print_table(Console(file=out, width=width), columns, ROWS if rows is None else rows, title)
     return out.getvalue().splitlines()
 
 
@@ -66,15 +68,18 @@ def test_the_list_has_each_value_with_its_heading() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_wide_characters_count_as_two_cells(width: int) -> None:
-    """Every line of a table is as wide as its rule."""
-    lines = printed(width)
-    widths: set[int] = set()
-    for line in lines:
-        if not line.strip() and widths:
-            assert len(widths) == 1
-            widths = set()
-        elif line.strip():
-            widths.add(cells(line))
+    """Every row of a table that ends in numbers is as wide as its rule."""
+    lines = printed(width, [row[:-1] for row in ROWS], columns=COLUMNS[:-1])
+    places = [number for number, line in enumerate(lines) if set(line.strip()) == {"─"}]
+    assert places
+    for rule in places:
+        assert {cells(line) for line in lines[rule : rule + 1 + len(ROWS)]} == {cells(lines[rule])}
+
+
+@pytest.mark.parametrize("width", [1, 40, 80, 200])
+def test_no_line_ends_in_blanks(width: int) -> None:
+    lines = printed(width, title="three runs")
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_a_title_and_no_rows() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -55,3 +58,39 @@ def test_other_exceptions_there_are_left_to_python(monkeypatch: pytest.MonkeyPat
     with no_interrupt_lost():
         Failing()
     assert ignored == [ValueError]
+
+
+# --- the second one, which leaves at once -------------------------------------------------------------------------
+
+DRAWS_AND_IS_INTERRUPTED_TWICE = """
+import os, signal, time
+from rich.live import Live
+from epochal.cli.screen import open_console
+from epochal.cli.signals import stop_on_signal
+
+with stop_on_signal(), Live("drawn", console=open_console()):
+    for _ in range(90):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+"""
+
+
+def test_the_second_one_shows_the_cursor_that_a_bar_hid() -> None:
+    pty = pytest.importorskip("pty")
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-c", DRAWS_AND_IS_INTERRUPTED_TWICE]
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        written = "".join(_pieces(reader))
+    os.close(reader)
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+    assert "\N{SYMBOL FOR ESCAPE}" not in written
+
+
+def _pieces(reader: int) -> Iterator[str]:
+    """Return what is written into a terminal until nobody holds it any more."""
+    with suppress(OSError):
+        while piece := os.read(reader, 1 << 16):
+            yield piece.decode()

@@ -61,7 +61,7 @@ def test_no_number_is_lost_on_a_narrow_screen(
     narrow = shown(capsys, *words, "--lang", language)
     assert set(NUMBERS.findall(wide)) <= set(NUMBERS.findall(narrow))
 
-    tables = [line for line in narrow.splitlines() if line.startswith(" ") and line.endswith(" ")]
+    tables = [line for line in narrow.splitlines() if line[:1] == " " != line[1:2]]
     if columns >= 40:
         assert max(map(cells, tables), default=0) <= columns
 

@@ -172,6 +172,10 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
     print_result(stopped, console)
     (line, *_) = suggested(console.file.getvalue())
     assert line.startswith("epochal resume ")
+    assert "stopped at iteration 30, after epoch 2; continue with:" in console.file.getvalue()
+    inside = dataclasses.replace(stopped, position=dataclasses.replace(stopped.position, epoch=1, offset=1_400))
+    print_result(inside, console)
+    assert "stopped at iteration 30, in epoch 2; continue with:" in console.file.getvalue()
     done = subprocess.run(
         ["bash", "-c", f"{line} -e 3"], cwd=tmp_path, env=environment(PATH=PATH), capture_output=True, encoding="utf-8"
     )

@@ -30,6 +30,11 @@ def test_a_name_that_is_nothing_suggests_the_nearest() -> None:
         load_data("none/mnits")
 
 
+def test_an_address_is_quoted_as_it_was_given() -> None:
+    with pytest.raises(DataError, match=r"https://example\.org/a\.csv is an address; download what is there"):
+        load_data("https://example.org/a.csv")
+
+
 @pytest.mark.parametrize(("ending", "text"), [("", "unknown data set"), (".csv", "no such file or folder")])
 def test_a_name_that_no_file_can_have(ending: str, text: str) -> None:
     with pytest.raises(DataError, match=text):
@@ -151,5 +156,5 @@ def test_a_set_of_your_own_does_not_pass_for_mnist(tmp_path: Path, monkeypatch: 
 def test_an_incomplete_folder_does_not_start_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kmnist").mkdir()
     monkeypatch.setenv("EPOCHAL_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"cannot tell what it is; Epochal reads tables"):
+    with pytest.raises(DataError, match=r"kmnist: train-images.* not there; a folder of data needs four IDX files"):
         load_data("kmnist")

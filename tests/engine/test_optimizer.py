@@ -266,7 +266,7 @@ def test_small_batches_have_the_rate_that_their_noise_allows(optimizer: str, fac
         ("sgd", {"schedule": "one-cycle", "warmup": 5}, "one-cycle has its own warm-up; leave out warmup"),
         ("lion", {"weight_decay": -1.0}, "weight decay must be a finite number of at least 0, got -1.0"),
         ("adam", {"momentum": 0.5}, "momentum has no effect with adam; it is an option of momentum and nesterov"),
-        ("sgd", {"moment": 0.5}, "unknown option of sgd 'moment': Known: "),
+        ("sgd", {"moment": 0.5}, "unknown option of sgd 'moment'. Known: "),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, options: dict[str, Any], message: str) -> None:

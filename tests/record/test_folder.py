@@ -9,7 +9,7 @@ import pytest
 
 from epochal import Run, TrainConfig
 from epochal.errors import RunError
-from epochal.record.folder import RunFolder, create_run_folder
+from epochal.record.folder import RunFolder, create_run_folder, no_run_folder
 from epochal.record.run_toml import (
     Change,
     DataFacts,
@@ -138,8 +138,27 @@ def test_only_what_file_systems_or_shells_forbid_is_replaced(stem: str, name: st
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunError, match="is not empty, and holds no run; choose another folder"):
+        create_run_folder(tmp_path, "x")
+    (tmp_path / "run.toml").touch()
     with pytest.raises(RunError, match="is not empty; choose another folder, or continue its run: epochal resume"):
         create_run_folder(tmp_path, "x")
+
+
+def test_a_run_that_is_not_there_names_the_one_that_may_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/digits-mlp-1", "my first run", "noise"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.toml").touch()
+    (tmp_path / "noise" / "run.toml").unlink()
+
+    assert no_run_folder(Path("digits-mlp-1")).endswith("did you mean runs/digits-mlp-1?")
+    assert no_run_folder(Path("runs/digit-mlp-1")).endswith("did you mean runs/digits-mlp-1?")
+    assert no_run_folder(Path("my first ran")).endswith("did you mean 'my first run'?")
+    assert no_run_folder(Path("nois")).endswith("`epochal runs` lists the runs here")
+    assert no_run_folder(Path("nowhere/x")).endswith("`epochal runs` lists the runs here")
 
 
 def test_a_folder_whose_run_was_lost_before_it_began_is_as_good_as_empty(tmp_path: Path) -> None:

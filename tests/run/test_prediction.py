@@ -105,6 +105,35 @@ def test_to_train_on_it_says_where_its_data_have_to_be_named(trained: Path) -> N
         epochal.resume(trained, epochs=70, data="digits")
 
 
+def test_evaluated_where_its_data_are_now_the_test_samples_are_those_of_the_training(
+    trained: Path, tmp_path: Path
+) -> None:
+    run, moved = Run.open(trained), new_rows(trained)
+    assert run.evaluate(moved).samples == ROWS // 5
+    assert run.evaluate(moved).loss == pytest.approx(run.history.tests[-1].loss)
+    assert run.evaluate(moved, split="train").samples == ROWS - ROWS // 5
+
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(moved.read_text().split()[:41]))
+    assert run.evaluate(other).samples == 40  # every row of other data
+    assert run.split_of(other) is None
+
+
+def test_a_table_in_the_encoding_of_the_training_needs_no_word(tmp_path: Path) -> None:
+    text = prices(tmp_path).read_text().replace("Rome", "上海")
+    tables = {name: tmp_path / f"{name}.csv" for name in ("gbk", "utf-8", "utf-16-le")}
+    for name, path in tables.items():
+        path.write_text(text, encoding=name)
+    run = epochal.train(str(tables["gbk"]), encoding="gbk", epochs=1, run=tmp_path / "run", progress=False)
+
+    new = run.read(tables["gbk"])
+    assert new.notes == (f"{tables['gbk']}: no UTF-8; read as gbk, as the training's table was",)
+    assert not run.read(tables["utf-8"]).notes
+    np.testing.assert_array_equal(new.x, run.read(tables["utf-8"]).x)
+    with pytest.raises(DataError, match="utf-16"):
+        run.read(tables["utf-16-le"])
+
+
 def test_resumed_where_its_data_are_now_it_is_what_it_would_have_been(trained: Path, tmp_path: Path) -> None:
     path = prices(tmp_path)
     whole = epochal.train(str(path), epochs=65, run=tmp_path / "whole", progress=False)

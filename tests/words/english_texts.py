@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Final
 
 GAP: Final = "{}"
-TOLD: Final = frozenset({"warn", "_warn", "on_warning", "progress", "translate", "phrase"})
+TOLD: Final = frozenset({"warn", "_warn", "_tell", "on_warning", "progress", "translate", "phrase"})
 """Functions whose first argument is shown; so is that of a method ``tell``, while the function takes a key."""
 KEPT: Final = frozenset({"notes", "note", "left_out", "warnings", "reason"})
 """Lists and mappings of texts that are shown later."""
-SAYS: Final = frozenset({"describe"})
+SAYS: Final = frozenset({"describe", "contradictions"})
 """Functions whose results are shown."""
 NAMES: Final = frozenset({"name", "path", "file", "library", "to", "said", "command", "package", "cls"})
 """Parameters that are filled by names, which are the same in every language."""

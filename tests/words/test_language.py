@@ -28,7 +28,7 @@ def test_the_language_is_chosen_for_a_while(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("words", [["trani", "--lang", "zh"], ["--lang=zh", "trani"]])
 def test_an_error_is_printed_in_the_language_asked_for(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert main(words) == 2
-    assert "没有名为“trani”的命令。是否要用 'train'？" in capsys.readouterr().err
+    assert "没有名为“trani”的命令。是否要用“train”？" in capsys.readouterr().err
     assert present_language() == "en"
 
 
@@ -48,4 +48,4 @@ def test_a_traceback_has_the_translation_as_a_note(monkeypatch: pytest.MonkeyPat
 def test_gaps_keep_what_fills_them() -> None:
     """A name that is a phrase by itself stays a name."""
     assert "command" in read_phrases("zh")
-    assert translate("unknown model 'command': Known: command", "zh") == "没有名为“command”的模型。可用：command"
+    assert translate("unknown model 'command'. Known: command", "zh") == "没有名为“command”的模型。可用：command"

@@ -167,7 +167,7 @@ def test_a_text_in_a_text_is_translated() -> None:
 
 def test_a_name_that_is_a_word_of_ours_stays_a_name() -> None:
     assert translate("test: holds no pictures", "zh") == "test：其中没有图像"
-    assert translate("unknown model 'command': Known: command", "zh") == "没有名为“command”的模型。可用：command"
+    assert translate("unknown model 'command'. Known: command", "zh") == "没有名为“command”的模型。可用：command"
 
 
 def test_the_reading_that_understands_most_counts() -> None:
@@ -175,14 +175,14 @@ def test_the_reading_that_understands_most_counts() -> None:
     unknown = "unknown option that a run can change 'sede': did you mean 'seed'? Known: lr, seed"
     assert (
         translate(f"{unknown}; start a new run", "zh")
-        == "没有名为“sede”的运行中可更改的选项。是否要用 'seed'？可用：lr, seed；请开始新的运行"
+        == "没有名为“sede”的运行中可更改的选项。是否要用“seed”？可用：lr, seed；请开始新的运行"
     )
 
 
 @pytest.mark.parametrize(
     ("english", "chinese"),
     [
-        ("unknown option of cnn 'kernal': Known: kernel", "没有名为“kernal”的 cnn 选项。可用：kernel"),
+        ("unknown option of cnn 'kernal'. Known: kernel", "没有名为“kernal”的 cnn 选项。可用：kernel"),
         ("1 file left out, no pictures by their names: a.txt", "略去 1 个文件（从文件名看不是图像）：a.txt"),
         ("unknown encoding 'klingon'; known are utf-8, utf-16, gbk, latin-1 …",
          "没有名为“klingon”的编码；可用的有 utf-8、utf-16、gbk、latin-1 ……"),

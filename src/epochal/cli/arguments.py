@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, Final, TypeVar
 
+from epochal.config.command_words import pasted
 from epochal.config.options import FOLDER, SWITCH, Kind, Option, choice, count, option, text
 from epochal.errors import OptionError, unknown_name
 from epochal.words.language import LANGUAGES
@@ -73,10 +74,13 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
     places = [key for key, one in options.items() if one.positional]
 
     values: dict[str, Any] = {}
-    rest = list(words)
+    rest, are_names = list(words), False
     while rest:
         word = rest.pop(0)
-        if _is_flag(word):
+        if word == "--" and not are_names:
+            are_names = True  # from here on, whatever they begin with
+            continue
+        if _is_flag(word) and not are_names:
             said, value = _parted(word, flags)
             if said not in flags:
                 raise OptionError(_about_unknown(said, options, flags, see))
@@ -88,26 +92,28 @@ def parse(command: type[C], name: str, words: Sequence[str]) -> C:
             key = places.pop(0)
             said, texts = place_name(options[key]), [word]
         else:
-            raise OptionError(f"there is no place for '{word}'; {see}")
+            raise OptionError(_about_no_place(word, options, see))
         # what follows belongs to it, up to the next option
-        values[key] = _read(options[key], said, texts, rest, see)
+        if options[key].kind.words != "none" and not texts and rest and rest[0] not in flags and _is_flag(rest[0]):
+            raise OptionError(f"{said} needs a value; one that begins with '-' is written {said}={rest[0]}")
+        values[key] = _read(options[key], said, texts, rest, see, are_names=are_names)
 
     for key, one in options.items():
         if one.required and key not in values:
-            raise OptionError(f"{place_name(one)} is missing; {see}")
+            raise OptionError(f"{place_name(one) if one.positional else usage_of(key, one)} is missing; {see}")
 
     fields = {field: {key: values[key] for key in keys if key in values} for field, keys in groups.items()}
     return command(**fields.pop(""), **fields)
 
 
-def _read(one: Option, said: str, texts: list[str], rest: list[str], see: str) -> Any:
-    """Take from ``rest`` what else belongs to an option, and return its value."""
+def _read(one: Option, said: str, texts: list[str], rest: list[str], see: str, *, are_names: bool) -> Any:
+    """Take from ``rest`` what else belongs to an option, and return its value; all of it where ``are_names``."""
     kind = one.kind
     if kind.words == "none":
         if texts:
             raise OptionError(f"{said} takes no value; {see}")
         return True
-    while rest and not _is_flag(rest[0]) and (kind.words == "many" or not texts):
+    while rest and (are_names or not _is_flag(rest[0])) and (kind.words == "many" or not texts):
         texts.append(rest.pop(0))
     if not texts:
         raise OptionError(f"{said} needs a value; {see}")
@@ -148,6 +154,23 @@ def _groups(command: type) -> dict[str, dict[str, Option]]:
         else:
             groups[""][field.name] = field.metadata["option"]
     return groups
+
+
+def usage_of(name: str, one: Option) -> str:
+    """Return how a command's usage writes an option that has to be given.
+
+    >>> usage_of("to", Option(help="", kind=Kind(str, "FORMAT")))
+    '--to FORMAT'
+    """
+    return one.kind.metavar if one.positional else f"{_flag(name, one)} {one.kind.metavar}"
+
+
+def _about_no_place(word: str, options: Mapping[str, Option], see: str) -> str:
+    """Return what to say of a word without an option, with the option that it may be meant for."""
+    meant = "samples" if word.isdecimal() and "samples" in options else "data"
+    if meant in options and not options[meant].positional:
+        return f"there is no place for '{word}'; did you mean {_flag(meant, options[meant])} {pasted(word)}? {see}"
+    return f"there is no place for '{word}'; {see}"
 
 
 def _about_unknown(said: str, options: Mapping[str, Option], flags: Mapping[str, str], see: str) -> str:

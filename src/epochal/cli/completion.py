@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 
 from epochal.cli.completion_scripts import SHELLS
 from epochal.config.options import choice, option
@@ -21,7 +21,9 @@ class CompletionCommand:
     Fish: put epochal completion fish | source into ~/.config/fish/config.fish.
     """
 
-    shell: str = option(MISSING, "Your shell.", choice(*SHELLS), positional=True)
+    shell: str = option(
+        MISSING, "Your shell: bash, zsh or fish.", replace(choice(*SHELLS), metavar="SHELL"), positional=True
+    )
 
     def execute(self) -> int:
         """Print the script."""

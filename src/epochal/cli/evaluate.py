@@ -19,7 +19,8 @@ class EvaluateCommand:
 
     run: Path = run_option()
     data: str | None = option(
-        None, "Other data with targets: a data set's name, or your own file, of which every row is taken.",
+        None,
+        "Data with targets: a data set's name, or your own file; where they are not the run's own, every row is taken.",
         text("a name or a path", "DATA"), text="the run's",
     )  # fmt: skip
     split: Literal["test", "validation", "train"] = option(
@@ -43,15 +44,19 @@ class EvaluateCommand:
         console = open_console()
         run = Run.open(self.run, model=self.model).with_weights(self.weights)
         name = run.file.data.name if self.data is None else self.data
-        result = run.evaluate(self.data, split=self.split)
+
+        # other data have no splits that the run knows of
+        part = None if self.data is None else run.split_of(self.data, self.split)
+        split = self.split if self.data is None or part is not None else None
+        result = run.evaluate(self.data if part is None else part, split=self.split)
         if self.json:
             facts = {"samples": result.samples, "accuracy": result.accuracy, **result.values}
-            print_json({"run": str(run.path), "data": name, "split": self.split, "weights": run.weights, **facts})
+            print_json({"run": str(run.path), "data": name, "split": split, "weights": run.weights, **facts})
             return 0
 
-        splits = {"test": "evaluation.test", "validation": "evaluation.validation", "train": "evaluation.train"}
-        samples, split = counted(result.samples, "sample"), tell(splits[self.split])
-        print_text(console, tell("evaluation.of", data=name, split=split, samples=samples))
+        keys = {"test": "evaluation.test", "validation": "evaluation.validation", "train": "evaluation.train"}
+        samples, part_name = counted(result.samples, "sample"), tell(keys[split] if split else "evaluation.all")
+        print_text(console, tell("evaluation.of", data=name, split=part_name, samples=samples))
         if run.weights == "best":
             print_text(console, tell("evaluation.best"))
         single = [name for name in result.values if name != "loss" and "/" not in name]

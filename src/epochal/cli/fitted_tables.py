@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -70,7 +71,8 @@ def print_table(
         _print_lists(console, columns, rows, title)
         return
     for number, widths in enumerate(layout.tables):
-        console.print(_table(widths, layout.gap, columns, values, title if number == 0 else ""))
+        table = _table(widths, layout.gap, columns, values, title if number == 0 else "")
+        console.print(Segments(_without_blank_ends(console, table)), end="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,16 @@ def _table(widths: Widths, gap: int, columns: Sequence[Column], values: Sequence
     for row in zip(*(_folded(columns[place], values[place], width) for place, width in widths.items()), strict=True):
         table.add_row(*map(Text, row))
     return table
+
+
+def _without_blank_ends(console: Console, table: Table) -> Iterator[Segment]:
+    """Yield a table's lines without the blanks at their ends, which a file would keep and a narrowed terminal break."""
+    for line in console.render_lines(table, pad=False):
+        while line and not line[-1].text.strip():
+            line.pop()
+        yield from line[:-1]
+        yield from (last._replace(text=last.text.rstrip()) for last in line[-1:])
+        yield Segment.line()
 
 
 def _folded(column: Column, values: Sequence[str], width: int) -> list[str]:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from epochal.cli.arguments import COMMON, options_by_name, written_flags
+from epochal.cli.arguments import COMMON, options_by_name, usage_of, written_flags
 from epochal.config.options import SWITCH, Option, Part
 from epochal.words.catalogue import tell
 from epochal.words.layout import cells, padded, screen_width, wrap
@@ -52,8 +52,8 @@ def explain(command: type, name: str) -> str:
     """Return the help of a command: its docstring, and its options by part."""
     width = min(screen_width(), _WIDEST)
     options = options_by_name(command)
-    usage = [one.kind.metavar if one.required else f"[{one.kind.metavar}]" for one in options.values()
-             if one.positional]  # fmt: skip
+    usage = [usage_of(key, one) if one.required else f"[{one.kind.metavar}]" for key, one in options.items()
+             if one.positional or one.required]  # fmt: skip
     lines = wrap(tell("usage.command", words=" ".join(["epochal", name, *usage])), width, indent="    ")
 
     for paragraph in paragraphs(command):
@@ -82,7 +82,7 @@ def help_of(one: Option) -> str:
 
 def _joined(sentences: list[str]) -> str:
     """Put sentences together; after a full-width stop stands no space."""
-    return "".join(one if one.endswith("。") else f"{one} " for one in sentences).rstrip()
+    return "".join(one if one.endswith(("。", "？")) else f"{one} " for one in sentences).rstrip()
 
 
 def _explain_option(name: str, one: Option, width: int) -> list[str]:

@@ -163,9 +163,11 @@ def print_lesson(result: LessonResult, console: Console, again: str | None) -> N
     console.print()
     print_text(console, tell("taught.took", time=duration(result.seconds)))
     if result.is_quick:
-        print_text(console, tell("taught.short_form", command=f"epochal lesson {result.name}"))
+        print_text(console, tell("taught.short_form"))
 
     steps = [(str(about), command) for about, command in result.steps]
+    if result.is_quick:
+        steps.append((tell("taught.step_full"), f"epochal lesson {result.name}"))
     if again is not None:
         steps.append((tell("taught.step_draw"), f"{again} --picture {result.name}.svg"))
     print_next(steps, console)

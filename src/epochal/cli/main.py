@@ -24,6 +24,7 @@ from epochal.words.language import LANGUAGES, speaking
 from epochal.words.phrases import translate
 from epochal.words.plain_text import print_plain
 
+_ALONE = ("--help", "--version", "--lang")  # without a command
 _LONGEST_NAME = 400
 _OF_A_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what no disk holds, whatever asks for it
 _SIGPIPE = 13  # which Windows does not name
@@ -193,6 +194,8 @@ def _discard_output() -> None:
 
 def find_command(name: str) -> type[Command]:
     """Import the one command of this name. Raises `OptionError` for an unknown name."""
+    if name.startswith("-"):
+        raise OptionError(unknown_name("option", name, _ALONE))
     if name not in COMMANDS and name not in SUBCOMMANDS:
         raise OptionError(unknown_name("command", name, COMMANDS))
     words = name.replace("-", " ")

@@ -25,8 +25,12 @@ def print_result(run: RunRecord, console: Console) -> None:
         _print_facts(run, console)
     else:
         position = run.position
-        place = {"iteration": f"{position.iteration:,}", "epoch": f"{position.epoch + 1:,}"}
-        console.print("\n" + tell("result.stopped", status=tell(f"status.{run.status}"), **place), soft_wrap=True)
+        status, iteration = tell(f"status.{run.status}"), f"{position.iteration:,}"
+        if position.offset or not position.epoch:
+            said = tell("result.stopped", status=status, iteration=iteration, epoch=f"{position.epoch + 1:,}")
+        else:
+            said = tell("result.stopped_after", status=status, iteration=iteration, epoch=f"{position.epoch:,}")
+        console.print(f"\n{said}", soft_wrap=True)
         console.print(f"  {_go_on(run)}", soft_wrap=True)
 
     # what came out
@@ -36,7 +40,7 @@ def print_result(run: RunRecord, console: Console) -> None:
         print_classes(last.metrics, console)
     best = best_evaluation(run.history.evaluations)
     if best is not None:
-        said = tell("result.best", iteration=f"{best.iteration:,}", evaluation=_evaluation(best))
+        said = tell("result.best", iteration=f"{best.iteration:,}", evaluation=_evaluation(best, names_split=False))
         console.print(said, soft_wrap=True)
 
     _print_noise(run, console)
@@ -85,11 +89,13 @@ def _print_facts(run: RunRecord, console: Console) -> None:
     print_table(console, columns, rows, gap=3)
 
 
-def _evaluation(row: EvaluationRow) -> str:
+def _evaluation(row: EvaluationRow, *, names_split: bool = True) -> str:
     """Return an evaluation in a line: the metrics that have one value each, the loss last."""
 
     def named(name: str) -> str:
-        return tell(_EVALUATED[row.split], metric=metric_name(name)) if row.split in _EVALUATED else name
+        if not names_split or row.split not in _EVALUATED:
+            return str(metric_name(name))
+        return tell(_EVALUATED[row.split], metric=metric_name(name))
 
     single = [name for name in row.metrics if "/" not in name and name != "loss"]
     values = [f"{named(name)} {formats.metric(name, row.metrics[name])}" for name in single]

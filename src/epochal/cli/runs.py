@@ -32,7 +32,10 @@ class RunsCommand:
         from epochal.words.catalogue import tell
 
         if not self.folder.is_dir():
-            raise RunError(f"there is no folder {self.folder}; `epochal train` makes the first run")
+            raise RunError(
+                f"there is no folder {self.folder}; `epochal train` makes the first run, and `epochal runs .` lists "
+                "those in all folders here"
+            )
         rows = [_describe(path.parent) for path in files_named(self.folder, "run.toml")]
         rows += [_describe_sizes(path.parent) for path in files_named(self.folder, "batch-size.toml")]
         if self.json:

@@ -122,7 +122,9 @@ def _watch(reader: socket.socket, request: StopRequest) -> None:
 
 
 def _leave(status: int) -> None:
-    if sys.stdout.isatty():
-        sys.stdout.write(_SHOW_CURSOR)
-        sys.stdout.flush()
+    # rich takes the output's place while it draws, and would write the sequence as pictures of its letters
+    output = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+    if output.isatty():
+        output.write(_SHOW_CURSOR)
+        output.flush()
     os._exit(status)

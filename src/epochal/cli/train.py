@@ -53,6 +53,10 @@ class TrainCommand:
             return work_on_folds(TrainConfig(**self.given), self.folds, self.run, quiet=self.json)
 
         config = TrainConfig(**self.given)
+        if self.run is not None and not may_be_launched():  # of several processes, another may have begun to fill it
+            from epochal.record.folder import check_free
+
+            check_free(self.run)
         with nothing_collected():
             early = self._data_read_early(config)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from epochal.config.options import Option
 from epochal.words.plain_text import one_line
+
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
 
 def option_words(values: Mapping[str, Any], options: Mapping[str, Option]) -> list[str]:
@@ -56,11 +59,13 @@ def shell_word(path: object) -> str:
 def pasted(word: str) -> str:
     r"""Return a word as it is pasted into a shell: quoted where need be, and its control characters as escapes.
 
-    >>> print(pasted("my run"), pasted("run\n"))
-    'my run' $'run\x0a'
+    Letters and digits of any language mean nothing to a shell, so they need no quotes.
+
+    >>> print(pasted("my run"), pasted("运行-1"), pasted("run\n"))
+    'my run' 运行-1 $'run\x0a'
     """
     if one_line(word) == word:
-        return shlex.quote(word)
+        return word if _PLAIN.fullmatch(word) else shlex.quote(word)
     letters = (_in_escapes(one) if one_line(one) != one else f"\\{one}" if one in "\\'" else one for one in word)
     return f"$'{''.join(letters)}'"
 

@@ -178,7 +178,7 @@ class TrainConfig:
         text="accuracy for classification, rmse, mae and r2 for regression")
     measure: Measure | None = _run(
         None, "What to measure beside: noise, the scale of the gradients' noise, at every 20th iteration and at "
-        "evaluations; the weights have the same bits.", choice(*get_args(Measure)), text="nothing", resume=True)
+        "evaluations; the weights have the same bits.", choice(*get_args(Measure)), text="none", resume=True)
     evaluate_every: int = _run(
         1, "Epochs between evaluations of the test set; the end is always evaluated.", count("EPOCHS"), resume=True)
     checkpoint_every: float | None = _run(

@@ -58,6 +58,8 @@ def load_data(source: Any, *, progress: Progress | None = None, **options: Any) 
         chosen.check(source, "named")
         named = with_fold(_load_named(describe(source), progress), chosen.held_out, chosen.seed)
         return with_validation(named, as_share(chosen.validation), chosen.seed)
+    if isinstance(source, str) and "://" in source and not os.path.exists(source):
+        raise DataError(f"{source} is an address; download what is there, and give the file's or folder's path")
     path = Path(source)
     if isinstance(source, str) and not os.path.exists(source) and path.name == source and not path.suffix:
         raise DataError(f"{unknown_name('data set', source, DATA_SETS)}; or the path of a file or folder")

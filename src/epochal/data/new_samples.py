@@ -22,6 +22,7 @@ from epochal.data.tables.encoding import TableEncoding
 from epochal.data.tables.frame_reader import is_frame, read_frame
 from epochal.data.tables.from_table import new_samples, new_targets
 from epochal.data.tables.table import Table
+from epochal.data.tables.text_content import NotThisEncodingError
 from epochal.data.targets import class_numbers
 from epochal.data.trees import Tree, arrays_of, is_several, labelled, map_arrays, shape_of
 from epochal.errors import DataError
@@ -56,7 +57,12 @@ class NewSamples:
 
 
 def read_new(
-    source: Any, schema: Schema, options: LoadOptions | None = None, *, with_targets: bool = False
+    source: Any,
+    schema: Schema,
+    options: LoadOptions | None = None,
+    *,
+    with_targets: bool = False,
+    usual_encoding: str | None = None,
 ) -> NewSamples:
     """Return the samples in a file, a folder, a frame or arrays, as a training had them.
 
@@ -66,13 +72,14 @@ def read_new(
         schema: what the training's samples were.
         options: the encoding of a table, and whether it has no line of names.
         with_targets: whether targets are needed.
+        usual_encoding: of the training's table, for one that is not in UTF-8 and of which nothing is said.
 
     Raises:
         DataError: for what cannot be read or does not fit, with the cause.
     """
     options = options or LoadOptions()
     if isinstance(source, (str, os.PathLike)):
-        return _from_path(Path(source).expanduser(), schema, options, with_targets)
+        return _from_path(Path(source).expanduser(), schema, options, with_targets, usual_encoding)
     if is_frame(source):
         return _from_table(read_frame(source, as_text_columns=_texts(schema)), schema, with_targets)
     if with_targets:
@@ -196,7 +203,9 @@ def _floats(array: Shaped[np.ndarray, "..."], which: str) -> Any:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _from_path(path: Path, schema: Schema, options: LoadOptions, with_targets: bool) -> NewSamples:
+def _from_path(
+    path: Path, schema: Schema, options: LoadOptions, with_targets: bool, usual_encoding: str | None
+) -> NewSamples:
     if not path.exists():
         raise DataError(f"no such file or folder: {path}")
     if path.is_dir():
@@ -204,10 +213,14 @@ def _from_path(path: Path, schema: Schema, options: LoadOptions, with_targets: b
     if is_table(path):
         if not isinstance(schema.encoding, TableEncoding):
             return _from_plain_table(path, schema, options, with_targets)
-        names = None if schema.encoding.has_header else _columns(schema.encoding)
-        has_header = schema.encoding.has_header
-        table = read_table(path, options, as_text=_texts(schema), names=names, has_header=has_header)
-        return _from_table(_named(table, schema.encoding), schema, with_targets)
+        try:
+            return _from_table_file(path, schema, options, with_targets)
+        except NotThisEncodingError:
+            if options.encoding or usual_encoding is None:
+                raise
+        new = _from_table_file(path, schema, replace(options, encoding=usual_encoding), with_targets)
+        note = f"{path}: no UTF-8; read as {usual_encoding}, as the training's table was"
+        return replace(new, notes=(note, *new.notes))
 
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -228,6 +241,15 @@ def _from_path(path: Path, schema: Schema, options: LoadOptions, with_targets: b
         return _from_pictures(path, schema, options, with_targets)
     wanted = ".npz or a folder of pictures" if with_targets else ".npy, .npz, a picture or a folder of them"
     raise DataError(f"{path}: cannot tell what it is; give a table, {wanted}")
+
+
+def _from_table_file(path: Path, schema: Schema, options: LoadOptions, with_targets: bool) -> NewSamples:
+    """Return the rows of a table's file, for a model that was trained on a table."""
+    encoding = schema.encoding
+    assert isinstance(encoding, TableEncoding)
+    names = None if encoding.has_header else _columns(encoding)
+    table = read_table(path, options, as_text=_texts(schema), names=names, has_header=encoding.has_header)
+    return _from_table(_named(table, encoding), schema, with_targets)
 
 
 def _from_pictures(path: Path, schema: Schema, options: LoadOptions, with_targets: bool) -> NewSamples:

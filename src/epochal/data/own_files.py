@@ -29,7 +29,7 @@ from epochal.files import open_regular, real_path
 IDX_STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 READS = (
     "tables (.csv, .tsv, .txt, .data, also with .gz; .parquet, .feather), arrays (.npz), folders with a folder of "
-    "pictures for each class, and folders of four IDX files"
+    "pictures for each class (cats/1.jpg, dogs/2.jpg …), and folders of four IDX files"
 )
 
 _SAMPLES = ("x", "data", "images", "features", "inputs", "samples")
@@ -265,8 +265,8 @@ def load_idx_folder(
     """Return the data set in a folder of four IDX files: training images and labels, test images and labels."""
     paths = [find_idx(folder, stem) for stem in IDX_STEMS]
     absent = [stem for stem, path in zip(IDX_STEMS, paths, strict=True) if path is None]
-    if len(absent) == len(IDX_STEMS) and name == real_path(folder).name:
-        raise DataError(f"{folder}: cannot tell what it is; Epochal reads {READS}, such as cats/1.jpg, dogs/2.jpg …")
+    if len(absent) == len(IDX_STEMS) and class_names is None and name == real_path(folder).name:
+        raise DataError(f"{folder}: cannot tell what it is; Epochal reads {READS}")
     if absent:
         raise DataError(f"{folder}: {', '.join(absent)} (or .gz) not there; a folder of data needs four IDX files")
     parts = [read_idx(path, dimensions=3 - i % 2 * 2) for i, path in enumerate(paths) if path is not None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,13 +63,21 @@ def _files(run: Run, to: str, out: Path | None) -> tuple[Path, ...]:
     """Return the paths to write. Raises `OptionError` for a file of another suffix."""
     first, *others = _SUFFIXES[to]
     if out is None or out.is_dir():
-        name = name_of(run)
-        if to == "numpy":  # the name of a module
-            name = re.sub(r"\W", "_", name if name[:1].isalpha() else f"run_{name}", flags=re.ASCII)
+        name = name_of(run) if to != "numpy" else _module_name(name_of(run))
         out = (_default_folder(run) if out is None else out) / f"{name}{first}"
     elif out.suffix != first:
         raise OptionError(f"{out}: {to} is written as {first}; name such a file, or a folder that there is")
     return (out, *(out.with_suffix(suffix) for suffix in others))
+
+
+def _module_name(name: str) -> str:
+    """Return a run's name as one that Python imports, which has letters of any language.
+
+    >>> _module_name("my run-2"), _module_name("房价2"), _module_name("2"), _module_name("class")
+    ('my_run_2', '房价2', 'run_2', 'run_class')
+    """
+    word = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))  # as Python reads names
+    return word if word.isidentifier() and not keyword.iskeyword(word) else f"run_{word}"
 
 
 def _default_folder(run: Run) -> Path:

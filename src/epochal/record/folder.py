@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from epochal.config.command_words import shell_word
@@ -90,13 +91,34 @@ def create_run_folder(path: Path | None, stem: str, root: Path = Path("runs")) -
         if path is None:
             path = _next_free(root, as_file_name(stem).strip("-.") or "run")
         make_folder(path)
-        folder = RunFolder(path)
-        if any(not _may_lie_in_new(folder, found) for found in path.iterdir()):
-            named = shell_word(path)
-            raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {named}")
-        return folder
+        check_free(path)
+        return RunFolder(path)
     except OSError as error:
         raise RunError(f"cannot make the run folder {path or root}: {error.strerror}") from error
+
+
+def check_free(path: Path) -> None:
+    """Raise `RunError` where a folder is there and holds something, so that no new run can be kept in it."""
+    folder = RunFolder(path)
+    if not path.is_dir() or all(_may_lie_in_new(folder, found) for found in path.iterdir()):
+        return
+    if folder.run_toml.exists():
+        named = shell_word(path)
+        raise RunError(f"{path} is not empty; choose another folder, or continue its run: epochal resume {named}")
+    raise RunError(f"{path} is not empty, and holds no run; choose another folder")
+
+
+def no_run_folder(path: Path) -> str:
+    """Return what to say of a run folder that is not there: which one may be meant, or how to find it."""
+    try:
+        beside = [one.name for one in path.parent.iterdir() if RunFolder(one).run_toml.is_file()]
+    except OSError:
+        beside = []
+    near = [Path("runs", path), *(path.with_name(one) for one in get_close_matches(path.name, beside, n=1))]
+    for one in near:
+        if RunFolder(one).run_toml.is_file():
+            return f"there is no run folder {path!s:.300}; did you mean {shell_word(one)}?"
+    return f"there is no run folder {path!s:.300}; `epochal runs` lists the runs here"
 
 
 def _may_lie_in_new(folder: RunFolder, found: Path) -> bool:

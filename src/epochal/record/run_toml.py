@@ -21,6 +21,7 @@ from epochal.config.train_config import TrainConfig, migrate_config
 from epochal.errors import EpochalError, RunError, brief
 from epochal.files import atomic_write, is_folder
 from epochal.phases import Batches
+from epochal.record.folder import no_run_folder
 from epochal.record.toml_fields import FORMAT_NUMBER, RUN_TOML, SUMMATIONS, read_toml
 
 FORMAT = 3
@@ -323,7 +324,7 @@ def read_run_toml(path: Path) -> RunFile:
     """Read `run.toml`. Raises `RunError` where it is missing, damaged, or of a later format."""
     folder = path.parent
     if not is_folder(folder):
-        raise RunError(f"there is no run folder {folder!s:.300}; `epochal runs` lists the runs here")
+        raise RunError(no_run_folder(folder))
     try:
         content = read_toml(path)
         FORMAT_NUMBER.require("format", content.get("format"))

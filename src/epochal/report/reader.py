@@ -18,6 +18,7 @@ from epochal.block_order import order_named
 from epochal.errors import EpochalError, RunError
 from epochal.files import real_path
 from epochal.order import EpochOrder
+from epochal.record.folder import no_run_folder
 from epochal.record.landscape_record import LandscapeRecord
 from epochal.record.outputs_record import OutputsDoor
 from epochal.record.run_record import RunRecord
@@ -114,7 +115,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
 
         reason = f"{path} is neither a run nor a study: it has no run.toml and no study.toml"
         if not path.is_dir():
-            reason = f"there is no run folder {path}; `epochal runs` lists the runs here"
+            reason = no_run_folder(path)
         notices.append(Notice("unreadable", {"run": str(path), "reason": reason}))
 
     named = tuple(zip(_short_names(list(folders)), folders.values(), strict=True))

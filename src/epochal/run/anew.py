@@ -71,15 +71,19 @@ def _check_named(record: RunRecord, custom: Custom, data: DataSource | None) -> 
     check_named(record.file.config, record.file.data.fingerprint, record.file.named_by, record.name, given)
 
 
-def split_of(source: Any, split: str, schema: Schema, record: RunRecord) -> AnySplit | None:
+def split_of(source: Any, split: str, schema: Schema, record: RunRecord, custom: Custom) -> AnySplit | None:
     """Return a split of what holds several, of the classes that the model was trained on; ``None`` for other samples.
 
+    The data that the run was trained on have their splits wherever they lie: their test samples are no others there.
     Raises `DataError` for other classes, and for a split that is not there.
     """
     has_splits = isinstance(source, Dataset) or (isinstance(source, str) and source in DATA_SETS)
-    if not has_splits and not _is_idx_folder(source):
+    if has_splits or _is_idx_folder(source):
+        data = load_data(source)
+    elif (moved := _moved_data(source, record, custom)) is not None:
+        data = moved
+    else:
         return None
-    data = load_data(source)
     if data.class_names != schema.class_names:
         raise DataError(
             f"'{data.name}' has other classes than '{record.file.data.name}', which the model was trained on"
@@ -88,6 +92,16 @@ def split_of(source: Any, split: str, schema: Schema, record: RunRecord) -> AnyS
     if chosen is None:
         raise DataError(f"'{data.name}' has no validation samples")
     return chosen
+
+
+def _moved_data(source: Any, record: RunRecord, custom: Custom) -> Dataset | None:
+    """Return the data that a run was trained on where a path holds them; ``None`` for other data, and for none."""
+    if not isinstance(source, (str, os.PathLike)) or not os.path.exists(source):
+        return None
+    try:
+        return data_of(record, custom, source)
+    except (DataError, RunError):
+        return None
 
 
 def _is_idx_folder(source: Any) -> bool:

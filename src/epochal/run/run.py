@@ -20,7 +20,7 @@ from epochal.data import Dataset, Split
 from epochal.data.data_schema import Schema
 from epochal.data.load_options import LoadOptions
 from epochal.data.new_samples import NewSamples, read_new
-from epochal.data.row_source import StoredSplit
+from epochal.data.row_source import AnySplit, StoredSplit
 from epochal.engine import Engine, Evaluation, State, named_leaves
 from epochal.engine.exported import ByName
 from epochal.errors import ModelError
@@ -312,8 +312,8 @@ class Run:
         """Evaluate each sample once: of the run's own split, or of other data.
 
         Args:
-            data: a file or frame, of which every row is taken; ``(x, y)``; a `Split`; a `Dataset` or the name of a data
-                set, of which the split is taken. Default: the data that the run was trained on.
+            data: a file or frame, of which every row is taken; ``(x, y)``; a `Split`; a `Dataset`, the name of a data
+                set, or where the run's own data are now, of which the split is taken. Default: the run's own data.
             split: test, train or validation, where there are several.
 
         Raises:
@@ -325,11 +325,15 @@ class Run:
         if "loss" in self.file.custom and self._setup is None:
             refuse_missing(self.record, ("loss",), self._custom.names)
 
-        samples = data if isinstance(data, (Split, StoredSplit)) else split_of(data, split, schema, self.record)
+        samples = data if isinstance(data, (Split, StoredSplit)) else self.split_of(data, split)
         if samples is None:
-            samples = read_new(data, schema, with_targets=True).split
+            samples = read_new(data, schema, with_targets=True, usual_encoding=self.config.encoding).split
         check_fit(samples, schema)
         return engine.evaluate(self.state, samples)
+
+    def split_of(self, data: Any, split: str = "test") -> AnySplit | None:
+        """Return a split of data that have several, as `evaluate` takes it; ``None`` where it takes every sample."""
+        return split_of(data, split, self.schema, self.record, self._custom)
 
     def read(self, source: Any, **options: Any) -> NewSamples:
         """Return new samples as the training had them, for `predict`; it says what had to be changed.
@@ -338,7 +342,7 @@ class Run:
             source: a table, ``.npy``, ``.npz`` or picture by path, a folder of pictures, a frame, or an array.
             options: ``encoding`` and ``no_header`` of a table.
         """
-        return read_new(source, self.schema, LoadOptions.of(options))
+        return read_new(source, self.schema, LoadOptions.of(options), usual_encoding=self.config.encoding)
 
     def predict(self, x: Any) -> Any:
         """Return the model's outputs, ``(n, outputs)`` float32; no training data are needed.
@@ -356,7 +360,7 @@ class Run:
             DataError: for samples that do not fit.
         """
         engine, schema = self._predictor
-        new = x if isinstance(x, NewSamples) else read_new(x, schema)
+        new = x if isinstance(x, NewSamples) else self.read(x)
         check_fit(new.split, schema)
         return engine.predict(self.state, new.split)
 

@@ -20,6 +20,10 @@ _MOST_BYTES = 1 << 33
 _PIECE = 1 << 20
 
 
+class NotThisEncodingError(DataError):
+    """A text is not in the encoding that it was taken for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """A file's text as bytes in UTF-8."""
@@ -45,14 +49,14 @@ def read_content(path: Path, encoding: str | None) -> Content:
         raise DataError(f"unknown encoding '{encoding}'; known are utf-8, utf-16, gbk, latin-1 …") from None
     except UnicodeError as error:
         place = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
-        raise DataError(
+        raise NotThisEncodingError(
             f"{path}: not text in {chosen.upper()}{place}; say its encoding, such as "
             "--encoding gbk or --encoding latin-1"
         ) from error
 
     if "\0" in text:
         likely = "UTF-16 (--encoding utf-16)" if not marked else "no text"
-        raise DataError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
+        raise NotThisEncodingError(f"{path}: holds zero bytes, so it is no plain text table; perhaps it is {likely}")
     return Content(text.removeprefix("\ufeff").encode())
 
 
