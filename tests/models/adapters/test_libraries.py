@@ -18,6 +18,9 @@ from epochal import Run, load_data, rerun, resume, train
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the libraries say of themselves while they are imported
 HERE = Path(__file__).parent
+FUNCTIONS = ("flax_linen", "haiku")
+"""Their modules are functions of weights, as Epochal's own are: what is slow is tried with all by `make test-long`."""
+MOSTLY = [pytest.param(name, marks=pytest.mark.slow) if name in FUNCTIONS else name for name in ZOO]
 
 
 @dataclass
@@ -59,6 +62,7 @@ def test_its_run_predicts_without_it(trained: Trained) -> None:
         np.testing.assert_allclose(opened.predict(x[:count]), trained.run.predict(x[:count]), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("trained", MOSTLY, indirect=True)
 def test_killed_and_continued_it_ends_with_the_same_bits(trained: Trained, tmp_path: Path) -> None:
     command = [sys.executable, HERE / "killed.py", trained.name, tmp_path / "killed"]
     done = subprocess.run(command, capture_output=True)
@@ -70,6 +74,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(trained: Trained, tmp_p
     np.testing.assert_array_equal(continued.history.losses, trained.run.history.losses)
 
 
+@pytest.mark.parametrize("trained", MOSTLY, indirect=True)
 def test_repeated_with_the_trained_object_it_begins_where_the_run_began(trained: Trained, tmp_path: Path) -> None:
     again = rerun(trained.run.path, tmp_path / "again", model=trained.module)
     assert again.is_same
