@@ -205,7 +205,7 @@ def serve(library: str, who: str, batch_size: int) -> None:
 
 
 def measure(library: str, batch_size: int, rounds: int) -> dict[tuple[str, str], list[float]]:
-    """Return the seconds an iteration of each round, by module and who trains it; each lasts some tenths of a second."""
+    """Return the seconds an iteration of each round, by module and who trains it: of some tenths of a second each."""
     iterations = {"own": 4_000, "epochal": 40_000} if batch_size == 1 else {"own": 600, "epochal": 3_000}
     pairs = [("mlp", "epochal"), (library, "epochal"), (library, "own")]
     seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
