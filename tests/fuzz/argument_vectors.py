@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -193,7 +193,8 @@ def standing_still() -> Iterator[None]:
                 one.stop()
 
 
-def _close(server: Any) -> None:
+def _close(server: Any, ending: Callable[[], object] = lambda: None) -> None:
+    ending()
     server.server.server_close()
 
 
