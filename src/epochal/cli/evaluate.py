@@ -48,7 +48,7 @@ class EvaluateCommand:
         # other data have no splits that the run knows of
         part = None if self.data is None else run.split_of(self.data, self.split)
         split = self.split if self.data is None or part is not None else None
-        result = run.evaluate(self.data if part is None else part, split=self.split)
+        result = run.evaluate(self.data if part is None else part, split=split)
         if self.json:
             facts = {"samples": result.samples, "accuracy": result.accuracy, **result.values}
             print_json({"run": str(run.path), "data": name, "split": split, "weights": run.weights, **facts})

@@ -308,13 +308,13 @@ class Run:
             setup = dataclasses.replace(setup, warnings=(*setup.warnings, message))
         return setup.beginning_with(weights)
 
-    def evaluate(self, data: Any = None, *, split: str = "test") -> Evaluation:
+    def evaluate(self, data: Any = None, *, split: str | None = "test") -> Evaluation:
         """Evaluate each sample once: of the run's own split, or of other data.
 
         Args:
             data: a file or frame, of which every row is taken; ``(x, y)``; a `Split`; a `Dataset`, the name of a data
                 set, or where the run's own data are now, of which the split is taken. Default: the run's own data.
-            split: test, train or validation, where there are several.
+            split: test, train or validation, where there are several; ``None`` where it is known that there are none.
 
         Raises:
             DataError: for samples of another kind, or classes other than those that the model was trained on.
@@ -325,7 +325,9 @@ class Run:
         if "loss" in self.file.custom and self._setup is None:
             refuse_missing(self.record, ("loss",), self._custom.names)
 
-        samples = data if isinstance(data, (Split, StoredSplit)) else self.split_of(data, split)
+        samples = data if isinstance(data, (Split, StoredSplit)) else None
+        if samples is None and split is not None:
+            samples = self.split_of(data, split)
         if samples is None:
             samples = read_new(data, schema, with_targets=True, usual_encoding=self.config.encoding).split
         check_fit(samples, schema)

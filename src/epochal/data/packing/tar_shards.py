@@ -7,7 +7,6 @@ read from beginning to end, and nothing is unpacked to the disk.
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
 import os
@@ -20,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
+from epochal.data.gzip_stream import MAGIC, open_gzip
 from epochal.data.npy_arrays import most_unpacked
 from epochal.data.pictures.file import is_picture
 from epochal.errors import DataError, brief
@@ -158,8 +158,8 @@ def _unpacked(file: IO[bytes], path: Path) -> Any:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     opened: Any = None
-    if start.startswith(b"\x1f\x8b"):
-        opened = gzip.GzipFile(fileobj=file)
+    if start.startswith(MAGIC):
+        opened = open_gzip(file)
     elif start.startswith(b"BZh"):
         opened = bz2.BZ2File(file)
     elif start.startswith(b"\xfd7zXZ"):

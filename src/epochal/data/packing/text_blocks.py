@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
+from epochal.data.gzip_stream import MAGIC, open_gzip
 from epochal.data.load_options import LoadOptions
 from epochal.data.tables.exact_reader import read_exactly
 from epochal.data.tables.text_content import MARKS, Content
@@ -100,10 +100,9 @@ def _pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
         with open_regular(path) as file:
             start = file.read(4)
             file.seek(0)
-            is_packed = start.startswith(b"\x1f\x8b")
-            source: Any = gzip.GzipFile(fileobj=file) if is_packed else file
+            source: Any = open_gzip(file) if start.startswith(MAGIC) else file
             yield from _decoded(source, path, encoding)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: a damaged or truncated gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
